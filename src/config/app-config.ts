@@ -1,0 +1,163 @@
+import { resolve } from 'node:path';
+import { Environment, EnvironmentError, parseEnvironment, type SandboxTier } from './environment.js';
+
+export type Role = 'api' | 'worker' | 'scheduler';
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'fatal';
+
+const LOG_LEVEL: Record<string, LogLevel> = {
+  DEBUG: 'debug',
+  INFO: 'info',
+  WARN: 'warn',
+  WARNING: 'warn',
+  ERROR: 'error',
+  CRITICAL: 'fatal',
+};
+
+/** Whether `host` is reachable from this machine only. */
+export function isLoopbackHost(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+/** The service's settings: typed, with every default filled in, deep-frozen, injected by class. */
+export class AppConfig {
+  readonly production: boolean;
+  readonly roles: readonly Role[];
+  readonly dataDir: string;
+  readonly workspace: string;
+  readonly sandbox: SandboxTier;
+  readonly logLevel: LogLevel;
+  readonly http: {
+    readonly host: string;
+    readonly port: number;
+    readonly trustProxyHops: number;
+    readonly corsOrigins: readonly string[];
+    readonly allowedHosts: readonly string[];
+    readonly syncWaitSeconds: number;
+  };
+  readonly auth: {
+    readonly required: boolean;
+    readonly adminSecret: string | null;
+    readonly anonymousRpm: number | null;
+  };
+  readonly database: { readonly url: string | null };
+  readonly redis: { readonly url: string | null };
+  readonly models: {
+    readonly defaultModel: string | null;
+    readonly gateway: { readonly baseUrl: string; readonly apiKey: string | null } | null;
+    readonly ollamaBaseUrl: string | null;
+    readonly streaming: boolean;
+    /** Direct providers whose key is set, by prefix. */
+    readonly direct: Readonly<Record<string, { readonly apiKey: string; readonly baseUrl: string | null }>>;
+    /** USD per 10^6 tokens, by model id. */
+    readonly prices: Readonly<Record<string, { readonly input: number; readonly output: number }>>;
+    /** Models an override may name; null allows all. */
+    readonly allowed: readonly string[] | null;
+    readonly deadlinesMs: { readonly connect: number; readonly firstByte: number; readonly idle: number; readonly total: number };
+  };
+  readonly pipeline: {
+    readonly maxConcurrent: number;
+    readonly heartbeatSeconds: number;
+    readonly staleSeconds: number;
+    readonly reaperSeconds: number;
+    readonly graceSeconds: number;
+    readonly maxCrashes: number;
+    readonly providerWaitSeconds: number;
+  };
+  readonly mcp: { readonly allowPrivateNetworks: boolean };
+  /** Days; null keeps for ever. */
+  readonly retentionDays: {
+    readonly tasks: number | null;
+    readonly taskEvents: number | null;
+    readonly idempotencyKeys: number;
+    readonly turns: number | null;
+  };
+
+  /** @throws EnvironmentError when settings contradict each other. */
+  constructor(env: Environment) {
+    const required = env.REQUIRE_AUTH ?? false;
+    const host = env.HOST ?? (required ? '0.0.0.0' : '127.0.0.1');
+    const heartbeatSeconds = env.TASK_HEARTBEAT_INTERVAL_SECONDS ?? 30;
+    const staleSeconds = env.TASK_STALE_SECONDS ?? 150;
+    const faults: { variable: string; detail: string }[] = [];
+    if (!required && !isLoopbackHost(host) && !env.NOVA_ALLOW_INSECURE) {
+      faults.push({
+        variable: 'HOST',
+        detail: 'must be a loopback address while REQUIRE_AUTH is false (NOVA_ALLOW_INSECURE=1 allows it all the same)',
+      });
+    }
+    if (heartbeatSeconds * 2 > staleSeconds) {
+      faults.push({ variable: 'TASK_STALE_SECONDS', detail: 'must be at least twice TASK_HEARTBEAT_INTERVAL_SECONDS' });
+    }
+    if (faults.length > 0) throw new EnvironmentError(faults);
+
+    this.production = env.NODE_ENV === 'production';
+    this.roles = (env.ROLES as Role[] | undefined) ?? ['api', 'worker', 'scheduler'];
+    this.dataDir = resolve(env.NOVA_DATA_DIR ?? '.nova');
+    this.workspace = resolve(env.NOVA_WORKSPACE ?? 'workspace');
+    this.sandbox = env.SHELL_SANDBOX ?? 'workspace';
+    this.logLevel = LOG_LEVEL[env.LOG_LEVEL ?? 'INFO'] ?? 'info';
+    this.http = {
+      host,
+      port: env.PORT ?? 8000,
+      trustProxyHops: env.TRUST_PROXY ?? 0,
+      corsOrigins: env.CORS_ALLOWED_ORIGINS ?? ['*'],
+      allowedHosts: env.ALLOWED_HOSTS ?? [],
+      syncWaitSeconds: env.SYNC_WAIT_SECONDS ?? 300,
+    };
+    this.auth = { required, adminSecret: env.ADMIN_SECRET ?? null, anonymousRpm: env.ANON_RATE_LIMIT_RPM ?? null };
+    this.database = { url: env.DATABASE_URL ?? null };
+    this.redis = { url: env.REDIS_URL ?? null };
+    this.models = {
+      defaultModel: env.DEFAULT_CHAT_MODEL ?? null,
+      gateway: env.LLM_BASE_URL ? { baseUrl: env.LLM_BASE_URL, apiKey: env.LLM_API_KEY ?? null } : null,
+      ollamaBaseUrl: env.OLLAMA_BASE_URL ?? null,
+      streaming: env.LLM_STREAMING ?? true,
+      direct: Object.fromEntries(
+        (
+          [
+            ['openai', env.OPENAI_API_KEY, env.OPENAI_BASE_URL],
+            ['anthropic', env.ANTHROPIC_API_KEY, env.ANTHROPIC_BASE_URL],
+            ['google', env.GOOGLE_GENERATIVE_AI_API_KEY, undefined],
+            ['mistral', env.MISTRAL_API_KEY, undefined],
+            ['groq', env.GROQ_API_KEY, undefined],
+          ] as const
+        ).flatMap(([prefix, apiKey, baseUrl]) => (apiKey ? [[prefix, { apiKey, baseUrl: baseUrl ?? null }]] : [])),
+      ),
+      prices: env.MODEL_PRICES ?? {},
+      allowed: env.ALLOWED_MODELS ?? null,
+      deadlinesMs: {
+        connect: env.MODEL_CONNECT_TIMEOUT_MS ?? 10_000,
+        firstByte: env.MODEL_FIRST_BYTE_TIMEOUT_MS ?? 60_000,
+        idle: env.MODEL_IDLE_TIMEOUT_MS ?? 60_000,
+        total: env.MODEL_TOTAL_TIMEOUT_MS ?? 600_000,
+      },
+    };
+    this.pipeline = {
+      maxConcurrent: env.PIPELINE_MAX_CONCURRENT ?? 5,
+      heartbeatSeconds,
+      staleSeconds,
+      reaperSeconds: env.REAPER_INTERVAL_SECONDS ?? 15,
+      graceSeconds: env.SHUTDOWN_GRACE_SECONDS ?? 25,
+      maxCrashes: env.TASK_MAX_CRASHES ?? 3,
+      providerWaitSeconds: env.PROVIDER_WAIT_SECONDS ?? 86_400,
+    };
+    this.mcp = { allowPrivateNetworks: env.MCP_ALLOW_PRIVATE_NETWORKS ?? false };
+    this.retentionDays = {
+      tasks: env.RETENTION_TASKS_DAYS ?? null,
+      taskEvents: env.RETENTION_TASK_EVENTS_DAYS ?? null,
+      idempotencyKeys: env.RETENTION_IDEMPOTENCY_KEYS_DAYS ?? 7,
+      turns: env.RETENTION_TURNS_DAYS ?? null,
+    };
+    deepFreeze(this);
+  }
+
+  /** @throws EnvironmentError naming every faulty variable. */
+  static from(source: Record<string, string | undefined>): AppConfig {
+    return new AppConfig(parseEnvironment(source));
+  }
+}
+
+function deepFreeze(value: object): void {
+  for (const inner of Object.values(value)) if (typeof inner === 'object' && inner !== null) deepFreeze(inner as object);
+  Object.freeze(value);
+}

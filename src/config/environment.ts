@@ -1,0 +1,194 @@
+import { plainToInstance, Transform } from 'class-transformer';
+import {
+  IsBoolean,
+  IsIn,
+  IsInt,
+  IsNumber,
+  IsObject,
+  IsOptional,
+  IsString,
+  IsUrl,
+  Matches,
+  Max,
+  Min,
+  NotContains,
+  validateSync,
+} from 'class-validator';
+
+/** The sandbox tiers, narrowest first. */
+export const SANDBOX_TIERS = ['isolated', 'workspace', 'nova', 'host'] as const;
+export type SandboxTier = (typeof SANDBOX_TIERS)[number];
+
+const LOG_LEVELS = ['DEBUG', 'INFO', 'WARN', 'WARNING', 'ERROR', 'CRITICAL'];
+const ROLES = ['api', 'worker', 'scheduler'];
+const HTTP_URL = { protocols: ['http', 'https'], require_tld: false, require_protocol: true };
+
+/** Secrets that documentation and compose files show; none of them protects anything. */
+const PLACEHOLDER_SECRETS =
+  /^(?!(?:change[-_ ]?me.*|nova-admin-secret.*|admin|secret|password|placeholder|example|test|your[-_ ].*|<.*>|x+|\*+)$)/i;
+
+const Bool = (): PropertyDecorator =>
+  Transform(({ value }) => ({ true: true, '1': true, false: false, '0': false })[String(value).toLowerCase()] ?? value);
+const Num = (): PropertyDecorator =>
+  Transform(({ value }) => (/^-?\d+(\.\d+)?$/.test(String(value)) ? Number(value) : value));
+const List = (): PropertyDecorator =>
+  Transform(({ value }) =>
+    String(value)
+      .split(',')
+      .map((item) => item.trim())
+      .filter(Boolean),
+  );
+const Json = (): PropertyDecorator =>
+  Transform(({ value }) => {
+    try {
+      return JSON.parse(String(value)) as unknown;
+    } catch {
+      return value as unknown;
+    }
+  });
+const Upper = (): PropertyDecorator => Transform(({ value }) => String(value).toUpperCase());
+function Int(min: number, max: number): PropertyDecorator {
+  return (target, key) => {
+    for (const decorate of [IsOptional(), Num(), IsInt(), Min(min), Max(max)]) decorate(target, key);
+  };
+}
+
+/**
+ * Every variable the service reads. A property's name is the variable's name; `.env.example` and the README's table list
+ * the same names, and a test holds the three together. Defaults that depend on other variables are set in `AppConfig`.
+ */
+export class Environment {
+  /** PostgreSQL connection string; none starts the embedded PostgreSQL 16 in the data folder. */
+  @IsOptional() @Matches(/^postgres(ql)?:\/\//, { message: 'must start with postgres:// or postgresql://' }) DATABASE_URL?: string;
+  /** Redis connection string; none keeps the shared short-lived state in this process. */
+  @IsOptional() @Matches(/^rediss?:\/\//, { message: 'must start with redis:// or rediss://' }) REDIS_URL?: string;
+  /** Credential of the admin routes, at least 16 characters. */
+  @IsOptional()
+  @Matches(/^.{16,}$/, { message: 'must be at least 16 characters' })
+  @Matches(PLACEHOLDER_SECRETS, { message: 'is a known placeholder' })
+  ADMIN_SECRET?: string;
+  /** Demand an API key on the API-key routes. */
+  @IsOptional() @Bool() @IsBoolean() REQUIRE_AUTH?: boolean;
+  /** Model of agents that name none. */
+  @IsOptional() @IsString() DEFAULT_CHAT_MODEL?: string;
+  /** An OpenAI-compatible endpoint. */
+  @IsOptional() @IsUrl(HTTP_URL) LLM_BASE_URL?: string;
+  /** Key sent to `LLM_BASE_URL`. */
+  @IsOptional() @IsString() LLM_API_KEY?: string;
+  /** `false` asks models for whole answers instead of streams, for gateways that cannot stream. */
+  @IsOptional() @Bool() @IsBoolean() LLM_STREAMING?: boolean;
+  /** Key of OpenAI, addressed as `openai/<model>`. */
+  @IsOptional() @IsString() OPENAI_API_KEY?: string;
+  /** Endpoint used instead of OpenAI's own. */
+  @IsOptional() @IsUrl(HTTP_URL) OPENAI_BASE_URL?: string;
+  /** Key of Anthropic, addressed as `anthropic/<model>`. */
+  @IsOptional() @IsString() ANTHROPIC_API_KEY?: string;
+  /** Endpoint used instead of Anthropic's own. */
+  @IsOptional() @IsUrl(HTTP_URL) ANTHROPIC_BASE_URL?: string;
+  /** Address of Ollama, addressed as `ollama/<model>`; probed on localhost when neither this nor `LLM_BASE_URL` is set. */
+  @IsOptional() @IsUrl(HTTP_URL) OLLAMA_BASE_URL?: string;
+  /** Key of Google, addressed as `google/<model>`; needs the optional package `@ai-sdk/google`. */
+  @IsOptional() @IsString() GOOGLE_GENERATIVE_AI_API_KEY?: string;
+  /** Key of Mistral, addressed as `mistral/<model>`; needs the optional package `@ai-sdk/mistral`. */
+  @IsOptional() @IsString() MISTRAL_API_KEY?: string;
+  /** Key of Groq, addressed as `groq/<model>`; needs the optional package `@ai-sdk/groq`. */
+  @IsOptional() @IsString() GROQ_API_KEY?: string;
+  /** Prices by model id: `{"id":{"input":USD per 10^6 tokens,"output":USD per 10^6 tokens}}`. */
+  @IsOptional() @Json() @IsObject({ message: 'must be a JSON object' }) MODEL_PRICES?: Record<string, { input: number; output: number }>;
+  /** Comma list of the models that `metadata.model_override` may name. */
+  @IsOptional() @List() @IsString({ each: true }) ALLOWED_MODELS?: string[];
+  /** Milliseconds for connecting to a model's endpoint. */
+  @Int(100, 600_000) MODEL_CONNECT_TIMEOUT_MS?: number;
+  /** Milliseconds until a model's first byte. */
+  @Int(100, 3_600_000) MODEL_FIRST_BYTE_TIMEOUT_MS?: number;
+  /** Milliseconds between two chunks of a model's answer. */
+  @Int(100, 3_600_000) MODEL_IDLE_TIMEOUT_MS?: number;
+  /** Milliseconds for a whole model call. */
+  @Int(100, 86_400_000) MODEL_TOTAL_TIMEOUT_MS?: number;
+  /** Folder that tools work in. */
+  @IsOptional() @IsString() @NotContains('\0') NOVA_WORKSPACE?: string;
+  /** Folder of the embedded database, the generated secret and the work trees. */
+  @IsOptional() @IsString() @NotContains('\0') NOVA_DATA_DIR?: string;
+  /** Sandbox tier of agents outside a pod, and the widest a pod may have. */
+  @IsOptional() @IsIn(SANDBOX_TIERS) SHELL_SANDBOX?: SandboxTier;
+  /** Least severe line that is logged, any case. */
+  @IsOptional() @Upper() @IsIn(LOG_LEVELS) LOG_LEVEL?: string;
+  /** Comma list of origins that browsers may call from. */
+  @IsOptional() @List() @IsString({ each: true }) CORS_ALLOWED_ORIGINS?: string[];
+  /** Comma list of further host names that callers may use with auth off. */
+  @IsOptional() @List() @IsString({ each: true }) ALLOWED_HOSTS?: string[];
+  /** Port to listen on; 0 takes a free one. */
+  @Int(0, 65_535) PORT?: number;
+  /** Address to bind. */
+  @IsOptional() @Matches(/^[\w.:-]+$/, { message: 'must be an address or a host name' }) HOST?: string;
+  /** `production` never makes an admin secret up. */
+  @IsOptional() @IsIn(['development', 'test', 'production']) NODE_ENV?: string;
+  /** Allows an open service on an address other machines reach. */
+  @IsOptional() @Bool() @IsBoolean() NOVA_ALLOW_INSECURE?: boolean;
+  /** Number of proxies whose X-Forwarded-For is believed. */
+  @Int(0, 10) TRUST_PROXY?: number;
+  /** Requests a minute for each anonymous address; none is no limit. */
+  @Int(1, 1_000_000) ANON_RATE_LIMIT_RPM?: number;
+  /** Comma list of `api`, `worker`, `scheduler`: what this process does. */
+  @IsOptional() @List() @IsIn(ROLES, { each: true }) ROLES?: string[];
+  /** Longest a synchronous POST waits. */
+  @Int(1, 86_400) SYNC_WAIT_SECONDS?: number;
+  /** Longest a task waits for providers in all. */
+  @Int(1, 31_536_000) PROVIDER_WAIT_SECONDS?: number;
+  /** Stages in flight in this process. */
+  @Int(1, 1_000) PIPELINE_MAX_CONCURRENT?: number;
+  /** Seconds between two renewals of this worker's leases; fractions are allowed. */
+  @IsOptional() @Num() @IsNumber() @Min(0.05) @Max(3_600) TASK_HEARTBEAT_INTERVAL_SECONDS?: number;
+  /** Age at which a lease is stale. */
+  @IsOptional() @Num() @IsNumber() @Min(0.2) @Max(86_400) TASK_STALE_SECONDS?: number;
+  /** Seconds between two passes of the reaper. */
+  @IsOptional() @Num() @IsNumber() @Min(0.05) @Max(3_600) REAPER_INTERVAL_SECONDS?: number;
+  /** Time that running stages get after SIGTERM. */
+  @Int(0, 3_600) SHUTDOWN_GRACE_SECONDS?: number;
+  /** Crashes in one stage that make a dead letter. */
+  @Int(1, 100) TASK_MAX_CRASHES?: number;
+  /** Lets MCP servers have private addresses. */
+  @IsOptional() @Bool() @IsBoolean() MCP_ALLOW_PRIVATE_NETWORKS?: boolean;
+  /** Days that finished tasks are kept; none keeps them. */
+  @Int(1, 36_500) RETENTION_TASKS_DAYS?: number;
+  /** Days that the events of finished tasks are kept; none keeps them as long as the task. */
+  @Int(1, 36_500) RETENTION_TASK_EVENTS_DAYS?: number;
+  /** Days that idempotency keys are kept. */
+  @Int(1, 36_500) RETENTION_IDEMPOTENCY_KEYS_DAYS?: number;
+  /** Days that the results of agent turns are kept; none keeps them. */
+  @Int(1, 36_500) RETENTION_TURNS_DAYS?: number;
+}
+
+/** Thrown for a faulty environment; names every faulty variable and shows no value. */
+export class EnvironmentError extends Error {
+  override readonly name = 'EnvironmentError';
+  constructor(readonly faults: readonly { variable: string; detail: string }[]) {
+    super(faults.map((fault) => `${fault.variable} ${fault.detail}`).join('\n'));
+  }
+}
+
+/**
+ * Reads and checks `source` once. An empty value is an absent one.
+ * @throws EnvironmentError with all faults together.
+ */
+export function parseEnvironment(source: Record<string, string | undefined>): Environment {
+  const present = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== undefined && value.trim() !== ''));
+  const environment = plainToInstance(Environment, present);
+  const faults = validateSync(environment, { whitelist: true, validationError: { target: false, value: false } }).map(
+    ({ property, constraints }) => ({
+      variable: property,
+      detail: Object.values(constraints ?? {})
+        .map((text) => text.replace(`${property} `, ''))
+        .join('; '),
+    }),
+  );
+  for (const [model, price] of Object.entries(environment.MODEL_PRICES ?? {})) {
+    const ok = [price?.input, price?.output].every((usd) => typeof usd === 'number' && usd >= 0 && Number.isFinite(usd));
+    if (!ok && typeof model === 'string') {
+      faults.push({ variable: 'MODEL_PRICES', detail: 'must give every model a non-negative input and output price' });
+      break;
+    }
+  }
+  if (faults.length > 0) throw new EnvironmentError(faults);
+  return environment;
+}

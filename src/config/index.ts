@@ -1,0 +1,3 @@
+export { AppConfig, isLoopbackHost, type LogLevel, type Role } from './app-config.js';
+export { ConfigModule } from './config.module.js';
+export { EnvironmentError, SANDBOX_TIERS, type SandboxTier } from './environment.js';

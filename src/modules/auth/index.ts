@@ -1,0 +1,1 @@
+export { ownerOf, visibleOwners, type Principal } from './principal.js';

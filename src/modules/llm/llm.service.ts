@@ -1,0 +1,21 @@
+import type { ModelAnswer, ModelCall, ModelPrice } from './model-call.js';
+
+/** The models this service can reach. */
+export abstract class LlmService {
+  /**
+   * Asks the models of `chain` in order until one answers: the next one is tried only while no text has reached
+   * `onText`. Retries nothing by itself.
+   * @throws ModelCallError when no model answered; `call.signal.reason` when aborted.
+   */
+  abstract call(chain: readonly string[], call: ModelCall): Promise<ModelAnswer>;
+  /** The model of agents that name none, or null when no provider is configured. */
+  abstract defaultModel(): Promise<string | null>;
+  /** Whether `model` names a configured provider. */
+  abstract isConfigured(model: string): boolean;
+  /** The price of `model`, or null when it is not known. */
+  abstract price(model: string): ModelPrice | null;
+  /** USD that a call would cost at the most: its prompt's estimated tokens and all of `maxOutputTokens`; null = price unknown. */
+  abstract worstCaseCostUsd(model: string, call: Pick<ModelCall, 'prompt' | 'tools' | 'maxOutputTokens'>): number | null;
+  /** Models the providers offer now, for people and tools; a provider that does not answer is left out. */
+  abstract available(): Promise<string[]>;
+}

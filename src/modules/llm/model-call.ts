@@ -1,0 +1,82 @@
+import type { LanguageModelV3Prompt, LanguageModelV3ToolChoice } from '@ai-sdk/provider';
+
+/** A tool as a model is shown it. `inputSchema` is JSON Schema. */
+export interface OfferedTool {
+  name: string;
+  description: string;
+  inputSchema: Record<string, unknown>;
+}
+
+/** One request to one model. */
+export interface ModelCall {
+  prompt: LanguageModelV3Prompt;
+  tools?: readonly OfferedTool[];
+  toolChoice?: LanguageModelV3ToolChoice;
+  /** Ask for JSON of this schema: with the provider's own support where it has it, else written into the prompt. */
+  responseSchema?: { name: string; schema: Record<string, unknown> };
+  temperature?: number;
+  /** Tokens. */
+  maxOutputTokens?: number;
+  /** Aborts the request; the call then rejects with `signal.reason`. */
+  signal: AbortSignal;
+  /** Text as it arrives. Never called after the call has settled. */
+  onText?: (delta: string) => void;
+}
+
+export interface ModelToolCall {
+  id: string;
+  name: string;
+  /** As the model wrote it: meant to be JSON, perhaps not. */
+  arguments: string;
+}
+
+export interface ModelUsage {
+  inputTokens: number;
+  outputTokens: number;
+  /** True when the provider reported none and the numbers are ours. */
+  estimated: boolean;
+}
+
+export interface ModelAnswer {
+  /** The model that answered, as it was addressed. */
+  model: string;
+  text: string;
+  toolCalls: ModelToolCall[];
+  /** Anything but `stop` and `tool-calls` means the answer is not whole. */
+  finishReason: 'stop' | 'tool-calls' | 'length' | 'content-filter' | 'error' | 'other';
+  usage: ModelUsage;
+  /** USD; null when the model's price is not known. */
+  costUsd: number | null;
+}
+
+/** USD per 10^6 tokens. */
+export interface ModelPrice {
+  input: number;
+  output: number;
+}
+
+export type ModelFailureKind = 'cooling' | 'rate_limited' | 'unavailable' | 'timeout' | 'refused' | 'malformed' | 'not_configured';
+
+/** A model call that failed on every model of its chain. `message` is fit for callers: no key, no body of an answer. */
+export class ModelCallError extends Error {
+  override readonly name = 'ModelCallError';
+  constructor(
+    readonly kind: ModelFailureKind,
+    message: string,
+    readonly details: {
+      model: string;
+      provider: string;
+      statusCode?: number;
+      /**
+       * `cooling` and `rate_limited` only: when the first provider of the chain may be asked again (epoch milliseconds).
+       * Set exactly when *every* model of the chain is cooling: the caller should wait instead of counting a failure.
+       */
+      retryAt?: number;
+      /** What failed calls of the chain consumed, where known. */
+      usage?: ModelUsage;
+    },
+    options?: { cause?: unknown },
+  ) {
+    super(message, options);
+  }
+}

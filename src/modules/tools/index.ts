@@ -1,0 +1,1 @@
+export type { AllowedTools, Tool, ToolContext, ToolResult } from './tool.js';

@@ -1,0 +1,9 @@
+export {
+  AgentStore,
+  EventBus,
+  LiveState,
+  LiveStateHealth,
+  RateLimiter,
+  TaskBell,
+  type RateLimitVerdict,
+} from './ports.js';
