@@ -24,6 +24,8 @@ create table pods (
   updated_at timestamptz not null default clock_timestamp()
 );
 create unique index pods_name_idx on pods (name);
+-- The pod of tasks that name none; it cannot be deleted.
+create unique index pods_is_system_default_idx on pods (is_system_default) where is_system_default;
 
 create table pod_agents (
   id uuid primary key,
@@ -33,7 +35,7 @@ create table pod_agents (
     constraint role_is_known check (role in ('context', 'task', 'guardrail', 'code_review', 'decision')),
   description text not null default '',
   enabled boolean not null default true,
-  position integer not null constraint position_is_in_range check (position between 1 and 1000),
+  position integer not null constraint position_is_in_range check (position between 0 and 1000),
   parallel_group text,
   model text,
   fallback_models text[] not null default '{}',
