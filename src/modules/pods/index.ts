@@ -1,0 +1,30 @@
+export {
+  ESCALATION_THRESHOLDS,
+  HUMAN_REVIEWS,
+  ON_FAILURES,
+  POD_NETWORKS,
+  POD_ROLES,
+  REVIEW_BYS,
+  runsOf,
+  type AgentSnapshot,
+  type EscalationThreshold,
+  type HumanReview,
+  type OnFailure,
+  type Pod,
+  type PodAgent,
+  type PodDetail,
+  type PodNetwork,
+  type PodRole,
+  type PodSelector,
+  type PodSnapshot,
+  type ReviewBy,
+} from './pod.js';
+export { PodsService } from './pods.service.js';
+export {
+  evaluate,
+  parseRunCondition,
+  RUN_FLAGS,
+  type RunCondition,
+  type RunFlag,
+  type RunFlags,
+} from './run-condition.js';

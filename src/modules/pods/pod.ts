@@ -1,0 +1,158 @@
+/**
+ * A pod is a team: an ordered list of pod agents and the limits their work has. A pod agent has one of five roles, each at
+ * most once in a pod. A snapshot is what a task keeps of its pod: later edits touch later submissions only.
+ */
+import { SANDBOX_TIERS, type SandboxTier } from '../../config/index.js';
+import type { AllowedTools } from '../tools/index.js';
+import type { RunCondition } from './run-condition.js';
+
+export const POD_ROLES = ['context', 'task', 'guardrail', 'code_review', 'decision'] as const;
+export type PodRole = (typeof POD_ROLES)[number];
+
+export const ON_FAILURES = ['abort', 'skip', 'escalate'] as const;
+export type OnFailure = (typeof ON_FAILURES)[number];
+
+export const REVIEW_BYS = ['owner', 'admin'] as const;
+export type ReviewBy = (typeof REVIEW_BYS)[number];
+
+export const POD_NETWORKS = ['off', 'on'] as const;
+export type PodNetwork = (typeof POD_NETWORKS)[number];
+
+export const HUMAN_REVIEWS = ['always', 'never', 'on_escalation'] as const;
+export type HumanReview = (typeof HUMAN_REVIEWS)[number];
+
+/** Least severe first. */
+export const ESCALATION_THRESHOLDS = ['low', 'medium', 'high', 'critical'] as const;
+export type EscalationThreshold = (typeof ESCALATION_THRESHOLDS)[number];
+
+export const POD_SANDBOXES = SANDBOX_TIERS;
+
+/** What an admin may set of a pod. */
+export interface PodSettings {
+  name: string;
+  description: string;
+  enabled: boolean;
+  /** Model of agents that name none; null leaves it to the service's default. */
+  defaultModel: string | null;
+  /** USD; null is no limit. */
+  maxCostUsd: number | null;
+  /** Seconds inside stages. */
+  maxExecutionSeconds: number;
+  reviewBy: ReviewBy;
+  network: PodNetwork;
+  requireHumanReview: HumanReview;
+  escalationThreshold: EscalationThreshold;
+  sandbox: SandboxTier;
+  routingKeywords: string[];
+  metadata: Record<string, unknown>;
+}
+
+export interface Pod extends PodSettings {
+  id: string;
+  /** The pod of tasks that name none; it cannot be deleted. */
+  isSystemDefault: boolean;
+  /** How many of its agents are enabled. */
+  activeAgentCount: number;
+  createdAt: Date;
+  updatedAt: Date;
+}
+
+/** What an admin may set of a pod agent. */
+export interface PodAgentSettings {
+  name: string;
+  role: PodRole;
+  description: string;
+  enabled: boolean;
+  /** Unique in the pod; agents run in its order. */
+  position: number;
+  /** Neighbours with the same group run together. */
+  parallelGroup: string | null;
+  /** Null leaves it to the pod. */
+  model: string | null;
+  fallbackModels: string[];
+  temperature: number;
+  /** Tokens of one answer. */
+  maxTokens: number;
+  timeoutSeconds: number;
+  /** Re-runs that the agent's verdicts may cause. */
+  maxRetries: number;
+  systemPrompt: string | null;
+  /** Names or groups of tools; null is every tool, [] is none. */
+  allowedTools: string[] | null;
+  onFailure: OnFailure;
+  /** Null is always. */
+  runCondition: RunCondition | null;
+  artifactType: string | null;
+}
+
+export interface PodAgent extends PodAgentSettings {
+  id: string;
+  podId: string;
+  createdAt: Date;
+  updatedAt: Date;
+}
+
+export interface PodDetail extends Pod {
+  /** By position, disabled ones too. */
+  agents: PodAgent[];
+}
+
+/** A pod agent as a task keeps it. JSON: survives a round trip through jsonb unchanged. */
+export interface AgentSnapshot {
+  id: string;
+  name: string;
+  role: PodRole;
+  position: number;
+  parallelGroup: string | null;
+  model: string | null;
+  fallbackModels: string[];
+  temperature: number;
+  maxTokens: number;
+  timeoutSeconds: number;
+  maxRetries: number;
+  systemPrompt: string | null;
+  allowedTools: AllowedTools;
+  onFailure: OnFailure;
+  runCondition: RunCondition | null;
+  artifactType: string | null;
+}
+
+/** A pod as a task keeps it. JSON: survives a round trip through jsonb unchanged. */
+export interface PodSnapshot {
+  id: string;
+  name: string;
+  defaultModel: string | null;
+  /** USD; null is no limit. */
+  maxCostUsd: number | null;
+  maxExecutionSeconds: number;
+  reviewBy: ReviewBy;
+  network: PodNetwork;
+  requireHumanReview: HumanReview;
+  escalationThreshold: EscalationThreshold;
+  sandbox: SandboxTier;
+  /** The enabled ones, by position; at least one. */
+  agents: AgentSnapshot[];
+}
+
+/** How a submission names its pod; neither is the default pod. */
+export interface PodSelector {
+  id?: string | undefined;
+  name?: string | undefined;
+}
+
+/**
+ * Cuts agents that are ordered by position into what runs one after the other: neighbours with the same non-null group
+ * run together. Agents that do not run (disabled ones) must be left out before.
+ */
+export function runsOf<Agent extends { readonly parallelGroup: string | null }>(agents: readonly Agent[]): Agent[][] {
+  const runs: Agent[][] = [];
+  for (const agent of agents) {
+    const last = runs.at(-1);
+    if (last !== undefined && agent.parallelGroup !== null && last[0]?.parallelGroup === agent.parallelGroup) {
+      last.push(agent);
+    } else {
+      runs.push([agent]);
+    }
+  }
+  return runs;
+}
