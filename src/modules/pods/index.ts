@@ -5,7 +5,7 @@ export {
   POD_NETWORKS,
   POD_ROLES,
   REVIEW_BYS,
-  runsOf,
+  stepsOf,
   type AgentSnapshot,
   type EscalationThreshold,
   type HumanReview,
@@ -21,10 +21,10 @@ export {
 } from './pod.js';
 export { PodsService } from './pods.service.js';
 export {
-  evaluate,
+  evaluateCondition,
   parseRunCondition,
-  RUN_FLAGS,
+  CONDITION_FLAGS,
   type RunCondition,
-  type RunFlag,
-  type RunFlags,
+  type ConditionFlag,
+  type ConditionFlags,
 } from './run-condition.js';

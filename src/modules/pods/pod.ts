@@ -141,18 +141,20 @@ export interface PodSelector {
 }
 
 /**
- * Cuts agents that are ordered by position into what runs one after the other: neighbours with the same non-null group
- * run together. Agents that do not run (disabled ones) must be left out before.
+ * The steps of a pod, one after the other: neighbours with the same non-null group are one step and run together.
+ * `agents` holds only those that run (enabled ones), by position.
  */
-export function runsOf<Agent extends { readonly parallelGroup: string | null }>(agents: readonly Agent[]): Agent[][] {
-  const runs: Agent[][] = [];
-  for (const agent of agents) {
-    const last = runs.at(-1);
+export function stepsOf<Agent extends { readonly parallelGroup: string | null }>(pod: {
+  readonly agents: readonly Agent[];
+}): Agent[][] {
+  const steps: Agent[][] = [];
+  for (const agent of pod.agents) {
+    const last = steps.at(-1);
     if (last !== undefined && agent.parallelGroup !== null && last[0]?.parallelGroup === agent.parallelGroup) {
       last.push(agent);
     } else {
-      runs.push([agent]);
+      steps.push([agent]);
     }
   }
-  return runs;
+  return steps;
 }

@@ -6,30 +6,21 @@ import { z } from 'zod';
 import type { FieldFault } from '../../platform/errors/index.js';
 
 /** What stages leave behind for the conditions of later ones. */
-export const RUN_FLAGS = [
+export const CONDITION_FLAGS = [
   'guardrail_blocked',
   'code_review_passed',
   'code_review_rejected',
   'has_code_artifacts',
 ] as const;
-export type RunFlag = (typeof RUN_FLAGS)[number];
-export type RunFlags = Readonly<Record<RunFlag, boolean>>;
+export type ConditionFlag = (typeof CONDITION_FLAGS)[number];
+export type ConditionFlags = Readonly<Record<ConditionFlag, boolean>>;
 
-export const RUN_CONDITION_TYPES = [
-  'always',
-  'never',
-  'on_flag',
-  'not_flag',
-  'on_pass',
-  'on_fail',
-  'and',
-  'or',
-] as const;
+export const CONDITION_TYPES = ['always', 'never', 'on_flag', 'not_flag', 'on_pass', 'on_fail', 'and', 'or'] as const;
 
 /** `on_pass`: neither blocked nor rejected. `on_fail`: blocked or rejected. */
 export type RunCondition =
   | { readonly type: 'always' | 'never' | 'on_pass' | 'on_fail' }
-  | { readonly type: 'on_flag' | 'not_flag'; readonly flag: RunFlag }
+  | { readonly type: 'on_flag' | 'not_flag'; readonly flag: ConditionFlag }
   | { readonly type: 'and' | 'or'; readonly conditions: readonly RunCondition[] };
 
 export const MAX_CONDITION_DEPTH = 8;
@@ -37,7 +28,7 @@ export const MAX_CONDITION_NODES = 64;
 
 const conditionSchema: z.ZodType<RunCondition> = z.discriminatedUnion('type', [
   z.strictObject({ type: z.enum(['always', 'never', 'on_pass', 'on_fail']) }),
-  z.strictObject({ type: z.enum(['on_flag', 'not_flag']), flag: z.enum(RUN_FLAGS) }),
+  z.strictObject({ type: z.enum(['on_flag', 'not_flag']), flag: z.enum(CONDITION_FLAGS) }),
   z.strictObject({
     type: z.enum(['and', 'or']),
     get conditions() {
@@ -46,14 +37,14 @@ const conditionSchema: z.ZodType<RunCondition> = z.discriminatedUnion('type', [
   }),
 ]);
 
-export type ParsedRunCondition =
+export type ParsedCondition =
   { readonly ok: true; readonly condition: RunCondition } | { readonly ok: false; readonly faults: FieldFault[] };
 
 /**
  * Reads a condition as a caller wrote it: at most 8 levels and 64 conditions in all, and nothing that is not described
  * here. Faults point below `pointer`.
  */
-export function parseRunCondition(input: unknown, pointer = '#/run_condition'): ParsedRunCondition {
+export function parseRunCondition(input: unknown, pointer = '#/run_condition'): ParsedCondition {
   // Counted first and without recursion over unbounded input: the schema below recurses.
   const excess = oversize(input);
   if (excess !== null) return { ok: false, faults: [{ pointer, detail: excess }] };
@@ -63,7 +54,7 @@ export function parseRunCondition(input: unknown, pointer = '#/run_condition'): 
 }
 
 /** Whether the agent runs. No condition means always. */
-export function evaluate(condition: RunCondition | null, flags: RunFlags): boolean {
+export function evaluateCondition(condition: RunCondition | null, flags: ConditionFlags): boolean {
   if (condition === null) return true;
   switch (condition.type) {
     case 'always':
@@ -79,9 +70,9 @@ export function evaluate(condition: RunCondition | null, flags: RunFlags): boole
     case 'on_fail':
       return flags.guardrail_blocked || flags.code_review_rejected;
     case 'and':
-      return condition.conditions.every((inner) => evaluate(inner, flags));
+      return condition.conditions.every((inner) => evaluateCondition(inner, flags));
     case 'or':
-      return condition.conditions.some((inner) => evaluate(inner, flags));
+      return condition.conditions.some((inner) => evaluateCondition(inner, flags));
   }
 }
 
@@ -109,7 +100,7 @@ function toFaults(issue: z.core.$ZodIssue, root: string): FieldFault[] {
     }));
   }
   if (issue.code === 'invalid_union') {
-    return [{ pointer: `${at}/type`, detail: `Must be one of ${RUN_CONDITION_TYPES.join(', ')}.` }];
+    return [{ pointer: `${at}/type`, detail: `Must be one of ${CONDITION_TYPES.join(', ')}.` }];
   }
   return [{ pointer: at, detail: `${issue.message}.` }];
 }

@@ -23,6 +23,7 @@ export const ERRORS = {
   conflict: { status: 409, title: 'The request conflicts with the present state' },
   name_taken: { status: 409, title: 'The name is taken' },
   position_taken: { status: 409, title: 'The position is taken' },
+  role_taken: { status: 409, title: 'The pod has an agent of this role' },
   pod_disabled: { status: 409, title: 'The pod is disabled' },
   pod_in_use: { status: 409, title: 'The pod has unfinished tasks' },
   system_pod: { status: 409, title: 'A system pod cannot be deleted' },
