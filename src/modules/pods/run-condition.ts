@@ -100,7 +100,7 @@ function toFaults(issue: z.core.$ZodIssue, root: string): FieldFault[] {
     }));
   }
   if (issue.code === 'invalid_union') {
-    return [{ pointer: `${at}/type`, detail: `Must be one of ${CONDITION_TYPES.join(', ')}.` }];
+    return [{ pointer: at, detail: `Must be one of ${CONDITION_TYPES.join(', ')}.` }];
   }
   return [{ pointer: at, detail: `${issue.message}.` }];
 }
