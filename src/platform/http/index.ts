@@ -1,0 +1,20 @@
+export {
+  ACCESS,
+  Open,
+  RequiresAdmin,
+  RequiresCredential,
+  RequiresKey,
+  RequiresOperator,
+  type Access,
+} from './access.js';
+export { BodyLimit } from './body-limit.js';
+export { clientAddress, isLocalCaller, networkOf } from './client-address.js';
+export { EventStream, openEventStream, type EventFrame, type EventStreamOptions } from './event-stream.js';
+export { MayBeOmitted } from './may-be-omitted.js';
+export { PageQueryDto } from './page-query.dto.js';
+export { cutForList, linkNext, pageOf, pageRequest, type Cursor, type Page, type PageRequest } from './paging.js';
+export { ProblemDto } from './problem.dto.js';
+export { Problems } from './problems.js';
+export { IgnoresReadOnly } from './read-only-fields.js';
+export { isStorableText, storableJson, storableText } from './text.js';
+export { isUuid, UuidParam } from './uuid-param.js';

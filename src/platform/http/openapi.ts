@@ -1,0 +1,138 @@
+import { RequestMethod, type INestApplication, type Type } from '@nestjs/common';
+import { METHOD_METADATA } from '@nestjs/common/constants.js';
+import { MetadataScanner, ModulesContainer } from '@nestjs/core';
+import { DocumentBuilder, getSchemaPath, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
+import { ERRORS, type ErrorCode } from '../errors/index.js';
+import { ACCESS, type Access } from './access.js';
+import { ProblemDto } from './problem.dto.js';
+import { PROBLEMS } from './problems.js';
+
+type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
+type Responses = Operation['responses'];
+
+const KEY: Record<string, string[]>[] = [{ ApiKey: [] }, { Bearer: [] }, { AdminSecret: [] }];
+const SECURITY: Record<Access, Record<string, string[]>[]> = {
+  open: [],
+  key: KEY,
+  credential: KEY,
+  admin: [{ AdminSecret: [] }],
+  operator: [{ AdminSecret: [] }, {}],
+};
+const EVERYWHERE: ErrorCode[] = ['origin_not_allowed', 'host_not_allowed'];
+const WITH_CREDENTIAL: ErrorCode[] = ['unauthenticated', 'rate_limited', 'dependency_unavailable'];
+const BY_ACCESS: Record<Access, ErrorCode[]> = {
+  open: EVERYWHERE,
+  key: [...EVERYWHERE, ...WITH_CREDENTIAL],
+  credential: [...EVERYWHERE, ...WITH_CREDENTIAL],
+  admin: [...EVERYWHERE, ...WITH_CREDENTIAL, 'forbidden', 'admin_not_configured'],
+  operator: [...EVERYWHERE, ...WITH_CREDENTIAL, 'forbidden', 'admin_not_configured'],
+};
+const WITH_BODY: ErrorCode[] = ['malformed_json', 'payload_too_large', 'unsupported_media_type'];
+
+/** The OpenAPI 3.1 document of `app`, with the errors that the catalogue and the decorators declare for each operation. */
+export function openApiDocument(app: INestApplication, version: string): OpenAPIObject {
+  const settings = new DocumentBuilder()
+    .setOpenAPIVersion('3.1.0')
+    .setTitle('Nova Orchestrator')
+    .setDescription('Coordinates AI agents and puts their work through a reviewed five-stage pipeline.')
+    .setVersion(version)
+    .addApiKey({ type: 'apiKey', in: 'header', name: 'X-API-Key', description: 'An API key, `sk-nova-…`.' }, 'ApiKey')
+    .addBearerAuth({ type: 'http', scheme: 'bearer', description: 'An API key, `sk-nova-…`.' }, 'Bearer')
+    .addApiKey(
+      { type: 'apiKey', in: 'header', name: 'X-Admin-Secret', description: 'The admin secret.' },
+      'AdminSecret',
+    )
+    .build();
+  const document = SwaggerModule.createDocument(app, settings, {
+    operationIdFactory,
+    autoTagControllers: false,
+    extraModels: [ProblemDto],
+  });
+  const operations = operationsById(document);
+  const tags = new Set<string>();
+  for (const { controller, method } of routesOf(app)) {
+    const operation = operations.get(operationIdFactory(controller.name, method));
+    if (operation === undefined) continue;
+    completeOperation(operation.operation, operation.verb, controller, method);
+    for (const tag of operation.operation.tags ?? []) tags.add(tag);
+  }
+  document.tags = [...tags].sort().map((name) => ({ name, description: '' }));
+  return document;
+}
+
+/** `PipelineTasksController.create` is `pipelineTasksCreate`. */
+function operationIdFactory(controller: string, method: string): string {
+  const resource = controller.replace(/Controller$/, '');
+  return `${resource.charAt(0).toLowerCase()}${resource.slice(1)}${method.charAt(0).toUpperCase()}${method.slice(1)}`;
+}
+
+/** `PipelineTasksController` is tagged `pipeline tasks`. */
+function tagOf(controller: string): string {
+  return controller
+    .replace(/Controller$/, '')
+    .replace(/(?<!^)([A-Z])/g, ' $1')
+    .toLowerCase();
+}
+
+function operationsById(document: OpenAPIObject): Map<string, { verb: string; operation: Operation }> {
+  const found = new Map<string, { verb: string; operation: Operation }>();
+  for (const path of Object.values(document.paths)) {
+    for (const [verb, operation] of Object.entries(path as Record<string, Operation>)) {
+      if (operation.operationId !== undefined) found.set(operation.operationId, { verb, operation });
+    }
+  }
+  return found;
+}
+
+/** Every route of `app`: its controller and the name of its method. */
+export function* routesOf(
+  app: Pick<INestApplication, 'get'>,
+): Generator<{ controller: Type<object>; method: string; access: Access | undefined }> {
+  const scanner = new MetadataScanner();
+  for (const module of app.get(ModulesContainer).values()) {
+    for (const { metatype } of module.controllers.values()) {
+      const controller = metatype as Type<object>;
+      for (const method of scanner.getAllMethodNames(controller.prototype as object)) {
+        const handler = handlerOf(controller, method);
+        const verb: unknown = Reflect.getMetadata(METHOD_METADATA, handler);
+        if (typeof verb === 'number' && verb in RequestMethod)
+          yield { controller, method, access: accessOf(controller, handler) };
+      }
+    }
+  }
+}
+
+function handlerOf(controller: Type<object>, method: string): object {
+  return (controller.prototype as Record<string, object>)[method] as object;
+}
+
+function accessOf(controller: object, handler: object): Access | undefined {
+  return (Reflect.getMetadata(ACCESS, handler) ?? Reflect.getMetadata(ACCESS, controller)) as Access | undefined;
+}
+
+function completeOperation(operation: Operation, verb: string, controller: Type<object>, method: string): void {
+  const handler = handlerOf(controller, method);
+  const access = accessOf(controller, handler) ?? 'admin';
+  if (!operation.tags?.length) operation.tags = [tagOf(controller.name)];
+  operation.security = SECURITY[access];
+  const codes = new Set<ErrorCode>(BY_ACCESS[access]);
+  if (verb !== 'get') WITH_BODY.forEach((code) => codes.add(code));
+  if (operation.requestBody !== undefined || operation.parameters?.length) codes.add('validation_failed');
+  for (const code of (Reflect.getMetadata(PROBLEMS, handler) ?? []) as ErrorCode[]) codes.add(code);
+  addProblems(operation.responses, [...codes]);
+}
+
+/** One response for each status; a status that is documented already gets the problem as a further content type. */
+function addProblems(responses: Responses, codes: readonly ErrorCode[]): void {
+  const byStatus = new Map<number, ErrorCode[]>();
+  for (const code of codes) byStatus.set(ERRORS[code].status, [...(byStatus.get(ERRORS[code].status) ?? []), code]);
+  for (const [status, ofStatus] of byStatus) {
+    const present = responses[status] as { description?: string; content?: Record<string, unknown> } | undefined;
+    const described = ofStatus.map((code) => `\`${code}\`: ${ERRORS[code].title}.`).join(' ');
+    responses[status] = {
+      description: [present?.description, described].filter(Boolean).join(' '),
+      content: { ...present?.content, 'application/problem+json': { schema: { $ref: getSchemaPath(ProblemDto) } } },
+      'x-codes': ofStatus,
+    } as Responses[string];
+  }
+}

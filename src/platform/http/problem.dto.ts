@@ -1,0 +1,27 @@
+/** One fault of a request. */
+export class FieldFaultDto {
+  /** Where: an RFC 6901 pointer as a URI fragment; `#/query/…` and `#/path/…` point outside the body. */
+  pointer: string;
+  /** What is wrong, as a sentence. */
+  detail: string;
+}
+
+/** RFC 9457 problem details: the body of every error. */
+export class ProblemDto {
+  /** `urn:problem:<code>`. */
+  type: string;
+  /** The kind of problem, the same for every occurrence. */
+  title: string;
+  /** The HTTP status. */
+  status: number;
+  /** What happened, as a sentence for people. */
+  detail: string;
+  /** The path of the request. */
+  instance: string;
+  /** The error's code; `docs/errors.md` lists them all. */
+  code: string;
+  /** The request's id, as in `X-Request-Id` and the logs. */
+  request_id: string;
+  /** The faulty fields, where the request was not valid. */
+  errors?: FieldFaultDto[];
+}

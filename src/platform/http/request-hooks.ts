@@ -1,0 +1,81 @@
+import { Logger } from '@nestjs/common';
+import type { FastifyInstance } from 'fastify';
+import type { AppConfig } from '../../config/index.js';
+import { DomainError } from '../errors/index.js';
+import { withLogContext, type LogContext } from '../logging/index.js';
+import { traceOf, type Metrics } from '../telemetry/index.js';
+import { clientAddress } from './client-address.js';
+import { DriveByRules } from './drive-by.js';
+import { pathOf } from './problem.js';
+
+const contexts = new WeakMap<object, LogContext>();
+const QUIET = /^\/(health\/|metrics$)/;
+
+/**
+ * What happens to every request before its route: an id and a log context, the rules against drive-by pages, refusals
+ * while the process ends; and after it: one log line and one measurement, without the query, which may hold anything.
+ */
+export function hookRequests(
+  instance: FastifyInstance,
+  config: AppConfig,
+  metrics: Metrics,
+  lifecycle: { readonly draining: boolean },
+): void {
+  const logger = new Logger('Http');
+  const driveBy = config.auth.required ? null : new DriveByRules(config.http);
+  const servesApi = config.roles.includes('api');
+
+  instance.addHook('onRequest', (request, reply, done) => {
+    const context: LogContext = { request_id: String(request.id), ...traceOf(request.headers.traceparent) };
+    contexts.set(request.raw, context);
+    withLogContext(context, () => {
+      void reply.header('x-request-id', request.id);
+      // Keep-alive clients are sent elsewhere while the listener is about to close.
+      if (lifecycle.draining) void reply.header('connection', 'close');
+      try {
+        driveBy?.check(request.headers);
+        if (!servesApi && request.url.startsWith('/api/')) {
+          throw new DomainError('not_found', 'This process does not serve the API; its ROLES leave it out.');
+        }
+        // @fastify/cors answers preflights; any other OPTIONS is a method that no route has.
+        const preflight =
+          request.headers.origin !== undefined && request.headers['access-control-request-method'] !== undefined;
+        if (request.method === 'OPTIONS' && !preflight) throw new DomainError('not_found', 'There is no such route.');
+      } catch (error) {
+        return done(error as Error);
+      }
+      done();
+    });
+  });
+
+  // Reading a body continues in the socket's own asynchronous context, so the request's is entered anew after it.
+  instance.addHook('preValidation', (request, _reply, done) => {
+    withLogContext(contexts.get(request.raw) ?? {}, done);
+  });
+
+  instance.addHook('onResponse', (request, reply, done) => {
+    const { method } = request;
+    const route = request.routeOptions.url ?? 'unknown';
+    metrics.requests.observe({ method, route, status: String(reply.statusCode) }, reply.elapsedTime / 1_000);
+    const line = {
+      message: `${method} ${pathOf(request.url)} ${reply.statusCode}`,
+      method,
+      path: pathOf(request.url),
+      route,
+      status: reply.statusCode,
+      duration_ms: Math.round(reply.elapsedTime * 10) / 10,
+      client: clientAddress(request),
+      ...contexts.get(request.raw),
+    };
+    if (QUIET.test(request.url)) logger.debug(line);
+    else logger.log(line);
+    done();
+  });
+}
+
+const REQUEST_ID = /^[\w.~:+/=@-]{1,128}$/;
+
+/** The caller's `X-Request-Id` when it is short and harmless, else null. */
+export function acceptedRequestId(header: string | string[] | undefined): string | null {
+  return typeof header === 'string' && REQUEST_ID.test(header) ? header : null;
+}

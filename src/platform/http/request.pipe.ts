@@ -1,0 +1,69 @@
+import { ValidationPipe, type ArgumentMetadata, type PipeTransform } from '@nestjs/common';
+import type { ValidationError } from 'class-validator';
+import { DomainError, type FieldFault } from '../errors/index.js';
+import { pointerStep, refuseHostileInput } from './hostile-input.js';
+import { withoutReadOnly } from './read-only-fields.js';
+
+/** Faults that one answer lists; more would only repeat themselves. */
+const MOST_FAULTS = 50;
+const PLAIN_TYPES: readonly unknown[] = [String, Boolean, Number, Array, Object, undefined];
+
+/**
+ * Checks everything a caller sends: hostile text and nesting everywhere; bodies and queries against their class. Bodies
+ * may hold no unknown field; unknown query parameters are ignored.
+ * @throws DomainError `validation_failed` with one pointer for each fault.
+ */
+export class RequestPipe implements PipeTransform {
+  private readonly body = validation('#', true);
+  private readonly query = validation('#/query', false);
+
+  async transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
+    if (metadata.type === 'custom') return value;
+    const root = metadata.type === 'body' ? '#' : metadata.type === 'query' ? '#/query' : '#/path';
+    refuseHostileInput(value, metadata.data === undefined ? root : `${root}/${pointerStep(metadata.data)}`);
+    const { metatype } = metadata;
+    if (metatype === String && value !== undefined && typeof value !== 'string') {
+      throw DomainError.invalid(`${root}/${pointerStep(metadata.data ?? '')}`, 'The parameter must be given once.');
+    }
+    if (metatype === undefined || PLAIN_TYPES.includes(metatype) || metadata.type === 'param') return value;
+    const given = value ?? {};
+    if (typeof given !== 'object' || Array.isArray(given))
+      throw DomainError.invalid(root, 'The body must be a JSON object.');
+    if (metadata.type === 'query') return (await this.query.transform(given, metadata)) as unknown;
+    return (await this.body.transform(
+      withoutReadOnly(given as Record<string, unknown>, metatype),
+      metadata,
+    )) as unknown;
+  }
+}
+
+function validation(root: string, refuseUnknown: boolean): ValidationPipe {
+  return new ValidationPipe({
+    whitelist: true,
+    forbidNonWhitelisted: refuseUnknown,
+    transform: true,
+    validationError: { target: false, value: false },
+    exceptionFactory: (errors) => validationFailed(errors, root),
+  });
+}
+
+/** The 422 of `errors`, whose sentences become the detail. */
+export function validationFailed(errors: readonly ValidationError[], root: string): DomainError {
+  const faults = faultsOf(errors, root).slice(0, MOST_FAULTS);
+  const sentences = faults.slice(0, 3).map((fault) => fault.detail.replace(/\.$/, ''));
+  const more = faults.length > sentences.length ? ` (and ${faults.length - sentences.length} more)` : '';
+  return new DomainError('validation_failed', `The request is not valid: ${sentences.join('; ')}${more}.`, {
+    errors: faults,
+  });
+}
+
+function faultsOf(errors: readonly ValidationError[], root: string): FieldFault[] {
+  return errors.flatMap((error) => {
+    const pointer = `${root}/${pointerStep(error.property)}`;
+    const own = Object.entries(error.constraints ?? {}).map(([rule, detail]) => ({
+      pointer,
+      detail: rule === 'whitelistValidation' ? `The field ${error.property.slice(0, 100)} is not known.` : `${detail}.`,
+    }));
+    return [...own, ...faultsOf(error.children ?? [], pointer)];
+  });
+}

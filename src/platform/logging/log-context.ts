@@ -1,0 +1,24 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+
+/** What every log line of the present request or piece of work carries. */
+export interface LogContext {
+  readonly request_id?: string;
+  /** Of the caller's W3C `traceparent`. */
+  readonly trace_id?: string;
+  readonly span_id?: string;
+  readonly trace_flags?: string;
+  readonly task_id?: string;
+  readonly agent_id?: string;
+}
+
+const storage = new AsyncLocalStorage<LogContext>();
+
+/** The fields that belong to the present asynchronous context. */
+export function logContext(): LogContext {
+  return storage.getStore() ?? {};
+}
+
+/** Runs `work` (and everything it starts) with `fields` added to the present ones. */
+export function withLogContext<T>(fields: LogContext, work: () => T): T {
+  return storage.run({ ...storage.getStore(), ...fields }, work);
+}
