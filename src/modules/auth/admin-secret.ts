@@ -1,0 +1,73 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { chmodSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Injectable, Logger } from '@nestjs/common';
+import { AppConfig } from '../../config/index.js';
+import { Scrubber } from '../../platform/logging/index.js';
+
+const FILE = 'admin-secret';
+const WELL_FORMED = /^[\w-]{43}$/;
+
+/**
+ * The admin credential: from the environment, or outside production one that is made once and kept in the data folder.
+ * Only a digest of it is held.
+ */
+@Injectable()
+export class AdminSecret {
+  private readonly logger = new Logger('Auth');
+  private readonly digest: Buffer | null;
+
+  constructor(config: AppConfig, scrubber: Scrubber) {
+    const secret = config.auth.adminSecret ?? (config.production ? null : this.generated(config.dataDir));
+    scrubber.remember(secret);
+    this.digest = secret === null ? null : sha256(secret);
+    if (this.digest === null) this.logger.warn('No ADMIN_SECRET is configured: admin routes answer 503');
+  }
+
+  get configured(): boolean {
+    return this.digest !== null;
+  }
+
+  /** Compares digests in constant time. False for everything while none is configured. */
+  matches(presented: string): boolean {
+    return this.digest !== null && timingSafeEqual(this.digest, sha256(presented));
+  }
+
+  /** The secret of this data folder. A folder that cannot hold one leaves the admin routes closed. */
+  private generated(dataDir: string): string | null {
+    const file = join(dataDir, FILE);
+    try {
+      mkdirSync(dataDir, { recursive: true });
+      const secret = keptOrNew(file);
+      this.logger.log(`No ADMIN_SECRET is set: the one in ${file} is in force`);
+      return secret;
+    } catch (error) {
+      this.logger.error({ message: `No admin secret can be kept in ${file}`, error });
+      return null;
+    }
+  }
+}
+
+/**
+ * Reads the secret in `file`, or makes one. `link` lets exactly one of several processes that start together win, and
+ * shows the file only when it is whole.
+ */
+function keptOrNew(file: string): string {
+  const draft = `${file}.${process.pid}.${randomBytes(6).toString('hex')}`;
+  writeFileSync(draft, `${randomBytes(32).toString('base64url')}\n`, { mode: 0o600, flag: 'wx' });
+  try {
+    linkSync(draft, file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  } finally {
+    rmSync(draft, { force: true });
+  }
+  chmodSync(file, 0o600);
+  const secret = readFileSync(file, 'utf8').trim();
+  if (!WELL_FORMED.test(secret)) throw new Error('the file does not hold a secret that this service made');
+  return secret;
+}
+
+function sha256(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}

@@ -1,0 +1,85 @@
+import { Transform } from 'class-transformer';
+import { IsBoolean, IsInt, IsISO8601, IsObject, IsOptional, IsString, Length, Max, Min } from 'class-validator';
+import { MayBeOmitted, PageQueryDto } from '../../platform/http/index.js';
+import type { ApiKey } from './api-keys.repository.js';
+
+/** A new API key. */
+export class CreateApiKeyDto {
+  /** What people call it. */
+  @IsString()
+  @Length(1, 100)
+  name: string;
+
+  /** Requests a minute; null is no limit. */
+  @IsOptional()
+  @IsInt()
+  @Min(1)
+  @Max(1_000_000)
+  rate_limit_rpm?: number | null = 60;
+
+  /** When it stops working; null is never. */
+  @IsOptional()
+  @IsISO8601({ strict: true, strictSeparator: true })
+  expires_at?: string | null;
+
+  /** Anything that callers want to keep with it. */
+  @MayBeOmitted()
+  @IsObject()
+  metadata?: Record<string, unknown>;
+}
+
+/** An API key without its secret part. */
+export class ApiKeyDto {
+  /** @format uuid */
+  id: string;
+  name: string;
+  /** The first characters of the key. */
+  key_prefix: string;
+  /** False once it is revoked. */
+  is_active: boolean;
+  /** Requests a minute; null is no limit. */
+  rate_limit_rpm: number | null;
+  expires_at: Date | null;
+  created_at: Date;
+  /** A few seconds late at most. */
+  last_used_at: Date | null;
+  metadata: Record<string, unknown>;
+
+  static from(key: ApiKey): ApiKeyDto {
+    return {
+      id: key.id,
+      name: key.name,
+      key_prefix: key.keyPrefix,
+      is_active: key.isActive,
+      rate_limit_rpm: key.rateLimitRpm,
+      expires_at: key.expiresAt,
+      created_at: key.createdAt,
+      last_used_at: key.lastUsedAt,
+      metadata: key.metadata,
+    };
+  }
+}
+
+/** A key that was just made. */
+export class CreatedApiKeyDto extends ApiKeyDto {
+  /** The key itself; it is shown this once. */
+  raw_key: string;
+}
+
+/** Which keys to list. */
+export class ListApiKeysDto extends PageQueryDto {
+  /** Only active keys, or only revoked ones. */
+  @MayBeOmitted()
+  @Transform(({ value }: { value: unknown }) =>
+    value === 'true' || value === '1' ? true : value === 'false' || value === '0' ? false : value,
+  )
+  @IsBoolean()
+  is_active?: boolean;
+}
+
+/** A key that works. */
+export class ValidatedApiKeyDto {
+  valid: boolean;
+  /** The key's name. */
+  name: string;
+}

@@ -1,0 +1,30 @@
+import { Module } from '@nestjs/common';
+import { APP_GUARD } from '@nestjs/core';
+import { Clock } from '../../platform/clock/index.js';
+import { AccessGuard } from './access.guard.js';
+import { AdminSecret } from './admin-secret.js';
+import { ApiKeysRepository } from './api-keys.repository.js';
+import { ApiKeysService } from './api-keys.service.js';
+import { Authenticator } from './authenticator.js';
+import { KeyCache } from './key-cache.js';
+import { KeysController } from './keys.controller.js';
+import { KeyUses } from './key-uses.js';
+
+/**
+ * Credentials. A *key* belongs to a caller, the *admin secret* to the operator; a *principal* is who a request turned out
+ * to come from. The guard stands in front of every route of the service.
+ */
+@Module({
+  controllers: [KeysController],
+  providers: [
+    Clock,
+    AdminSecret,
+    ApiKeysRepository,
+    ApiKeysService,
+    Authenticator,
+    KeyCache,
+    KeyUses,
+    { provide: APP_GUARD, useClass: AccessGuard },
+  ],
+})
+export class AuthModule {}

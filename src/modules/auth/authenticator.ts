@@ -1,0 +1,78 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { Injectable } from '@nestjs/common';
+import { DomainError } from '../../platform/errors/index.js';
+import { RateLimiter } from '../../platform/redis/index.js';
+import { AdminSecret } from './admin-secret.js';
+import { hashApiKey, isWellFormedApiKey } from './api-key.js';
+import type { KeyVerdict } from './api-keys.repository.js';
+import { KeyCache } from './key-cache.js';
+import { KeyUses } from './key-uses.js';
+
+/** Wrong credentials that one network may present in a minute before it is told to wait. */
+const FAILURES_PER_MINUTE = 20;
+
+/** What a request presents, as far as it could be proven. */
+export interface Proof {
+  readonly admin: 'proven' | 'wrong' | 'absent';
+  /** The key, or null when none was presented. A key that was presented and is not usable never gets here. */
+  readonly key: KeyVerdict | null;
+}
+
+/**
+ * Checks the credentials of requests. Every presented key is checked, also where none is needed: a caller whose key was
+ * revoked must not go on as somebody else.
+ */
+@Injectable()
+export class Authenticator {
+  constructor(
+    private readonly keys: KeyCache,
+    private readonly uses: KeyUses,
+    private readonly adminSecret: AdminSecret,
+    private readonly limiter: RateLimiter,
+  ) {}
+
+  /**
+   * @param network who counts the failures, as `networkOf` names it.
+   * @throws DomainError `unauthenticated` for a key that is not usable, `rate_limited` instead of it when its network
+   * has presented too many wrong credentials; `dependency_unavailable` when the key cannot be looked up.
+   */
+  async prove(headers: IncomingHttpHeaders, network: string): Promise<Proof> {
+    const presented = presentedKeys(headers);
+    const key = presented.length === 1 ? await this.usableKey(presented[0] as string) : null;
+    if (presented.length > 0 && key === null) {
+      await this.countFailure(network);
+      throw new DomainError('unauthenticated', 'The API key is unknown, revoked or expired.');
+    }
+    if (key !== null) this.uses.note(key.id);
+    return { admin: this.adminState(headers), key };
+  }
+
+  /**
+   * Counts a wrong credential against `network`.
+   * @throws DomainError `rate_limited` past the limit; a valid credential never gets here.
+   */
+  async countFailure(network: string): Promise<void> {
+    const verdict = await this.limiter.take(`auth-failures:${network}`, FAILURES_PER_MINUTE, 60);
+    if (verdict.allowed) return;
+    throw new DomainError('rate_limited', 'Too many wrong credentials came from this address; try again later.', {
+      retryAfterSeconds: verdict.resetSeconds,
+    });
+  }
+
+  private async usableKey(key: string): Promise<KeyVerdict | null> {
+    return isWellFormedApiKey(key) ? this.keys.find(hashApiKey(key)) : null;
+  }
+
+  private adminState(headers: IncomingHttpHeaders): Proof['admin'] {
+    const presented = headers['x-admin-secret'];
+    if (typeof presented !== 'string' || presented === '') return 'absent';
+    return this.adminSecret.matches(presented) ? 'proven' : 'wrong';
+  }
+}
+
+/** The distinct keys in the headers. Two different ones cannot both be the caller's, so neither is taken. */
+function presentedKeys(headers: IncomingHttpHeaders): string[] {
+  const [, bearer] = /^bearer +(\S.*)$/i.exec(headers.authorization ?? '') ?? [];
+  const own = headers['x-api-key'];
+  return [...new Set([own, bearer].filter((key): key is string => typeof key === 'string' && key !== ''))];
+}
