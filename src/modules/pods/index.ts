@@ -19,6 +19,7 @@ export {
   type PodSnapshot,
   type ReviewBy,
 } from './pod.js';
+export { PodsModule } from './pods.module.js';
 export { PodsService } from './pods.service.js';
 export {
   evaluateCondition,

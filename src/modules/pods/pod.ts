@@ -26,6 +26,7 @@ export const ESCALATION_THRESHOLDS = ['low', 'medium', 'high', 'critical'] as co
 export type EscalationThreshold = (typeof ESCALATION_THRESHOLDS)[number];
 
 export const POD_SANDBOXES = SANDBOX_TIERS;
+export type PodSandbox = SandboxTier;
 
 /** What an admin may set of a pod. */
 export interface PodSettings {
@@ -42,7 +43,7 @@ export interface PodSettings {
   network: PodNetwork;
   requireHumanReview: HumanReview;
   escalationThreshold: EscalationThreshold;
-  sandbox: SandboxTier;
+  sandbox: PodSandbox;
   routingKeywords: string[];
   metadata: Record<string, unknown>;
 }
@@ -84,6 +85,9 @@ export interface PodAgentSettings {
   runCondition: RunCondition | null;
   artifactType: string | null;
 }
+
+/** A pod agent to add; without a position it gets the next free one. */
+export type NewPodAgent = Omit<PodAgentSettings, 'position'> & { position: number | undefined };
 
 export interface PodAgent extends PodAgentSettings {
   id: string;
@@ -129,7 +133,7 @@ export interface PodSnapshot {
   network: PodNetwork;
   requireHumanReview: HumanReview;
   escalationThreshold: EscalationThreshold;
-  sandbox: SandboxTier;
+  sandbox: PodSandbox;
   /** The enabled ones, by position; at least one. */
   agents: AgentSnapshot[];
 }

@@ -6,7 +6,16 @@ import { DomainError } from '../../platform/errors/index.js';
 import { ToolRegistry } from '../tools/index.js';
 import { PodAgentsRepository } from './pod-agents.repository.js';
 import { faultsOf, nextPosition, type HoldsWriting, type TeamMember } from './pod-rules.js';
-import type { Pod, PodAgent, PodAgentSettings, PodDetail, PodSelector, PodSettings, PodSnapshot } from './pod.js';
+import type {
+  NewPodAgent,
+  Pod,
+  PodAgent,
+  PodAgentSettings,
+  PodDetail,
+  PodSelector,
+  PodSettings,
+  PodSnapshot,
+} from './pod.js';
 import { PodsRepository } from './pods.repository.js';
 
 /**
@@ -15,6 +24,8 @@ import { PodsRepository } from './pods.repository.js';
  */
 @Injectable()
 export class PodsService {
+  private readonly holdsWriting: HoldsWriting = (allowed) => this.tools.holdsWriting(allowed);
+
   constructor(
     private readonly config: AppConfig,
     private readonly clock: Clock,
@@ -105,10 +116,7 @@ export class PodsService {
    * Adds an agent; without a position it gets the next free one.
    * @throws DomainError not_found, position_taken, role_taken, validation_failed.
    */
-  async addAgent(
-    podId: string,
-    settings: Omit<PodAgentSettings, 'position'> & { position?: number | undefined },
-  ): Promise<PodAgent> {
+  async addAgent(podId: string, settings: NewPodAgent): Promise<PodAgent> {
     const id = this.clock.newId();
     return this.db.transaction('pods.addAgent', async () => {
       const { agents } = await this.lockedForEdit(podId);
@@ -159,8 +167,6 @@ export class PodsService {
     const faults = faultsOf(before, after, editedId, this.holdsWriting);
     if (faults[0] !== undefined) throw new DomainError('validation_failed', faults[0].detail, { errors: faults });
   }
-
-  private readonly holdsWriting: HoldsWriting = (allowed) => this.tools.holdsWriting(allowed);
 }
 
 function agentOf(agents: readonly PodAgent[], id: string): PodAgent {

@@ -3,7 +3,7 @@
  * and evaluated when the pipeline reaches the agent. The functions here are pure.
  */
 import { z } from 'zod';
-import type { FieldFault } from '../../platform/errors/index.js';
+import { DomainError, type FieldFault } from '../../platform/errors/index.js';
 
 /** What stages leave behind for the conditions of later ones. */
 export const CONDITION_FLAGS = [
@@ -16,6 +16,8 @@ export type ConditionFlag = (typeof CONDITION_FLAGS)[number];
 export type ConditionFlags = Readonly<Record<ConditionFlag, boolean>>;
 
 export const CONDITION_TYPES = ['always', 'never', 'on_flag', 'not_flag', 'on_pass', 'on_fail', 'and', 'or'] as const;
+
+export type ConditionType = (typeof CONDITION_TYPES)[number];
 
 /** `on_pass`: neither blocked nor rejected. `on_fail`: blocked or rejected. */
 export type RunCondition =
@@ -51,6 +53,17 @@ export function parseRunCondition(input: unknown, pointer = '#/run_condition'): 
   const result = conditionSchema.safeParse(input);
   if (result.success) return { ok: true, condition: result.data };
   return { ok: false, faults: result.error.issues.flatMap((issue) => toFaults(issue, pointer)) };
+}
+
+/**
+ * The condition that a caller wrote in the field `run_condition`; null is no condition.
+ * @throws DomainError validation_failed.
+ */
+export function conditionOf(input: unknown): RunCondition | null {
+  if (input === null) return null;
+  const parsed = parseRunCondition(input);
+  if (parsed.ok) return parsed.condition;
+  throw new DomainError('validation_failed', 'The run condition is not valid.', { errors: parsed.faults });
 }
 
 /** Whether the agent runs. No condition means always. */

@@ -1,0 +1,141 @@
+import {
+  Allow,
+  IsBoolean,
+  IsIn,
+  IsInt,
+  IsNumber,
+  IsOptional,
+  IsString,
+  Length,
+  Max,
+  MaxLength,
+  Min,
+} from 'class-validator';
+import { MayBeOmitted } from '../../platform/http/index.js';
+import { MaxCharacters, TextList } from './limits.js';
+import { ON_FAILURES, POD_ROLES, type NewPodAgent, type OnFailure, type PodRole } from './pod.js';
+import { RunConditionDto } from './run-condition.dto.js';
+import { conditionOf } from './run-condition.js';
+
+/** A new member of a pod. */
+export class CreatePodAgentDto {
+  @IsString()
+  @Length(1, 100)
+  @MaxCharacters(100)
+  name: string;
+
+  /** What it does; one of each in a pod. */
+  @IsIn(POD_ROLES)
+  role: PodRole;
+
+  @MayBeOmitted()
+  @IsString()
+  @MaxLength(2_000)
+  description?: string = '';
+
+  /** Whether tasks submitted from now on have it. */
+  @MayBeOmitted()
+  @IsBoolean()
+  enabled?: boolean = true;
+
+  /** Its place in the pod's order, unique there; by default the next free one. */
+  @MayBeOmitted()
+  @IsInt()
+  @Min(0)
+  @Max(1_000)
+  position?: number;
+
+  /** Neighbours of the same group run together; they may hold no writing tool. */
+  @IsOptional()
+  @IsString()
+  @Length(1, 100)
+  parallel_group?: string | null = null;
+
+  /** Null is the pod's default model. */
+  @IsOptional()
+  @IsString()
+  @Length(1, 200)
+  model?: string | null = null;
+
+  /** Tried in order when the model fails. */
+  @MayBeOmitted()
+  @TextList({ maxItems: 10, maxLength: 200 })
+  fallback_models?: string[] = [];
+
+  @MayBeOmitted()
+  @IsNumber()
+  @Min(0)
+  @Max(2)
+  temperature?: number = 0.3;
+
+  /** Tokens of one answer. */
+  @MayBeOmitted()
+  @IsInt()
+  @Min(1)
+  @Max(1_000_000)
+  max_tokens?: number = 4_096;
+
+  /** Seconds one stage may take. */
+  @MayBeOmitted()
+  @IsInt()
+  @Min(1)
+  @Max(86_400)
+  timeout_seconds?: number = 120;
+
+  /** Re-runs that its verdict may cause. */
+  @MayBeOmitted()
+  @IsInt()
+  @Min(0)
+  @Max(10)
+  max_retries?: number = 2;
+
+  /** Added to the role's own instructions. */
+  @IsOptional()
+  @IsString()
+  @MaxLength(100_000)
+  system_prompt?: string | null = null;
+
+  /** Names or groups of tools it may use; null is every tool, an empty list is none. */
+  @IsOptional()
+  @TextList({ maxItems: 200, maxLength: 200, pattern: /^[A-Za-z0-9_.:/-]+$/ })
+  allowed_tools?: string[] | null = null;
+
+  /** What a failed stage leads to; `skip` is for the context agent only. */
+  @MayBeOmitted()
+  @IsIn(ON_FAILURES)
+  on_failure?: OnFailure = 'abort';
+
+  /** Null is always. */
+  @Allow()
+  run_condition?: RunConditionDto | null = null;
+
+  /** Type of the artifact made of its output. */
+  @IsOptional()
+  @IsString()
+  @Length(1, 100)
+  artifact_type?: string | null = null;
+
+  /** @throws DomainError validation_failed when the run condition is not one. */
+  toSettings(): NewPodAgent {
+    const given = this as Required<CreatePodAgentDto>;
+    return {
+      name: given.name,
+      role: given.role,
+      description: given.description,
+      enabled: given.enabled,
+      position: this.position,
+      parallelGroup: given.parallel_group,
+      model: given.model,
+      fallbackModels: given.fallback_models,
+      temperature: given.temperature,
+      maxTokens: given.max_tokens,
+      timeoutSeconds: given.timeout_seconds,
+      maxRetries: given.max_retries,
+      systemPrompt: given.system_prompt,
+      allowedTools: given.allowed_tools,
+      onFailure: given.on_failure,
+      runCondition: conditionOf(given.run_condition),
+      artifactType: given.artifact_type,
+    };
+  }
+}

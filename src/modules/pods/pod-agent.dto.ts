@@ -1,0 +1,75 @@
+import type { OnFailure, PodAgent, PodRole } from './pod.js';
+import { RunConditionDto } from './run-condition.dto.js';
+
+/** One member of a pod. */
+export class PodAgentDto {
+  /** @format uuid */
+  id: string;
+  /** @format uuid */
+  pod_id: string;
+  name: string;
+  /** What it does; one of each in a pod. */
+  role: PodRole;
+  description: string;
+  /** Whether tasks submitted from now on have it. */
+  enabled: boolean;
+  /** Its place in the pod's order. */
+  position: number;
+  /** Neighbours of the same group run together. */
+  parallel_group: string | null;
+  /** Null is the pod's default model. */
+  model: string | null;
+  /** Tried in order when the model fails. */
+  fallback_models: string[];
+  temperature: number;
+  /** Tokens of one answer. */
+  max_tokens: number;
+  /** Seconds one stage may take. */
+  timeout_seconds: number;
+  /** Re-runs that its verdict may cause. */
+  max_retries: number;
+  /** Added to the role's own instructions. */
+  system_prompt: string | null;
+  /** Names or groups of tools it may use; null is every tool. */
+  allowed_tools: string[] | null;
+  /** What a failed stage leads to. */
+  on_failure: OnFailure;
+  /** Null is always. */
+  run_condition: RunConditionDto | null;
+  /** Type of the artifact made of its output. */
+  artifact_type: string | null;
+  created_at: Date;
+  updated_at: Date;
+
+  static from(agent: PodAgent): PodAgentDto {
+    return {
+      id: agent.id,
+      pod_id: agent.podId,
+      name: agent.name,
+      role: agent.role,
+      description: agent.description,
+      enabled: agent.enabled,
+      position: agent.position,
+      parallel_group: agent.parallelGroup,
+      model: agent.model,
+      fallback_models: agent.fallbackModels,
+      temperature: agent.temperature,
+      max_tokens: agent.maxTokens,
+      timeout_seconds: agent.timeoutSeconds,
+      max_retries: agent.maxRetries,
+      system_prompt: agent.systemPrompt,
+      allowed_tools: agent.allowedTools,
+      on_failure: agent.onFailure,
+      run_condition: agent.runCondition as RunConditionDto | null,
+      artifact_type: agent.artifactType,
+      created_at: agent.createdAt,
+      updated_at: agent.updatedAt,
+    };
+  }
+}
+
+/** A pod agent in a list. */
+export class ListedPodAgentDto extends PodAgentDto {
+  /** Fields that were cut at 2 000 characters; the pod itself has them whole. */
+  truncated: string[];
+}

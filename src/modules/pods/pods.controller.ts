@@ -1,0 +1,61 @@
+import { Body, Controller, Delete, Get, HttpCode, Patch, Post, Query, Res } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
+import { Problems, RequiresAdmin, RequiresKey, UuidParam } from '../../platform/http/index.js';
+import { CreatePodDto } from './create-pod.dto.js';
+import { PodPageDto } from './pod-page.dto.js';
+import { linkAfter, podPageOf } from './pod-paging.js';
+import { PodDetailDto, PodDto } from './pod.dto.js';
+import { PodsService } from './pods.service.js';
+import { UpdatePodDto } from './update-pod.dto.js';
+
+@Controller('api/v1/pods')
+export class PodsController {
+  constructor(private readonly pods: PodsService) {}
+
+  /** Lists the pods by name. */
+  @RequiresKey()
+  @Get()
+  async list(@Query() query: PodPageDto, @Res({ passthrough: true }) reply: FastifyReply): Promise<PodDto[]> {
+    const page = podPageOf(query);
+    const pods = await this.pods.list({ ...page, limit: page.limit + 1 });
+    const shown = pods.slice(0, page.limit);
+    const last = shown.at(-1);
+    if (pods.length > shown.length && last !== undefined) linkAfter(reply, last.name);
+    return shown.map((pod) => PodDto.from(pod));
+  }
+
+  /** Makes a pod, without agents yet. */
+  @RequiresAdmin()
+  @Problems('name_taken', 'sandbox_not_allowed')
+  @Post()
+  async create(@Body() body: CreatePodDto, @Res({ passthrough: true }) reply: FastifyReply): Promise<PodDetailDto> {
+    const pod = await this.pods.create(body.toSettings());
+    void reply.header('location', `/api/v1/pods/${pod.id}`);
+    return PodDetailDto.from(pod);
+  }
+
+  /** Shows a pod with its agents. */
+  @RequiresKey()
+  @Problems('not_found')
+  @Get(':id')
+  async get(@UuidParam() id: string): Promise<PodDetailDto> {
+    return PodDetailDto.from(await this.pods.get(id));
+  }
+
+  /** Changes a pod for the tasks submitted from now on. */
+  @RequiresAdmin()
+  @Problems('not_found', 'name_taken', 'sandbox_not_allowed')
+  @Patch(':id')
+  async update(@UuidParam() id: string, @Body() body: UpdatePodDto): Promise<PodDetailDto> {
+    return PodDetailDto.from(await this.pods.update(id, body.toPatch()));
+  }
+
+  /** Deletes a pod and its agents; its tasks, which have all ended, stay readable. */
+  @RequiresAdmin()
+  @Problems('not_found', 'system_pod', 'pod_in_use')
+  @HttpCode(204)
+  @Delete(':id')
+  async delete(@UuidParam() id: string): Promise<void> {
+    await this.pods.delete(id);
+  }
+}
