@@ -1,0 +1,382 @@
+import type { LanguageModelV3Prompt } from '@ai-sdk/provider';
+import type { SandboxTier } from '../../config/index.js';
+import { storableText } from '../../platform/http/text.js';
+import {
+  estimateTokens,
+  type ModelAnswer,
+  type ModelToolCall,
+  type ModelUsage,
+  type OfferedTool,
+} from '../llm/index.js';
+import type { AllowedTools, Tool, ToolContext, ToolResult } from '../tools/index.js';
+import { fitHistory, withoutToolParts, withUserText } from './agent-loop-history.js';
+import { UnknownToolOutcomeError } from './agent-loop-journal.js';
+import { ModelSession, type SessionOptions, type ToolCallRecord } from './agent-loop-session.js';
+
+/** What the loop needs of the tool registry. */
+export interface LoopToolRegistry {
+  /** The tools a model may be shown. */
+  offered(allowed: AllowedTools, tier: SandboxTier): OfferedTool[];
+  /** What the registry knows of a tool, by the name the model uses; null for an unknown one. */
+  find(name: string): Pick<Tool, 'group' | 'writes' | 'idempotent'> | null;
+  /** Runs a call, or answers it with why it was refused. */
+  execute(name: string, rawArgumentsJson: string, allowed: AllowedTools, context: ToolContext): Promise<ToolResult>;
+}
+
+export interface ConversationInput {
+  prompt: LanguageModelV3Prompt;
+  tools?: { registry: LoopToolRegistry; allowed: AllowedTools; context: ToolContext } | undefined;
+  /** Model answers that may ask for tools: 5 for a turn, 10 for a stage. */
+  roundLimit: number;
+  maxContextTokens: number;
+  /** Another model call follows in the same journal, so the final answer is recorded too. */
+  recordFinal?: boolean | undefined;
+}
+
+export type AgentLoopInput = ConversationInput & SessionOptions;
+
+export interface AgentLoopResult {
+  /** The model's final words. */
+  text: string;
+  /** All words of the conversation as `onText` got them. */
+  said: string;
+  /** The prompt and everything after it, untrimmed. */
+  messages: LanguageModelV3Prompt;
+  /** Every call the model asked for, in order, replayed and refused ones too. */
+  toolCalls: ToolCallRecord[];
+  /** `round_limit`: the last answer was made without tools. `repeated_call`: the loop ended itself, `text` says why. */
+  ended: 'answer' | 'round_limit' | 'repeated_call';
+  /** Anything but `stop` means that the final words are not whole. */
+  finishReason: ModelAnswer['finishReason'];
+  usage: ModelUsage;
+  /** USD; null when a price was not known. */
+  costUsd: number | null;
+  model: string | null;
+}
+
+/** How often the same call may be asked for in succession; the last of them is not run. */
+const MAX_REPEATS = 3;
+const MAX_CALLS_PER_ANSWER = 32;
+const MAX_PARALLEL = 8;
+/** Groups whose writing tools share the work tree, so that their order matters. */
+const TREE_GROUPS: readonly string[] = ['files', 'shell', 'git'];
+const UNFINISHED = 'The answer ended before this call was whole, so it was not run. Ask for less at once.';
+const LAST_ROUND = 'No further tools can be used. Answer now, with what you have.';
+
+/**
+ * Talks to a model and runs the tools it asks for, until it answers or may not go on. Used by turns, chat and the pipeline.
+ * Calls of one answer run together, but a tool that writes to the work tree runs alone and in its turn; results are given
+ * in call order.
+ * @throws ModelCallError, UnknownToolOutcomeError, what a hook or the journal throws; `signal.reason` when aborted. No tool
+ *   is running any more when it settles.
+ */
+export async function runAgentLoop(input: AgentLoopInput): Promise<AgentLoopResult> {
+  return converse(new ModelSession(input), input);
+}
+
+/** `runAgentLoop` within a session that others continue. */
+export async function converse(session: ModelSession, input: ConversationInput): Promise<AgentLoopResult> {
+  return new Conversation(session, input).run();
+}
+
+class Conversation {
+  private messages: LanguageModelV3Prompt;
+  private readonly toolCalls: ToolCallRecord[] = [];
+  private readonly offered: OfferedTool[];
+  private said = '';
+  private repeats = new Map<string, number>();
+
+  constructor(
+    private readonly session: ModelSession,
+    private readonly input: ConversationInput,
+  ) {
+    this.messages = [...input.prompt];
+    this.offered = input.tools ? input.tools.registry.offered(input.tools.allowed, input.tools.context.tier) : [];
+  }
+
+  async run(): Promise<AgentLoopResult> {
+    const { roundLimit, tools } = this.input;
+    for (let round = 0; round < roundLimit && this.offered.length > 0 && tools; round += 1) {
+      const { answer, replayed } = await this.ask(this.messages, this.offered);
+      if (answer.toolCalls.length === 0) return this.result(answer, 'answer');
+      const repeated = this.repeatedCall(answer.toolCalls);
+      this.add(assistantMessage(answer));
+      if (repeated !== null) return this.endRepeated(answer, repeated);
+      const results = isWhole(answer)
+        ? await this.runCalls(answer.toolCalls, replayed)
+        : answer.toolCalls.map((call) => record(call, { text: UNFINISHED, isError: true }, 0));
+      this.addResults(results);
+    }
+    if (this.offered.length === 0) {
+      const { answer } = await this.ask(this.messages, []);
+      return this.result(answer, 'answer');
+    }
+    const { answer } = await this.ask(withUserText(withoutToolParts(this.messages), LAST_ROUND), []);
+    return this.result(answer, 'round_limit');
+  }
+
+  private async ask(messages: LanguageModelV3Prompt, tools: OfferedTool[]): ReturnType<ModelSession['ask']> {
+    const { hooks } = this.session;
+    const budget = this.input.maxContextTokens - (tools.length > 0 ? estimateTokens(JSON.stringify(tools)) : 0);
+    const started = performance.now();
+    let generatingSince: number | null = null;
+    hooks.onStep?.({ step: 'model', state: 'running' });
+    const separator = this.said === '' ? '' : '\n\n';
+    const onText = (delta: string): void => {
+      if (delta === '') return;
+      if (generatingSince === null) {
+        generatingSince = performance.now();
+        hooks.onStep?.({ step: 'model', state: 'done', elapsed_ms: since(started) });
+        hooks.onStep?.({ step: 'generating', state: 'running' });
+        this.say(separator);
+      }
+      this.say(delta);
+    };
+    const asked = await this.session.ask(
+      {
+        prompt: fitHistory(messages, budget),
+        ...(tools.length > 0 ? { tools } : {}),
+        ...(hooks.onText ? { onText } : {}),
+      },
+      (answer) => !this.input.recordFinal && (answer.toolCalls.length === 0 || tools.length === 0),
+    );
+    if (generatingSince !== null)
+      hooks.onStep?.({ step: 'generating', state: 'done', elapsed_ms: since(generatingSince) });
+    else {
+      hooks.onStep?.({ step: 'model', state: 'done', detail: asked.answer.model, elapsed_ms: since(started) });
+      if (asked.answer.text !== '') this.say(separator + asked.answer.text);
+    }
+    return asked;
+  }
+
+  private say(text: string): void {
+    if (text === '') return;
+    this.said += text;
+    this.session.hooks.onText?.(text);
+  }
+
+  /** The call that this answer repeats once too often: asked for in every answer of a row, `MAX_REPEATS` times in all. */
+  private repeatedCall(calls: readonly ModelToolCall[]): ModelToolCall | null {
+    const counts = new Map<string, number>();
+    let repeated: ModelToolCall | null = null;
+    for (const call of calls) {
+      const key = `${call.name}\n${normalisedJson(call.arguments)}`;
+      const count = (counts.get(key) ?? this.repeats.get(key) ?? 0) + 1;
+      counts.set(key, count);
+      if (count >= MAX_REPEATS) repeated ??= call;
+    }
+    this.repeats = counts;
+    return repeated;
+  }
+
+  private endRepeated(answer: ModelAnswer, call: ModelToolCall): AgentLoopResult {
+    const shown = `${call.name}(${call.arguments.slice(0, 200)})`;
+    const text = `Stopped: the model asked ${MAX_REPEATS} times in a row for the identical call ${shown}.`;
+    this.addResults(answer.toolCalls.map((each) => record(each, { text: `Not run. ${text}`, isError: true }, 0)));
+    this.say((this.said === '' ? '' : '\n\n') + text);
+    return this.result({ ...answer, text, toolCalls: [], finishReason: 'stop' }, 'repeated_call');
+  }
+
+  /**
+   * Runs calls in groups, one after the other. Of a replayed answer only the first group without all its results can have
+   * been running when the earlier attempt ended.
+   */
+  private async runCalls(calls: readonly ModelToolCall[], replayed: boolean): Promise<ToolCallRecord[]> {
+    const { registry } = this.tools;
+    const results = new Map<string, ToolCallRecord>();
+    let uncertain = replayed;
+    for (const group of this.groups(calls.slice(0, MAX_CALLS_PER_ANSWER))) {
+      const open: ModelToolCall[] = [];
+      for (const call of group) {
+        const recorded = replayed ? this.session.journal.resultOf(call.id) : null;
+        if (recorded === null) open.push(call);
+        else results.set(call.id, record(call, recorded, recorded.durationMs));
+      }
+      if (open.length === 0) continue;
+      if (uncertain) {
+        const unknown = open.filter((call) => !registry.find(call.name)?.idempotent);
+        if (unknown.length > 0) throw new UnknownToolOutcomeError(unknown);
+        uncertain = false;
+      }
+      for (const done of await this.runGroup(open)) results.set(done.id, done);
+    }
+    const refused = { text: `Not run: at most ${MAX_CALLS_PER_ANSWER} calls in one answer.`, isError: true };
+    return calls.map((call) => results.get(call.id) ?? record(call, refused, 0));
+  }
+
+  private groups(calls: readonly ModelToolCall[]): ModelToolCall[][] {
+    const groups: ModelToolCall[][] = [];
+    let open: ModelToolCall[] | null = null;
+    for (const call of calls) {
+      const tool = this.tools.registry.find(call.name);
+      if (tool?.writes && TREE_GROUPS.includes(tool.group)) {
+        groups.push([call]);
+        open = null;
+      } else if (open === null || open.length >= MAX_PARALLEL) groups.push((open = [call]));
+      else open.push(call);
+    }
+    return groups;
+  }
+
+  private async runGroup(calls: readonly ModelToolCall[]): Promise<ToolCallRecord[]> {
+    const { signal } = this.session;
+    const inner = new AbortController();
+    const abort = (): void => inner.abort(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      signal.throwIfAborted();
+      const settled = await Promise.allSettled(
+        calls.map(async (call) => {
+          try {
+            return await this.runCall(call, inner.signal);
+          } catch (error) {
+            inner.abort(error);
+            throw error;
+          }
+        }),
+      );
+      signal.throwIfAborted();
+      inner.signal.throwIfAborted();
+      return settled.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
+  }
+
+  private async runCall(call: ModelToolCall, signal: AbortSignal): Promise<ToolCallRecord> {
+    const { registry, allowed, context } = this.tools;
+    const { hooks, journal } = this.session;
+    const started = performance.now();
+    hooks.onStep?.({ step: call.name, state: 'running' });
+    let result: ToolResult;
+    try {
+      result = await registry.execute(call.name, call.arguments, allowed, { ...context, signal });
+    } catch {
+      signal.throwIfAborted();
+      result = { text: 'The tool failed.', isError: true };
+    }
+    // A tool that gave up because of the abort has no outcome worth recording.
+    signal.throwIfAborted();
+    const done = record(call, { text: storableText(result.text), isError: result.isError }, since(started));
+    await journal.recordResult({
+      callId: call.id,
+      text: done.result,
+      isError: done.isError,
+      durationMs: done.durationMs,
+    });
+    hooks.onStep?.({
+      step: call.name,
+      state: 'done',
+      elapsed_ms: done.durationMs,
+      ...(done.isError ? { detail: 'failed' } : {}),
+    });
+    hooks.onToolCall?.(done);
+    return done;
+  }
+
+  private get tools(): NonNullable<ConversationInput['tools']> {
+    if (!this.input.tools) throw new Error('This conversation has no tools.');
+    return this.input.tools;
+  }
+
+  /** A new array each time: an earlier one is in the hands of a model. */
+  private add(message: LanguageModelV3Prompt[number]): void {
+    this.messages = [...this.messages, message];
+  }
+
+  private addResults(results: readonly ToolCallRecord[]): void {
+    this.toolCalls.push(...results);
+    this.add({
+      role: 'tool',
+      content: results.map(({ id, name, result, isError }) => ({
+        type: 'tool-result',
+        toolCallId: id,
+        toolName: sendableName(name),
+        output: { type: isError ? 'error-text' : 'text', value: result },
+      })),
+    });
+  }
+
+  private result(answer: ModelAnswer, ended: AgentLoopResult['ended']): AgentLoopResult {
+    const { usage, costUsd, model } = this.session;
+    if (answer.text !== '') this.add({ role: 'assistant', content: [{ type: 'text', text: answer.text }] });
+    return {
+      text: answer.text,
+      said: this.said,
+      messages: this.messages,
+      toolCalls: this.toolCalls,
+      ended,
+      finishReason: answer.finishReason,
+      usage,
+      costUsd,
+      model,
+    };
+  }
+}
+
+/** A cut answer may hold a cut tool call, and half a `write_file` is not what the model meant. */
+function isWhole(answer: ModelAnswer): boolean {
+  return !['length', 'content-filter', 'error'].includes(answer.finishReason);
+}
+
+function assistantMessage(answer: ModelAnswer): LanguageModelV3Prompt[number] {
+  return {
+    role: 'assistant',
+    content: [
+      ...(answer.text === '' ? [] : [{ type: 'text' as const, text: answer.text }]),
+      ...answer.toolCalls.map((call) => {
+        const input = parsedArguments(call.arguments);
+        return {
+          type: 'tool-call' as const,
+          toolCallId: call.id,
+          toolName: sendableName(call.name),
+          // Providers demand an object here; the model still sees what it wrote.
+          input: typeof input === 'object' && input !== null && !Array.isArray(input) ? input : { unparsed: input },
+          ...(call.metadata ? { providerOptions: call.metadata } : {}),
+        };
+      }),
+    ],
+  };
+}
+
+function record(
+  call: ModelToolCall,
+  result: { text: string; isError?: boolean | undefined },
+  durationMs: number,
+): ToolCallRecord {
+  return {
+    id: call.id,
+    name: call.name,
+    arguments: parsedArguments(call.arguments),
+    result: result.text,
+    isError: result.isError ?? false,
+    durationMs,
+  };
+}
+
+/** The JSON a model wrote as arguments, an empty object for nothing, or the text itself. */
+function parsedArguments(raw: string): unknown {
+  if (raw.trim() === '') return {};
+  try {
+    const value: unknown = JSON.parse(raw);
+    // Throws for nesting that could not be sent.
+    JSON.stringify(value);
+    return value;
+  } catch {
+    return raw;
+  }
+}
+
+function normalisedJson(raw: string): string {
+  const value = parsedArguments(raw);
+  return typeof value === 'string' ? raw : JSON.stringify(value);
+}
+
+/** Providers refuse a request whose history names a tool as no tool may be named. */
+function sendableName(name: string): string {
+  return name.replace(/[^\w-]/g, '_').slice(0, 64) || 'unknown';
+}
+
+function since(started: number): number {
+  return Math.round(performance.now() - started);
+}

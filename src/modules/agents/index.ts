@@ -1,0 +1,24 @@
+export {
+  converse,
+  runAgentLoop,
+  type AgentLoopInput,
+  type AgentLoopResult,
+  type ConversationInput,
+  type LoopToolRegistry,
+} from './agent-loop.js';
+export { cutMiddle, fitHistory, withoutToolParts, withUserText } from './agent-loop-history.js';
+export {
+  UnknownToolOutcomeError,
+  type JournalEntry,
+  type LoopJournal,
+  type ModelEntry,
+  type ToolEntry,
+} from './agent-loop-journal.js';
+export {
+  ModelSession,
+  type CallSpend,
+  type LoopHooks,
+  type LoopStep,
+  type SessionOptions,
+  type ToolCallRecord,
+} from './agent-loop-session.js';
