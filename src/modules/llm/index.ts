@@ -1,3 +1,5 @@
+export { LlmModule } from './llm.module.js';
+export { LlmService } from './llm.service.js';
 export {
   ModelCallError,
   type ModelAnswer,
@@ -8,3 +10,4 @@ export {
   type ModelUsage,
   type OfferedTool,
 } from './model-call.js';
+export { estimatePromptTokens, estimateTokens } from './token-estimate.js';

@@ -15,7 +15,10 @@ export abstract class LlmService {
   /** The price of `model`, or null when it is not known. */
   abstract price(model: string): ModelPrice | null;
   /** USD that a call would cost at the most: its prompt's estimated tokens and all of `maxOutputTokens`; null = price unknown. */
-  abstract worstCaseCostUsd(model: string, call: Pick<ModelCall, 'prompt' | 'tools' | 'maxOutputTokens'>): number | null;
+  abstract worstCaseCostUsd(
+    model: string,
+    call: Pick<ModelCall, 'prompt' | 'tools' | 'maxOutputTokens'>,
+  ): number | null;
   /** Models the providers offer now, for people and tools; a provider that does not answer is left out. */
   abstract available(): Promise<string[]>;
 }

@@ -1,4 +1,4 @@
-import type { LanguageModelV3Prompt, LanguageModelV3ToolChoice } from '@ai-sdk/provider';
+import type { LanguageModelV3Prompt, LanguageModelV3ToolChoice, SharedV3ProviderMetadata } from '@ai-sdk/provider';
 
 /** A tool as a model is shown it. `inputSchema` is JSON Schema. */
 export interface OfferedTool {
@@ -19,15 +19,23 @@ export interface ModelCall {
   maxOutputTokens?: number;
   /** Aborts the request; the call then rejects with `signal.reason`. */
   signal: AbortSignal;
-  /** Text as it arrives. Never called after the call has settled. */
+  /** Text as it arrives. Never called after the call has settled; must not throw. */
   onText?: (delta: string) => void;
+  /**
+   * What an attempt consumed that brought no answer: a model of the chain that failed after it had begun to answer, or an
+   * aborted call. Called before the call settles, at most once for each model.
+   */
+  onLost?: (lost: { model: string; usage: ModelUsage; costUsd: number | null }) => void;
 }
 
 export interface ModelToolCall {
+  /** Unique in its answer. */
   id: string;
   name: string;
   /** As the model wrote it: meant to be JSON, perhaps not. */
   arguments: string;
+  /** The provider's own; some models demand it back, as `providerOptions` of the call's part in the next prompt. */
+  metadata?: SharedV3ProviderMetadata;
 }
 
 export interface ModelUsage {
@@ -42,7 +50,7 @@ export interface ModelAnswer {
   model: string;
   text: string;
   toolCalls: ModelToolCall[];
-  /** Anything but `stop` and `tool-calls` means the answer is not whole. */
+  /** Anything but `stop` and `tool-calls` means the answer is not whole. `tool-calls` exactly when there are some. */
   finishReason: 'stop' | 'tool-calls' | 'length' | 'content-filter' | 'error' | 'other';
   usage: ModelUsage;
   /** USD; null when the model's price is not known. */
@@ -55,7 +63,8 @@ export interface ModelPrice {
   output: number;
 }
 
-export type ModelFailureKind = 'cooling' | 'rate_limited' | 'unavailable' | 'timeout' | 'refused' | 'malformed' | 'not_configured';
+export type ModelFailureKind =
+  'cooling' | 'rate_limited' | 'unavailable' | 'timeout' | 'refused' | 'malformed' | 'not_configured';
 
 /** A model call that failed on every model of its chain. `message` is fit for callers: no key, no body of an answer. */
 export class ModelCallError extends Error {
@@ -68,11 +77,12 @@ export class ModelCallError extends Error {
       provider: string;
       statusCode?: number;
       /**
-       * `cooling` and `rate_limited` only: when the first provider of the chain may be asked again (epoch milliseconds).
-       * Set exactly when *every* model of the chain is cooling: the caller should wait instead of counting a failure.
+       * When the first provider of the chain may be asked again (epoch milliseconds). Set exactly when *every* model of
+       * the chain is cooling, be it since before or by this call: the caller should wait instead of counting a failure.
+       * The kind is then `cooling` or `rate_limited`.
        */
       retryAt?: number;
-      /** What failed calls of the chain consumed, where known. */
+      /** What failed calls of the chain consumed, where they had begun to answer. */
       usage?: ModelUsage;
     },
     options?: { cause?: unknown },

@@ -1,0 +1,155 @@
+import type {
+  LanguageModelV3Content,
+  LanguageModelV3FinishReason,
+  LanguageModelV3StreamPart,
+  LanguageModelV3Usage,
+} from '@ai-sdk/provider';
+import { storableText } from '../../platform/http/text.js';
+import type { ModelAnswer, ModelToolCall, ModelUsage } from './model-call.js';
+import { ReportedInStream, UnusableAnswer } from './model-failure.js';
+import { estimateTokens } from './token-estimate.js';
+
+/** Characters of text, reasoning and arguments that one answer may hold, and tool calls. */
+export const ANSWER_LIMITS = { characters: 4 << 20, toolCalls: 512 };
+
+/** One answer as it comes in: bounded in memory, its text storable. */
+export class AnswerDraft {
+  private readonly pieces: string[] = [];
+  private readonly toolCalls: ModelToolCall[] = [];
+  private readonly ids = new Set<string>();
+  private characters = 0;
+  /** The first half of a character that a chunk border has cut in two. */
+  private half = '';
+  private finish: LanguageModelV3FinishReason | undefined;
+  private usage: LanguageModelV3Usage | undefined;
+
+  constructor(private readonly onText: ((delta: string) => void) | undefined) {}
+
+  get isFinished(): boolean {
+    return this.finish !== undefined;
+  }
+
+  /** Whether the model had begun to answer. */
+  get hasBegun(): boolean {
+    return this.characters > 0;
+  }
+
+  /**
+   * Takes the next part of a streamed answer.
+   * @throws UnusableAnswer past the limits, ReportedInStream for an `error` part.
+   */
+  add(part: LanguageModelV3StreamPart): void {
+    switch (part.type) {
+      case 'text-delta':
+        return this.addText(part.delta);
+      case 'reasoning-delta':
+      case 'tool-input-delta':
+        return this.count(part.delta.length);
+      case 'tool-call':
+        return this.addToolCall(part);
+      case 'finish':
+        this.finish = part.finishReason;
+        this.usage = part.usage;
+        return;
+      case 'error':
+        throw new ReportedInStream(part.error);
+      default:
+    }
+  }
+
+  /** Takes a whole answer. */
+  addAll(
+    content: readonly LanguageModelV3Content[],
+    finish: LanguageModelV3FinishReason,
+    usage: LanguageModelV3Usage,
+  ): void {
+    for (const part of content) {
+      if (part.type === 'text') this.addText(part.text);
+      else if (part.type === 'reasoning') this.count(part.text.length);
+      else if (part.type === 'tool-call') {
+        this.count(part.input.length);
+        this.addToolCall(part);
+      }
+    }
+    this.finish = finish;
+    this.usage = usage;
+  }
+
+  /**
+   * The answer.
+   * @throws UnusableAnswer when it is not whole.
+   */
+  close(): Pick<ModelAnswer, 'text' | 'toolCalls' | 'finishReason'> {
+    if (this.half) this.emit(storableText(this.half));
+    this.half = '';
+    // Without a reason of the provider's own, a stream that merely stopped looks finished.
+    if (!this.finish || (this.finish.unified === 'other' && this.finish.raw === undefined)) {
+      throw new UnusableAnswer('broke off in mid-answer');
+    }
+    const { toolCalls } = this;
+    if (this.finish.unified === 'tool-calls' && toolCalls.length === 0) {
+      throw new UnusableAnswer('announced tool calls and made none');
+    }
+    // Some servers call it a stop when they ask for tools.
+    const finishReason = this.finish.unified === 'stop' && toolCalls.length > 0 ? 'tool-calls' : this.finish.unified;
+    return { text: this.pieces.join(''), toolCalls, finishReason };
+  }
+
+  /** What the provider counted, else our estimate. */
+  spent(promptTokens: () => number): ModelUsage {
+    const input = this.usage?.inputTokens.total;
+    const output = this.usage?.outputTokens.total;
+    const reported = isCount(input) && isCount(output) && (input > 0 || output > 0);
+    if (reported) return { inputTokens: input, outputTokens: output, estimated: false };
+    return { inputTokens: promptTokens(), outputTokens: this.estimateOutput(), estimated: true };
+  }
+
+  private estimateOutput(): number {
+    const text = estimateTokens(this.pieces.join(''));
+    const unseen = this.characters - this.pieces.reduce((sum, piece) => sum + piece.length, 0);
+    return text + Math.ceil(Math.max(0, unseen) / 4);
+  }
+
+  private addText(delta: string): void {
+    this.count(delta.length);
+    const whole = this.half + delta;
+    const last = whole.charCodeAt(whole.length - 1);
+    const isCut = last >= 0xd800 && last <= 0xdbff;
+    this.half = isCut ? whole.slice(-1) : '';
+    this.emit(storableText(isCut ? whole.slice(0, -1) : whole));
+  }
+
+  private emit(text: string): void {
+    if (text.length === 0) return;
+    this.pieces.push(text);
+    this.onText?.(text);
+  }
+
+  private addToolCall(call: {
+    toolCallId: string;
+    toolName: string;
+    input: string;
+    providerMetadata?: ModelToolCall['metadata'];
+  }): void {
+    if (this.toolCalls.length >= ANSWER_LIMITS.toolCalls) throw new UnusableAnswer('asked for too many tool calls');
+    let id = storableText(call.toolCallId);
+    for (let copy = 2; this.ids.has(id); copy += 1) id = `${storableText(call.toolCallId)}-${copy}`;
+    this.ids.add(id);
+    this.toolCalls.push({
+      id,
+      name: storableText(call.toolName),
+      arguments: storableText(call.input),
+      ...(call.providerMetadata && { metadata: call.providerMetadata }),
+    });
+  }
+
+  private count(characters: number): void {
+    this.characters += characters;
+    if (this.characters > ANSWER_LIMITS.characters)
+      throw new UnusableAnswer('answered with more than an answer may hold');
+  }
+}
+
+function isCount(value: number | undefined): value is number {
+  return value !== undefined && Number.isFinite(value) && value >= 0;
+}

@@ -1,0 +1,190 @@
+import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+
+/** Milliseconds. `firstByte` runs from the connection to the first byte of the body, `idle` between two chunks of it. */
+export interface TransportDeadlines {
+  connect: number;
+  firstByte: number;
+  idle: number;
+}
+
+/** Bytes that one answer may hold in memory or in all; past them the connection is cut. */
+export const TRANSPORT_LIMITS = { body: 16 << 20, event: 8 << 20, stream: 256 << 20, errorBody: 64 << 10 };
+
+export type TransportFault = 'timeout' | 'unreachable' | 'too_large' | 'encoding';
+
+/** A request that failed below HTTP. `message` names no address and no header. */
+export class ModelTransportError extends Error {
+  override readonly name = 'ModelTransportError';
+  constructor(
+    readonly fault: TransportFault,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+const agents = { http: new HttpAgent({ keepAlive: true }), https: new HttpsAgent({ keepAlive: true }) };
+const STATUS_WITHOUT_BODY = [204, 205, 304];
+
+/**
+ * A `fetch` for model providers on Node's own HTTP client, which can tell connecting from waiting (the global `fetch`
+ * cannot). It follows no redirect, so that a key never travels to another host, and accepts no compressed answer, so that
+ * the limits count what is really held. Only string bodies are sent.
+ */
+export function createModelFetch(deadlines: TransportDeadlines): typeof globalThis.fetch {
+  return (input, init = {}) =>
+    new Promise((resolve, reject) => new Exchange(deadlines, resolve, reject).send(input, init));
+}
+
+/** One request and its answer. */
+class Exchange {
+  private request: ClientRequest | undefined;
+  private body: ReadableStreamDefaultController<Uint8Array> | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private ended = false;
+  private stopListening = (): void => undefined;
+
+  constructor(
+    private readonly deadlines: TransportDeadlines,
+    private readonly resolve: (response: Response) => void,
+    private readonly reject: (error: unknown) => void,
+  ) {}
+
+  send(input: string | URL | Request, init: RequestInit): void {
+    const signal = init.signal;
+    if (signal?.aborted) return this.fail(signal.reason);
+    if (signal) {
+      const onAbort = (): void => this.fail(signal.reason);
+      signal.addEventListener('abort', onAbort, { once: true });
+      this.stopListening = () => signal.removeEventListener('abort', onAbort);
+    }
+    try {
+      this.start(new URL(input instanceof Request ? input.url : input), init, true);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  private start(url: URL, init: RequestInit, mayRetry: boolean): void {
+    const secure = url.protocol === 'https:';
+    const content = typeof init.body === 'string' ? init.body : undefined;
+    const headers: Record<string, string> = {
+      ...Object.fromEntries(new Headers(init.headers)),
+      'accept-encoding': 'identity',
+      ...(content !== undefined && { 'content-length': String(Buffer.byteLength(content)) }),
+    };
+    const request = (secure ? httpsRequest : httpRequest)(url, {
+      method: init.method ?? 'GET',
+      headers,
+      agent: secure ? agents.https : agents.http,
+    });
+    this.request = request;
+    this.arm(this.deadlines.connect, 'could not be connected to in time');
+    request.on('socket', (socket) => {
+      if (socket.connecting) socket.once(secure ? 'secureConnect' : 'connect', () => this.connected());
+      else this.connected();
+    });
+    request.on('response', (response) => this.receive(response));
+    request.on('error', (error: NodeJS.ErrnoException) => {
+      // A kept connection may be closed by the other side just as it is used again; nothing was answered, so ask anew.
+      if (!this.ended && mayRetry && request.reusedSocket && error.code === 'ECONNRESET' && !this.body) {
+        return this.start(url, init, false);
+      }
+      this.fail(new ModelTransportError('unreachable', `could not be reached (${error.code ?? 'connection lost'})`));
+    });
+    request.end(content);
+  }
+
+  private connected(): void {
+    this.arm(this.deadlines.firstByte, 'did not begin to answer in time');
+  }
+
+  private receive(response: IncomingMessage): void {
+    const status = response.statusCode ?? 0;
+    const encoding = response.headers['content-encoding'];
+    if (encoding && encoding !== 'identity') {
+      return this.fail(new ModelTransportError('encoding', 'sent a compressed answer, which was not asked for'));
+    }
+    const isFailure = status >= 400;
+    const isEventStream = !isFailure && /\btext\/event-stream\b/i.test(response.headers['content-type'] ?? '');
+    const total = isEventStream ? TRANSPORT_LIMITS.stream : TRANSPORT_LIMITS.body;
+    let held = 0;
+    let received = 0;
+    response.on('data', (chunk: Buffer) => {
+      if (this.ended) return;
+      received += chunk.length;
+      if (isFailure && received > TRANSPORT_LIMITS.errorBody) {
+        this.finish();
+        this.request?.destroy();
+        return;
+      }
+      const boundary = isEventStream ? Math.max(chunk.lastIndexOf('\n\n'), chunk.lastIndexOf('\r\n\r\n')) : -1;
+      held = boundary < 0 ? held + chunk.length : chunk.length - boundary;
+      if (received > total || (isEventStream && held > TRANSPORT_LIMITS.event)) {
+        return this.fail(new ModelTransportError('too_large', 'sent more than an answer may hold'));
+      }
+      this.arm(this.deadlines.idle, 'stopped answering');
+      this.body?.enqueue(chunk);
+      if ((this.body?.desiredSize ?? 1) <= 0) response.pause();
+    });
+    response.on('end', () => this.finish());
+    response.on('error', () =>
+      this.fail(new ModelTransportError('unreachable', 'closed the connection in mid-answer')),
+    );
+    response.on('close', () =>
+      this.fail(new ModelTransportError('unreachable', 'closed the connection in mid-answer')),
+    );
+    const stream = new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => {
+          this.body = controller;
+        },
+        pull: () => {
+          response.resume();
+        },
+        cancel: () => this.fail(new ModelTransportError('unreachable', 'was hung up on')),
+      },
+      { highWaterMark: 64 << 10, size: (chunk) => chunk?.byteLength ?? 0 },
+    );
+    try {
+      const headers = new Headers();
+      for (let at = 0; at < response.rawHeaders.length; at += 2) {
+        headers.append(response.rawHeaders[at] ?? '', response.rawHeaders[at + 1] ?? '');
+      }
+      const body = STATUS_WITHOUT_BODY.includes(status) ? null : stream;
+      this.resolve(new Response(body, { status, statusText: response.statusMessage ?? '', headers }));
+    } catch {
+      this.fail(new ModelTransportError('encoding', 'sent a response that is not HTTP'));
+    }
+  }
+
+  private arm(ms: number, complaint: string): void {
+    clearTimeout(this.timer);
+    if (!this.ended) this.timer = setTimeout(() => this.fail(new ModelTransportError('timeout', complaint)), ms);
+  }
+
+  private finish(): void {
+    if (this.ended) return;
+    this.settle();
+    this.body?.close();
+  }
+
+  private fail(error: unknown): void {
+    if (this.ended) return;
+    this.settle();
+    this.reject(error);
+    try {
+      this.body?.error(error);
+    } catch {
+      // A stream that its reader has cancelled takes no error.
+    }
+    this.request?.destroy();
+  }
+
+  private settle(): void {
+    this.ended = true;
+    clearTimeout(this.timer);
+    this.stopListening();
+  }
+}

@@ -1,0 +1,108 @@
+import { createAnthropic } from '@ai-sdk/anthropic';
+import { createOpenAI } from '@ai-sdk/openai';
+import type { LanguageModelV3 } from '@ai-sdk/provider';
+import { listModels } from './list-models.js';
+import { ProviderNotUsable, type ModelProvider } from './model-provider.js';
+
+interface Connection {
+  apiKey: string;
+  baseURL: string;
+  fetch: typeof globalThis.fetch;
+}
+type ModelFactory = (id: string) => LanguageModelV3;
+
+interface DirectVendor {
+  baseUrl: string;
+  /** Headers of its list of models. */
+  headers(apiKey: string): Record<string, string>;
+  connect(connection: Connection, ownEndpoint: boolean): ModelFactory | Promise<ModelFactory>;
+  callOptions?: Record<string, Record<string, string | boolean>>;
+}
+
+const bearer = (apiKey: string): Record<string, string> => ({ authorization: `Bearer ${apiKey}` });
+
+/** Direct providers by prefix. The packages of all but the first two are installed by who needs them. */
+const VENDORS: Readonly<Record<string, DirectVendor>> = {
+  openai: {
+    baseUrl: 'https://api.openai.com/v1',
+    headers: bearer,
+    // Endpoints that stand in for OpenAI's seldom know more than chat completions.
+    connect: (connection, ownEndpoint) =>
+      ownEndpoint ? createOpenAI(connection).responses : createOpenAI(connection).chat,
+    // Nothing is to be kept at OpenAI; the conversation is sent whole each time.
+    callOptions: { openai: { store: false } },
+  },
+  anthropic: {
+    baseUrl: 'https://api.anthropic.com/v1',
+    headers: (apiKey) => ({ 'x-api-key': apiKey, 'anthropic-version': '2023-06-01' }),
+    connect: (connection) => createAnthropic(connection).languageModel,
+  },
+  google: {
+    baseUrl: 'https://generativelanguage.googleapis.com/v1beta',
+    headers: (apiKey) => ({ 'x-goog-api-key': apiKey }),
+    connect: (connection) => loadOptional('@ai-sdk/google', 'createGoogleGenerativeAI', connection),
+  },
+  mistral: {
+    baseUrl: 'https://api.mistral.ai/v1',
+    headers: bearer,
+    connect: (connection) => loadOptional('@ai-sdk/mistral', 'createMistral', connection),
+  },
+  groq: {
+    baseUrl: 'https://api.groq.com/openai/v1',
+    headers: bearer,
+    connect: (connection) => loadOptional('@ai-sdk/groq', 'createGroq', connection),
+  },
+};
+
+/** @throws ProviderNotUsable when the package is not installed or of another generation. */
+async function loadOptional(packageName: string, factory: string, connection: Connection): Promise<ModelFactory> {
+  const loaded = (await import(packageName).catch(() => null)) as Record<string, unknown> | null;
+  const create = loaded?.[factory];
+  if (typeof create !== 'function') {
+    throw new ProviderNotUsable(`needs the package ${packageName} (its 3.x line), which is not installed`);
+  }
+  const provider = (create as (settings: Connection) => { languageModel(id: string): LanguageModelV3 })(connection);
+  return (id) => {
+    const model = provider.languageModel(id);
+    if (model.specificationVersion !== 'v3') {
+      throw new ProviderNotUsable(`needs the 3.x line of the package ${packageName}; another one is installed`);
+    }
+    return model;
+  };
+}
+
+/** A vendor's own endpoint, used with the vendor's own key. */
+export class DirectProvider implements ModelProvider {
+  readonly callOptions: ModelProvider['callOptions'];
+  private readonly vendor: DirectVendor;
+  private readonly connection: Connection;
+  private readonly isOwnEndpoint: boolean;
+  private factory: Promise<ModelFactory> | undefined;
+
+  constructor(
+    readonly name: string,
+    settings: { readonly apiKey: string; readonly baseUrl: string | null },
+    fetch: typeof globalThis.fetch,
+  ) {
+    const vendor = VENDORS[name];
+    if (!vendor) throw new Error(`There is no direct provider ${name}.`);
+    this.vendor = vendor;
+    this.callOptions = vendor.callOptions;
+    this.isOwnEndpoint = settings.baseUrl === null;
+    this.connection = {
+      apiKey: settings.apiKey,
+      baseURL: settings.baseUrl?.replace(/\/+$/, '') ?? vendor.baseUrl,
+      fetch,
+    };
+  }
+
+  async model(id: string): Promise<LanguageModelV3> {
+    this.factory ??= Promise.resolve(this.vendor.connect(this.connection, this.isOwnEndpoint));
+    return (await this.factory)(id);
+  }
+
+  list(signal: AbortSignal): Promise<string[]> {
+    const { apiKey, baseURL, fetch } = this.connection;
+    return listModels(fetch, `${baseURL}/models`, this.vendor.headers(apiKey), signal);
+  }
+}
