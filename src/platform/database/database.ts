@@ -1,9 +1,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import pg from 'pg';
 import { DomainError } from '../errors/index.js';
-import { isConnectionFault, isRetryable } from './pg-errors.js';
+import { isConnectionFault, isLostConnection, isRetryable, outageReason } from './pg-errors.js';
 import type { Sql } from './sql.js';
+import { VALUE_TYPES } from './value-types.js';
 
 export interface ConnectionOptions extends pg.ClientConfig {
   /** Connections of the pool; the reserved ones (heartbeat, locks, health) come on top. */
@@ -15,6 +17,12 @@ interface OpenTransaction {
   done: boolean;
 }
 
+/** How often a statement or a transaction is tried when others keep getting into its way. */
+const ATTEMPTS = 3;
+/** Longest wait for statements under way when the pool is closed. */
+const CLOSE_MS = 5_000;
+const PING_MS = 1_500;
+
 /**
  * The only door to PostgreSQL. Every statement has a name, which feeds errors and metrics. While no database is attached
  * (it is still starting, or it went away) statements fail with `dependency_unavailable`; the process never exits for it.
@@ -23,16 +31,22 @@ export class Database {
   private readonly logger = new Logger('Database');
   private readonly current = new AsyncLocalStorage<OpenTransaction>();
   private pool: pg.Pool | null = null;
-  private options: ConnectionOptions | null = null;
+  private options: pg.ClientConfig | null = null;
+  private health: pg.Client | null = null;
+  private pinging: Promise<string | null> | null = null;
 
-  /** Starts to use the server at `options`. Called once, when the server answers and the schema is current. */
+  /**
+   * Starts to use the server at `options`, once it answers and its schema is current. A server attached before is let go
+   * after the statements under way.
+   */
   attach(options: ConnectionOptions): void {
+    void this.close();
     const { poolSize = 10, ...connection } = options;
     this.options = { ...CONNECTION_DEFAULTS, ...connection };
     this.pool = new pg.Pool({ ...this.options, max: poolSize, allowExitOnIdle: false });
     // pg emits `error` on idle clients through the pool and on checked-out ones through the client itself; an
     // unhandled one of either kind would end the process.
-    this.pool.on('error', (error) => this.logger.warn(`An idle connection was lost: ${error.message}`));
+    this.pool.on('error', (error) => this.logger.warn(`An idle connection was lost: ${outageReason(error)}`));
     this.pool.on('connect', (client) => client.on('error', () => undefined));
   }
 
@@ -41,19 +55,14 @@ export class Database {
   }
 
   /**
-   * Runs one statement and returns its rows. Inside `transaction` it runs in that transaction.
+   * Runs one statement and returns its rows. Inside `transaction` it runs in that transaction; outside it is a transaction
+   * of its own, tried again when a deadlock or serialization fault undid it.
    * @throws DomainError `dependency_unavailable` when the server cannot be reached; pg's own error otherwise.
    */
   async query<Row extends object>(name: string, query: Sql): Promise<Row[]> {
     const transaction = this.current.getStore();
-    if (transaction?.done) throw new Error(`${name}: the transaction this statement belongs to has ended`);
-    try {
-      const { text, values } = query.toQuery();
-      const result = await (transaction?.client ?? this.connected()).query<Row & pg.QueryResultRow>(text, values);
-      return result.rows;
-    } catch (error) {
-      throw this.translated(name, error);
-    }
+    if (transaction !== undefined) return this.run<Row>(name, this.open(name, transaction).client, query);
+    return this.retried(name, () => this.withClient(name, (client) => this.run<Row>(name, client, query)));
   }
 
   /** `query` for statements that return at most one row. */
@@ -71,85 +80,191 @@ export class Database {
   /**
    * Runs `work` in one transaction: committed when it resolves, rolled back when it rejects. Statements that `work` starts
    * join it by themselves, nested calls too; a statement started after the end throws. Serialization faults and
-   * deadlocks are tried again up to three times, so `work` must have no effect outside the database.
+   * deadlocks are tried again, three times in all, so `work` must have no effect outside the database. A commit whose
+   * answer is lost rejects although it may have happened.
    */
   async transaction<T>(name: string, work: () => Promise<T>): Promise<T> {
-    if (this.current.getStore() !== undefined) return work();
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        return await this.transactionOnce(name, work);
-      } catch (error) {
-        if (attempt >= 3 || !isRetryable(error)) throw error;
-      }
+    const outer = this.current.getStore();
+    if (outer !== undefined) {
+      this.open(name, outer);
+      return work();
     }
+    return this.retried(name, () => this.withClient(name, (client) => this.transactionOn(name, client, work)));
   }
 
   /**
    * A connection outside the pool that the caller owns and ends: for session-level locks, LISTEN, heartbeats that must get
-   * through when the pool is exhausted. `onLost` is called once when the server or the network drops it.
+   * through when the pool is exhausted. `onLost` is called once when the server or the network drops it, and not when
+   * the owner ends it.
+   * @throws DomainError `dependency_unavailable`
    */
   async reserve(name: string, onLost: (error: Error) => void = () => undefined): Promise<pg.Client> {
     if (this.options === null) throw unavailable();
-    const client = new pg.Client({ ...this.options, application_name: `nova ${name}` });
-    let lost = false;
-    const lose = (error: Error): void => {
-      if (!lost) onLost(error);
-      lost = true;
-    };
-    client.on('error', lose);
-    client.on('end', () => lose(new Error('the connection ended')));
     try {
-      await client.connect();
+      return await connectClient({ ...this.options, application_name: `nova ${name}` }, onLost);
     } catch (error) {
       throw this.translated(name, error);
     }
-    return client;
   }
 
-  /** Ends the pool after the statements under way. */
+  /**
+   * Whether the server answers and takes writes, asked on a connection of its own within a few seconds: null when it does,
+   * else why not, as a sentence without secrets. Never rejects; calls at the same time share one question.
+   */
+  ping(): Promise<string | null> {
+    this.pinging ??= this.pingOnce().finally(() => {
+      this.pinging = null;
+    });
+    return this.pinging;
+  }
+
+  /** Ends the connections after the statements under way, which get five seconds. */
   async close(): Promise<void> {
-    const pool = this.pool;
+    const { pool, health } = this;
     this.pool = null;
     this.options = null;
-    await pool?.end();
+    this.health = null;
+    const cut = new AbortController();
+    const ended = Promise.allSettled([pool?.end(), health?.end()]);
+    await Promise.race([ended, delay(CLOSE_MS, undefined, { signal: cut.signal, ref: false }).catch(() => undefined)]);
+    cut.abort();
   }
 
-  private async transactionOnce<T>(name: string, work: () => Promise<T>): Promise<T> {
-    let client: pg.PoolClient;
+  private async pingOnce(): Promise<string | null> {
+    if (this.options === null) return 'no database is attached';
     try {
-      client = await this.connected().connect();
+      // A connection kept from an earlier ping may have died with an earlier server; only a new one proves an outage.
+      if (this.health !== null) return await this.ask(this.health);
+    } catch {
+      this.dropHealth();
+    }
+    try {
+      const options = { ...this.options, connectionTimeoutMillis: PING_MS, query_timeout: PING_MS };
+      this.health = await connectClient({ ...options, application_name: 'nova health' }, () => this.dropHealth());
+      return await this.ask(this.health);
+    } catch (error) {
+      this.dropHealth();
+      return outageReason(error);
+    }
+  }
+
+  private async ask(client: pg.Client): Promise<string | null> {
+    const { rows } = await client.query<{ read_only: boolean }>(
+      `select current_setting('transaction_read_only') = 'on' as read_only`,
+    );
+    return rows[0]?.read_only === false ? null : 'the database is read-only';
+  }
+
+  private dropHealth(): void {
+    const client = this.health;
+    this.health = null;
+    void client?.end().catch(() => undefined);
+  }
+
+  private open(name: string, transaction: OpenTransaction): OpenTransaction {
+    if (transaction.done) throw new Error(`${name}: the transaction this statement belongs to has ended`);
+    return transaction;
+  }
+
+  private async run<Row extends object>(name: string, client: pg.PoolClient, query: Sql): Promise<Row[]> {
+    try {
+      const { text, values } = query.toQuery();
+      return (await client.query<Row & pg.QueryResultRow>(text, values)).rows;
     } catch (error) {
       throw this.translated(name, error);
     }
+  }
+
+  private async transactionOn<T>(name: string, client: pg.PoolClient, work: () => Promise<T>): Promise<T> {
     const open: OpenTransaction = { client, done: false };
-    let broken: Error | undefined;
     try {
       await client.query('begin');
       const result = await this.current.run(open, work);
       open.done = true;
-      await client.query('commit');
+      // PostgreSQL answers a commit of a transaction in which a statement failed with ROLLBACK, not with an error.
+      const { command } = await client.query('commit');
+      if (command !== 'COMMIT') throw new Error(`${name}: a statement failed, so nothing was committed`);
       return result;
     } catch (error) {
       open.done = true;
-      await client.query('rollback').catch((failure: Error) => {
-        broken = failure;
-      });
+      if (!lostWith(error)) await client.query('rollback').catch(() => undefined);
       throw this.translated(name, error);
+    }
+  }
+
+  /** Lends a connection of the pool; one that may be broken or still busy is thrown away, not given back. */
+  private async withClient<T>(name: string, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    let client: pg.PoolClient;
+    try {
+      if (this.pool === null) throw unavailable();
+      client = await this.pool.connect();
+    } catch (error) {
+      throw this.translated(name, error);
+    }
+    let broken = false;
+    try {
+      return await work(client);
+    } catch (error) {
+      broken = lostWith(error);
+      throw error;
     } finally {
       client.release(broken);
     }
   }
 
-  private connected(): pg.Pool {
-    if (this.pool === null) throw unavailable();
-    return this.pool;
+  private async retried<T>(name: string, work: () => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await work();
+      } catch (error) {
+        if (!isRetryable(error)) throw error;
+        if (attempt < ATTEMPTS) continue;
+        this.logger.warn(`${name}: undone ${ATTEMPTS} times by concurrent transactions`);
+        throw unavailable(error);
+      }
+    }
   }
 
   private translated(name: string, error: unknown): unknown {
     if (!isConnectionFault(error)) return error;
-    this.logger.warn(`${name}: the database did not answer (${error instanceof Error ? error.message : 'unknown'})`);
+    this.logger.warn(`${name}: ${outageReason(error)}`);
     return unavailable(error);
   }
+}
+
+/** Opens a single connection with the service's type parsers. Its errors never end the process. */
+export async function connectClient(
+  options: pg.ClientConfig,
+  onLost: (error: Error) => void = () => undefined,
+): Promise<pg.Client> {
+  const client = new pg.Client({ ...CONNECTION_DEFAULTS, ...options });
+  let told = true;
+  const lose = (error: Error): void => {
+    if (!told) {
+      told = true;
+      onLost(error);
+    }
+  };
+  client.on('error', lose);
+  client.on('end', () => lose(new Error('the connection ended')));
+  const end = client.end.bind(client) as () => Promise<void>;
+  client.end = ((): Promise<void> => {
+    told = true;
+    return end();
+  }) as pg.Client['end'];
+  try {
+    await client.connect();
+  } catch (error) {
+    void client.end().catch(() => undefined);
+    throw error;
+  }
+  told = false;
+  return client;
+}
+
+/** Whether the connection that `error` came from can still be used. */
+function lostWith(error: unknown): boolean {
+  return isLostConnection(error instanceof DomainError ? error.cause : error);
 }
 
 function unavailable(cause?: unknown): DomainError {
@@ -167,4 +282,5 @@ const CONNECTION_DEFAULTS = {
   statement_timeout: 25_000,
   lock_timeout: 10_000,
   idle_in_transaction_session_timeout: 30_000,
-} satisfies ConnectionOptions;
+  types: VALUE_TYPES,
+} satisfies pg.ClientConfig;

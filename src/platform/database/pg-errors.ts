@@ -10,16 +10,85 @@ export function isRetryable(error: unknown): boolean {
   return error instanceof pg.DatabaseError && (error.code === '40001' || error.code === '40P01');
 }
 
+/** Whether no answer came at all: the connection is of no further use. */
+export function isLostConnection(error: unknown): boolean {
+  if (error instanceof pg.DatabaseError) return /^(57P0[1-5]|08\d{3})$/.test(error.code ?? '');
+  if (!(error instanceof Error)) return false;
+  return SOCKET_CODES.test((error as NodeJS.ErrnoException).code ?? '') || CLIENT_MESSAGES.test(error.message);
+}
+
 /**
- * Whether the server could not be reached, went away, or cannot take work now: lost sockets, time-outs, shutdowns
- * (57P0x), too many connections (53xxx), a read-only standby (25006).
+ * Whether the server could not be reached, went away, refused the log-in, or cannot take work now: lost sockets, time-outs,
+ * shutdowns (57P0x), too many connections or a full disk (53xxx), input and output errors (58xxx), a read-only
+ * standby (25006).
  */
 export function isConnectionFault(error: unknown): boolean {
-  if (error instanceof pg.DatabaseError) return /^(57P0[1-5]|53\d{3}|08\d{3}|25006|55P03|57014)$/.test(error.code ?? '');
-  if (!(error instanceof Error)) return false;
-  const code = (error as NodeJS.ErrnoException).code;
-  if (code !== undefined && /^(ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|ENOENT)/.test(code)) return true;
-  return /Connection terminated|connection timeout|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|Cannot use a pool after calling end|not queryable/i.test(
-    error.message,
+  if (isLostConnection(error)) return true;
+  return (
+    error instanceof pg.DatabaseError &&
+    /^(53\d{3}|58\d{3}|28\d{3}|28P01|3D000|25006|55P03|57014)$/.test(error.code ?? '')
   );
 }
+
+/** Whether a server that was just started may still come up: there is no socket yet, or recovery runs. */
+export function isStartingUp(error: unknown): boolean {
+  if (error instanceof pg.DatabaseError) return error.code === '57P03';
+  if (!(error instanceof Error)) return false;
+  return (
+    /^(ENOENT|ECONNREFUSED|ECONNRESET)$/.test((error as NodeJS.ErrnoException).code ?? '') ||
+    CLIENT_MESSAGES.test(error.message)
+  );
+}
+
+/**
+ * Why the database cannot be used, as a short sentence for readiness and the log. It never holds what the server or a
+ * library said, since that can name users, addresses and parts of the connection string.
+ */
+export function outageReason(error: unknown): string {
+  const code = error instanceof Error ? String((error as NodeJS.ErrnoException).code ?? '') : '';
+  if (error instanceof pg.DatabaseError) return SERVER_REASONS[code] ?? `the database refused with SQLSTATE ${code}`;
+  if (code in NETWORK_REASONS) return NETWORK_REASONS[code] ?? '';
+  if (/^(ERR_TLS|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)/.test(code))
+    return 'the certificate of the database server is not trusted';
+  const message = error instanceof Error ? error.message : '';
+  if (/does not support SSL/i.test(message)) return 'the database server does not speak TLS';
+  if (/password must be a string|no password/i.test(message))
+    return 'the database server wants a password and none is configured';
+  if (/timeout/i.test(message)) return 'the database server does not answer in time';
+  if (CLIENT_MESSAGES.test(message)) return 'the database server closed the connection';
+  return 'the database cannot be used';
+}
+
+const SOCKET_CODES = /^(ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|ENOENT|EACCES)/;
+const CLIENT_MESSAGES =
+  /Connection terminated|connection timeout|timeout exceeded when trying to connect|timeout expired|Query read timeout|Client has encountered a connection error|Cannot use a pool after calling end|Client was closed|not queryable/i;
+
+const SERVER_REASONS: Readonly<Record<string, string>> = {
+  '28P01': 'the database refused the password',
+  '28000': 'the database refused the log-in',
+  '3D000': 'the database does not exist on its server',
+  '42501': 'the role of the service may not do what it needs in the database',
+  '25006': 'the database is read-only',
+  '53100': "the database server's disk is full",
+  '53200': 'the database server is out of memory',
+  '53300': 'the database server has no free connection',
+  '55P03': 'the database is locked by another session',
+  '57014': 'the database did not answer in time',
+  '57P01': 'the database server is shutting down',
+  '57P02': 'the database server crashed',
+  '57P03': 'the database server is starting up or shutting down',
+};
+
+const NETWORK_REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'the database server refuses connections',
+  ECONNRESET: 'the database server closed the connection',
+  EPIPE: 'the database server closed the connection',
+  ENOTFOUND: 'the host name of the database is not known',
+  EAI_AGAIN: 'the host name of the database cannot be looked up now',
+  ETIMEDOUT: 'the database server does not answer in time',
+  EHOSTUNREACH: 'the database server cannot be reached',
+  ENETUNREACH: 'the database server cannot be reached',
+  ENOENT: 'the socket of the database server does not exist',
+  EACCES: 'the socket of the database server may not be opened',
+  ERR_INVALID_URL: 'DATABASE_URL cannot be read',
+};

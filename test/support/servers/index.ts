@@ -1,0 +1,3 @@
+export { hasPostgres15, startPostgres, type PostgresOptions, type TestPostgres } from './postgres.js';
+export { startRedis, type RedisOptions, type TestRedis } from './redis.js';
+export { temporaryFolder, type TemporaryFolder } from './temporary-folder.js';

@@ -1,0 +1,122 @@
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createConnection, createServer, type AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { tied } from '../../../src/platform/database/embedded/server-process.js';
+import { temporaryFolder } from './temporary-folder.js';
+
+export interface RedisOptions {
+  /** Lines of redis.conf as arguments, for example `['--maxmemory', '2mb']`. */
+  args?: string[];
+}
+
+/** A private Redis server, always on the same port of 127.0.0.1, that a test may kill, restart and freeze. */
+export interface TestRedis {
+  /** Connection string of database 2. */
+  readonly url: string;
+  readonly port: number;
+  readonly pid: number;
+  /** Starts it again, empty. */
+  start(): Promise<void>;
+  /** Ends it by SIGKILL and waits. Nothing was ever saved. */
+  kill(): Promise<void>;
+  /** `kill` and `start`. */
+  restart(): Promise<void>;
+  /** Freezes it: connections stay open and nothing answers. */
+  pause(): void;
+  resume(): void;
+  /** Ends it for good. */
+  stop(): Promise<void>;
+}
+
+/** Starts a server of its own for the caller: no persistence, loopback only, a free port. */
+export async function startRedis(options: RedisOptions = {}): Promise<TestRedis> {
+  const program = redisServer();
+  const folder = temporaryFolder();
+  const port = await freePort();
+  const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
+  const command = await tied('KILL', [program, ...args, '--dir', folder.path, ...(options.args ?? [])]);
+  let child: ChildProcess;
+
+  const start = async (): Promise<void> => {
+    child = spawn(command[0] ?? '', command.slice(1), { cwd: '/', detached: true, stdio: 'ignore' });
+    child.unref();
+    await untilItAnswers(port, child);
+  };
+  const kill = async (): Promise<void> => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+  };
+  await start();
+  return {
+    url: `redis://127.0.0.1:${port}/2`,
+    port,
+    get pid() {
+      return child.pid ?? 0;
+    },
+    start,
+    kill,
+    restart: async () => {
+      await kill();
+      await start();
+    },
+    pause: () => void child.kill('SIGSTOP'),
+    resume: () => void child.kill('SIGCONT'),
+    stop: async () => {
+      await kill();
+      folder.remove();
+    },
+  };
+}
+
+/** The server's program; as root it is installed from the distribution's packages when it is missing. */
+function redisServer(): string {
+  const found = (): boolean => spawnSync('redis-server', ['--version']).status === 0;
+  if (!found() && process.getuid?.() === 0) {
+    // RUNLEVEL=1 keeps the package from starting a server of its own.
+    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
+    const install = ['install', '-y', '--no-install-recommends', 'redis-server'];
+    if (spawnSync('apt-get', install, { env }).status !== 0) {
+      spawnSync('apt-get', ['update'], { env });
+      spawnSync('apt-get', install, { env });
+    }
+  }
+  if (!found())
+    throw new Error('The tests need the program redis-server on the PATH (Debian: apt-get install redis-server).');
+  return 'redis-server';
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+async function untilItAnswers(port: number, child: ChildProcess): Promise<void> {
+  const deadline = performance.now() + 30_000;
+  while (!(await pongs(port))) {
+    if (child.exitCode !== null || child.signalCode !== null)
+      throw new Error(`redis-server on port ${port} ended at once`);
+    if (performance.now() > deadline) throw new Error(`redis-server on port ${port} does not answer`);
+    await delay(10);
+  }
+}
+
+function pongs(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection({ host: '127.0.0.1', port });
+    const done = (answer: boolean): void => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.setTimeout(1_000, () => done(false));
+    socket.once('error', () => done(false));
+    socket.once('connect', () => socket.write('PING\r\n'));
+    socket.once('data', (data) => done(data.toString().startsWith('+PONG')));
+  });
+}
