@@ -23,6 +23,20 @@ const LOG_LEVELS = ['DEBUG', 'INFO', 'WARN', 'WARNING', 'ERROR', 'CRITICAL'];
 const ROLES = ['api', 'worker', 'scheduler'];
 const HTTP_URL = { protocols: ['http', 'https'], require_tld: false, require_protocol: true };
 
+/** Variables that hold a secret; they leave the process's environment once they are read, so that no child inherits them. */
+export const SECRET_VARIABLES = [
+  'DATABASE_URL',
+  'REDIS_URL',
+  'ADMIN_SECRET',
+  'LLM_BASE_URL',
+  'LLM_API_KEY',
+  'OPENAI_API_KEY',
+  'ANTHROPIC_API_KEY',
+  'GOOGLE_GENERATIVE_AI_API_KEY',
+  'MISTRAL_API_KEY',
+  'GROQ_API_KEY',
+] as const;
+
 /** Secrets that documentation and compose files show; none of them protects anything. */
 const PLACEHOLDER_SECRETS =
   /^(?!(?:change[-_ ]?me.*|nova-admin-secret.*|admin|secret|password|placeholder|example|test|your[-_ ].*|<.*>|x+|\*+)$)/i;
@@ -59,7 +73,9 @@ function Int(min: number, max: number): PropertyDecorator {
  */
 export class Environment {
   /** PostgreSQL connection string; none starts the embedded PostgreSQL 16 in the data folder. */
-  @IsOptional() @Matches(/^postgres(ql)?:\/\//, { message: 'must start with postgres:// or postgresql://' }) DATABASE_URL?: string;
+  @IsOptional()
+  @Matches(/^postgres(ql)?:\/\//, { message: 'must start with postgres:// or postgresql://' })
+  DATABASE_URL?: string;
   /** Redis connection string; none keeps the shared short-lived state in this process. */
   @IsOptional() @Matches(/^rediss?:\/\//, { message: 'must start with redis:// or rediss://' }) REDIS_URL?: string;
   /** Credential of the admin routes, at least 16 characters. */
@@ -94,7 +110,10 @@ export class Environment {
   /** Key of Groq, addressed as `groq/<model>`; needs the optional package `@ai-sdk/groq`. */
   @IsOptional() @IsString() GROQ_API_KEY?: string;
   /** Prices by model id: `{"id":{"input":USD per 10^6 tokens,"output":USD per 10^6 tokens}}`. */
-  @IsOptional() @Json() @IsObject({ message: 'must be a JSON object' }) MODEL_PRICES?: Record<string, { input: number; output: number }>;
+  @IsOptional() @Json() @IsObject({ message: 'must be a JSON object' }) MODEL_PRICES?: Record<
+    string,
+    { input: number; output: number }
+  >;
   /** Comma list of the models that `metadata.model_override` may name. */
   @IsOptional() @List() @IsString({ each: true }) ALLOWED_MODELS?: string[];
   /** Milliseconds for connecting to a model's endpoint. */
@@ -172,7 +191,9 @@ export class EnvironmentError extends Error {
  * @throws EnvironmentError with all faults together.
  */
 export function parseEnvironment(source: Record<string, string | undefined>): Environment {
-  const present = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== undefined && value.trim() !== ''));
+  const present = Object.fromEntries(
+    Object.entries(source).filter(([, value]) => value !== undefined && value.trim() !== ''),
+  );
   const environment = plainToInstance(Environment, present);
   const faults = validateSync(environment, { whitelist: true, validationError: { target: false, value: false } }).map(
     ({ property, constraints }) => ({
@@ -183,7 +204,9 @@ export function parseEnvironment(source: Record<string, string | undefined>): En
     }),
   );
   for (const [model, price] of Object.entries(environment.MODEL_PRICES ?? {})) {
-    const ok = [price?.input, price?.output].every((usd) => typeof usd === 'number' && usd >= 0 && Number.isFinite(usd));
+    const ok = [price?.input, price?.output].every(
+      (usd) => typeof usd === 'number' && usd >= 0 && Number.isFinite(usd),
+    );
     if (!ok && typeof model === 'string') {
       faults.push({ variable: 'MODEL_PRICES', detail: 'must give every model a non-negative input and output price' });
       break;

@@ -6,7 +6,7 @@ import { ApiKeysRepository, type KeyVerdict } from './api-keys.repository.js';
 /** A revocation must hold everywhere within 5 s even when no message arrives; a look-up under way may add to this. */
 const FRESH_MS = 3_000;
 const MOST_KEYS = 10_000;
-const CHANNEL = 'nova:keys:revoked';
+const CHANNEL = 'keys:revoked';
 
 interface Known {
   readonly verdict: KeyVerdict;
@@ -31,7 +31,11 @@ export class KeyCache implements OnModuleDestroy {
     private readonly clock: Clock,
     private readonly bus: EventBus,
   ) {
-    this.unsubscribe = bus.subscribe(CHANNEL, (message) => this.forget(String(message)));
+    this.unsubscribe = bus.subscribe(
+      CHANNEL,
+      (message) => this.forget(String(message)),
+      () => this.forgetAll(),
+    );
   }
 
   onModuleDestroy(): void {
@@ -70,7 +74,9 @@ export class KeyCache implements OnModuleDestroy {
         if (revocations === this.revocations) this.remember(keyHash, { verdict, readAtMs });
         return usable(verdict, 0);
       })
-      .finally(() => this.pending.delete(keyHash));
+      .finally(() => {
+        if (this.pending.get(keyHash) === answer) this.pending.delete(keyHash);
+      });
     this.pending.set(keyHash, answer);
     return answer;
   }
@@ -81,6 +87,13 @@ export class KeyCache implements OnModuleDestroy {
       if (this.known.size <= MOST_KEYS) break;
       this.known.delete(oldest);
     }
+  }
+
+  /** Messages may have been missed until now. */
+  private forgetAll(): void {
+    this.revocations += 1;
+    this.pending.clear();
+    this.known.clear();
   }
 
   private forget(keyId: string): void {

@@ -1,5 +1,7 @@
 import { Global, Module } from '@nestjs/common';
 import { TerminusModule } from '@nestjs/terminus';
+import { Clock } from '../clock/index.js';
+import { DependencyIndicators } from './dependency-indicators.js';
 import { HealthController } from './health.controller.js';
 import { HealthIndicators } from './health-indicators.js';
 import { Lifecycle } from './lifecycle.js';
@@ -11,7 +13,7 @@ import { ReadinessService } from './readiness.service.js';
 @Module({
   imports: [TerminusModule.forRoot({ logger: false })],
   controllers: [HealthController, MetricsController],
-  providers: [HealthIndicators, Lifecycle, ReadinessService],
+  providers: [Clock, DependencyIndicators, HealthIndicators, Lifecycle, ReadinessService],
   exports: [HealthIndicators, Lifecycle],
 })
 export class HealthModule {}

@@ -1,0 +1,26 @@
+import { Module, type DynamicModule } from '@nestjs/common';
+import { AppConfig, ConfigModule } from './config/index.js';
+import { AuthModule } from './modules/auth/index.js';
+import { Clock } from './platform/clock/index.js';
+import { DatabaseModule } from './platform/database/index.js';
+import { HealthModule } from './platform/health/index.js';
+import { LoggingModule, type Scrubber } from './platform/logging/index.js';
+import { RedisModule } from './platform/redis/index.js';
+import { TelemetryModule } from './platform/telemetry/index.js';
+import { Startup } from './startup.js';
+
+const PLATFORM = [TelemetryModule, DatabaseModule, RedisModule, HealthModule];
+/** In the order of the layers: each module may import those before it. */
+const FEATURES = [AuthModule];
+
+@Module({})
+export class AppModule {
+  /** The whole service, with the settings and secrets that `main` has read. */
+  static with(config: AppConfig, scrubber: Scrubber): DynamicModule {
+    return {
+      module: AppModule,
+      imports: [ConfigModule.with(config), LoggingModule.with(scrubber), ...PLATFORM, ...FEATURES],
+      providers: [Clock, Startup],
+    };
+  }
+}
