@@ -1,5 +1,4 @@
 import { Module } from '@nestjs/common';
-import { Clock } from '../../platform/clock/index.js';
 import { ToolsModule } from '../tools/index.js';
 import { PodAgentsController } from './pod-agents.controller.js';
 import { PodAgentsRepository } from './pod-agents.repository.js';
@@ -11,7 +10,7 @@ import { PodsService } from './pods.service.js';
 @Module({
   imports: [ToolsModule],
   controllers: [PodsController, PodAgentsController],
-  providers: [Clock, PodsRepository, PodAgentsRepository, PodsService],
+  providers: [PodsRepository, PodAgentsRepository, PodsService],
   exports: [PodsService],
 })
 export class PodsModule {}

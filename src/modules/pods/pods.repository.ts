@@ -31,7 +31,7 @@ interface PodDetailRow extends PodRow {
 
 /** Of the row `p` of `pods`. */
 const POD_COLUMNS = sql`
-  p.id, p.name, p.description, p.enabled, p.default_model, p.max_cost_usd::double precision as max_cost_usd,
+  p.id, p.name, p.description, p.enabled, p.default_model, p.max_cost_usd,
   p.max_execution_seconds, p.review_by, p.network, p.require_human_review, p.escalation_threshold, p.sandbox,
   p.routing_keywords, p.metadata, p.is_system_default, p.created_at, p.updated_at,
   (select count(*)::integer from pod_agents a where a.pod_id = p.id and a.enabled) as active_agent_count`;
