@@ -1,0 +1,26 @@
+import { createHash } from 'node:crypto';
+import { DomainError } from '../../../platform/errors/index.js';
+
+const KEY = /^[\x20-\x7e]{1,255}$/;
+
+/**
+ * The `Idempotency-Key` header as the queue keeps it, together with a hash of the whole validated body: members in any
+ * order and defaults written out or left out make the same hash. Undefined when the caller sent no key.
+ * @throws DomainError `validation_failed` when it is not 1 to 255 printable ASCII characters.
+ */
+export function idempotencyOf(header: string | undefined, body: object): { key: string; bodyHash: string } | undefined {
+  if (header === undefined) return undefined;
+  if (!KEY.test(header)) {
+    throw DomainError.invalid('#/header/Idempotency-Key', 'The Idempotency-Key must be 1 to 255 printable characters.');
+  }
+  return { key: header, bodyHash: createHash('sha256').update(canonicalJson(body)).digest('hex') };
+}
+
+/** JSON with the members of every object in one order. */
+export function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_key, inner: unknown) =>
+    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  );
+}

@@ -1,0 +1,38 @@
+import type { EventType } from '../move.js';
+import type { TaskEventView } from '../views/task-events.repository.js';
+import type { Notification } from './notification.js';
+
+/** Something that happened to a task. */
+export class PipelineEventDto {
+  /** Counts the task's events from 1. */
+  seq: number;
+  type: EventType;
+  /** @format uuid */
+  task_id: string;
+  at: Date;
+  data: Record<string, unknown>;
+
+  static from(event: TaskEventView): PipelineEventDto {
+    return { seq: event.seq, type: event.type, task_id: event.taskId, at: event.at, data: event.data };
+  }
+}
+
+/** What a person is told about a task. */
+export class PipelineNotificationDto {
+  type: EventType;
+  /** @format uuid */
+  task_id: string;
+  title: string;
+  body: string;
+  timestamp: Date;
+
+  static from(notification: Notification): PipelineNotificationDto {
+    return {
+      type: notification.type,
+      task_id: notification.taskId,
+      title: notification.title,
+      body: notification.body,
+      timestamp: notification.at,
+    };
+  }
+}

@@ -1,0 +1,97 @@
+import { Transform, Type } from 'class-transformer';
+import {
+  ArrayMinSize,
+  ArrayUnique,
+  IsBoolean,
+  IsIn,
+  IsInt,
+  IsISO8601,
+  IsString,
+  IsUUID,
+  Max,
+  Min,
+} from 'class-validator';
+import { ApiProperty } from '@nestjs/swagger';
+import { MayBeOmitted, PageQueryDto } from '../../../platform/http/index.js';
+import { TASK_STATUSES, type TaskStatus } from '../task.js';
+import { Characters } from './characters.js';
+
+/** `a,b` and `a&status=b` alike. */
+const CommaList = (): PropertyDecorator =>
+  Transform(({ value }: { value: unknown }) =>
+    [value].flat().flatMap((part) => (typeof part === 'string' ? part.split(',').map((item) => item.trim()) : [part])),
+  );
+
+/** Which tasks to list. */
+export class ListPipelineTasksDto extends PageQueryDto {
+  /** Only tasks in one of these statuses: a comma list. */
+  @MayBeOmitted()
+  @CommaList()
+  @ArrayUnique()
+  @IsIn(TASK_STATUSES, { each: true })
+  @ApiProperty({ enum: TASK_STATUSES, isArray: true, required: false, style: 'form', explode: false } as object)
+  status?: TaskStatus[];
+
+  @MayBeOmitted()
+  @IsUUID('loose')
+  pod_id?: string;
+
+  @MayBeOmitted()
+  @IsString()
+  @Characters(1, 100)
+  pod_name?: string;
+
+  /**
+   * Only tasks made after this time.
+   * @format date-time
+   */
+  @MayBeOmitted()
+  @IsISO8601({ strict: true, strictSeparator: true })
+  created_after?: string;
+
+  /**
+   * Only tasks made before this time.
+   * @format date-time
+   */
+  @MayBeOmitted()
+  @IsISO8601({ strict: true, strictSeparator: true })
+  created_before?: string;
+}
+
+/** Which ended tasks to delete. */
+export class DeletePipelineTasksDto {
+  /** Statuses of ended tasks: a comma list. */
+  @CommaList()
+  @ArrayMinSize(1)
+  @ArrayUnique()
+  @IsIn(TASK_STATUSES, { each: true })
+  @ApiProperty({ enum: TASK_STATUSES, isArray: true, style: 'form', explode: false } as object)
+  status: TaskStatus[];
+}
+
+/** Which events to read, and how. */
+export class ReadPipelineEventsDto {
+  /** Only events after this `seq`; a `Last-Event-ID` header goes before it. */
+  @MayBeOmitted()
+  @Type(() => Number)
+  @IsInt()
+  @Min(0)
+  @Max(Number.MAX_SAFE_INTEGER)
+  after?: number = 0;
+
+  /** False answers with what is there, as a JSON array. */
+  @MayBeOmitted()
+  @Transform(({ value }: { value: unknown }) =>
+    value === 'true' || value === '1' ? true : value === 'false' || value === '0' ? false : value,
+  )
+  @IsBoolean()
+  wait?: boolean = true;
+
+  /** Most events of an array; a stream has no limit. */
+  @MayBeOmitted()
+  @Type(() => Number)
+  @IsInt()
+  @Min(1)
+  @Max(200)
+  limit?: number = 50;
+}

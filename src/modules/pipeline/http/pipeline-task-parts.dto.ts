@@ -1,0 +1,172 @@
+import type { Severity } from '../plan.js';
+import type { Role } from '../task.js';
+import type { ArtifactView, FindingView, ReviewView, StageView } from '../views/task-parts.repository.js';
+
+type FindingStatus = FindingView['status'];
+type Verdict = ReviewView['verdict'];
+type StageStatus = StageView['status'];
+
+/** Something the guardrail found. */
+export class PipelineFindingDto {
+  /** @format uuid */
+  id: string;
+  /** @format uuid */
+  task_id: string;
+  /** @format uuid */
+  stage_id: string;
+  finding_type: string;
+  severity: Severity;
+  description: string;
+  /** Secrets are masked. */
+  evidence: string;
+  iteration: number;
+  /** Found by rules, not by a model; only a person can clear it. */
+  deterministic: boolean;
+  status: FindingStatus;
+  resolved_by: string | null;
+  resolution_notes: string | null;
+  created_at: Date;
+  resolved_at: Date | null;
+
+  static from(finding: FindingView): PipelineFindingDto {
+    return {
+      id: finding.id,
+      task_id: finding.taskId,
+      stage_id: finding.stageId,
+      finding_type: finding.findingType,
+      severity: finding.severity,
+      description: finding.description,
+      evidence: finding.evidence,
+      iteration: finding.iteration,
+      deterministic: finding.deterministic,
+      status: finding.status,
+      resolved_by: finding.resolvedBy,
+      resolution_notes: finding.resolutionNotes,
+      created_at: finding.createdAt,
+      resolved_at: finding.resolvedAt,
+    };
+  }
+}
+
+/** One issue of a code review. */
+export class PipelineReviewIssueDto {
+  severity: string;
+  description: string;
+  file: string | null;
+  line: number | null;
+  suggestion: string | null;
+}
+
+/** The verdict of a code review. */
+export class PipelineReviewDto {
+  /** @format uuid */
+  id: string;
+  /** @format uuid */
+  task_id: string;
+  /** @format uuid */
+  stage_id: string;
+  iteration: number;
+  verdict: Verdict;
+  issues: PipelineReviewIssueDto[];
+  summary: string;
+  created_at: Date;
+
+  static from(review: ReviewView): PipelineReviewDto {
+    return {
+      id: review.id,
+      task_id: review.taskId,
+      stage_id: review.stageId,
+      iteration: review.iteration,
+      verdict: review.verdict,
+      issues: review.issues.map((issue) => ({
+        severity: issue.severity,
+        description: issue.description,
+        file: issue.file ?? null,
+        line: issue.line ?? null,
+        suggestion: issue.suggestion ?? null,
+      })),
+      summary: review.summary,
+      created_at: review.createdAt,
+    };
+  }
+}
+
+/** Something a stage produced. */
+export class PipelineArtifactDto {
+  /** @format uuid */
+  id: string;
+  /** @format uuid */
+  task_id: string;
+  /** @format uuid */
+  stage_id: string | null;
+  /** `pending_output` waits for a person's word; only those who may give it see it. */
+  artifact_type: string;
+  name: string;
+  content: string;
+  /** SHA-256 of the content, hex. */
+  content_hash: string;
+  file_path: string | null;
+  metadata: Record<string, unknown>;
+  created_at: Date;
+
+  static from(artifact: ArtifactView): PipelineArtifactDto {
+    return {
+      id: artifact.id,
+      task_id: artifact.taskId,
+      stage_id: artifact.stageId,
+      artifact_type: artifact.artifactType,
+      name: artifact.name,
+      content: artifact.content,
+      content_hash: artifact.contentHash,
+      file_path: artifact.filePath,
+      metadata: artifact.metadata,
+      created_at: artifact.createdAt,
+    };
+  }
+}
+
+/** One turn of one agent. */
+export class PipelineStageDto {
+  /** @format uuid */
+  id: string;
+  /** @format uuid */
+  task_id: string;
+  role: Role;
+  position: number;
+  attempt: number;
+  iteration: number;
+  status: StageStatus;
+  /** The model that answered. */
+  model: string | null;
+  input_tokens: number;
+  output_tokens: number;
+  /** Null while the price of the model is not known. */
+  cost_usd: number | null;
+  /** True when the provider reported no usage and it was estimated. */
+  usage_estimated: boolean;
+  duration_ms: number | null;
+  error: string | null;
+  started_at: Date;
+  completed_at: Date | null;
+
+  static from(stage: StageView): PipelineStageDto {
+    return {
+      id: stage.id,
+      task_id: stage.taskId,
+      role: stage.role,
+      position: stage.position,
+      attempt: stage.attempt,
+      iteration: stage.iteration,
+      status: stage.status,
+      model: stage.model,
+      input_tokens: stage.inputTokens,
+      output_tokens: stage.outputTokens,
+      cost_usd: stage.costUsd,
+      usage_estimated: stage.usageEstimated,
+      duration_ms: stage.durationMs,
+      error: stage.error,
+      started_at: stage.startedAt,
+      completed_at: stage.completedAt,
+    };
+  }
+}

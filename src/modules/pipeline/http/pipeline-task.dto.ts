@@ -1,0 +1,215 @@
+import { ApiProperty } from '@nestjs/swagger';
+import type { GateKind } from '../task-control.js';
+import type { Role, TaskStatus } from '../task.js';
+import { cutForList } from '../../../platform/http/index.js';
+import type { OpenGateView, TaskDetailView, TaskView, WaitingFor } from '../views/task-view.js';
+
+/** The point where a person must decide. */
+export class OpenGateDto {
+  /** @format uuid */
+  gate_id: string;
+  kind: GateKind;
+  reason: string;
+  since: Date;
+  /** Covers what a reviewer is shown. */
+  content_hash: string;
+  /** What the decision is about, for example what was spent or which files conflict. */
+  details: Record<string, unknown>;
+
+  static from(gate: OpenGateView): OpenGateDto {
+    return {
+      gate_id: gate.gateId,
+      kind: gate.kind,
+      reason: gate.reason,
+      since: gate.since,
+      content_hash: gate.contentHash,
+      details: gate.details,
+    };
+  }
+}
+
+/** What a complete task made. */
+export class PipelineOutputDto {
+  output: string;
+  explanation: string;
+  files_changed: string[];
+  commands_run: string[];
+}
+
+/** A task: one request through one pod. */
+export class PipelineTaskDto {
+  /** @format uuid */
+  id: string;
+  status: TaskStatus;
+  /**
+   * Null once the pod is deleted.
+   * @format uuid
+   */
+  pod_id: string | null;
+  pod_name: string;
+  user_input: string;
+  /** Null until the task is complete. */
+  output: PipelineOutputDto | null;
+  /** Why it failed or was rejected. */
+  error: string | null;
+  /** More about the error; `code` names its kind. */
+  error_context: Record<string, unknown> | null;
+  /** The stage that runs, runs next, or ran last. */
+  current_stage: Role | null;
+  /** How often a worker has taken the task. */
+  attempt: number;
+  /** Stage re-runs after errors. */
+  retry_count: number;
+  max_retries: number;
+  priority: number;
+  /** The open gate; null unless a person must decide. */
+  review: OpenGateDto | null;
+  created_at: Date;
+  queued_at: Date;
+  started_at: Date | null;
+  completed_at: Date | null;
+  updated_at: Date;
+  last_heartbeat_at: Date | null;
+  metadata: Record<string, unknown>;
+  /** In few words and figures what was done; null until there is something to tell. */
+  summary: Record<string, unknown> | null;
+  total_input_tokens: number;
+  total_output_tokens: number;
+  total_cost_usd: number;
+
+  static from(task: TaskView): PipelineTaskDto {
+    return {
+      id: task.id,
+      status: task.status,
+      pod_id: task.podId,
+      pod_name: task.podName,
+      user_input: task.userInput,
+      output: task.output,
+      error: task.error,
+      error_context: task.errorContext,
+      current_stage: task.currentStage,
+      attempt: task.attempt,
+      retry_count: task.retryCount,
+      max_retries: task.maxRetries,
+      priority: task.priority,
+      review: task.review && OpenGateDto.from(task.review),
+      created_at: task.createdAt,
+      queued_at: task.queuedAt,
+      started_at: task.startedAt,
+      completed_at: task.completedAt,
+      updated_at: task.updatedAt,
+      last_heartbeat_at: task.lastHeartbeatAt,
+      metadata: task.metadata,
+      summary: task.summary,
+      total_input_tokens: task.totalInputTokens,
+      total_output_tokens: task.totalOutputTokens,
+      total_cost_usd: task.totalCostUsd,
+    };
+  }
+}
+
+/** A task in a list, with its long texts cut at 2 000 characters. */
+export class ListedPipelineTaskDto extends PipelineTaskDto {
+  /** The fields whose texts were cut. */
+  truncated: string[];
+
+  static override from(task: TaskView): ListedPipelineTaskDto {
+    const listed = cutForList(PipelineTaskDto.from(task), ['user_input', 'error']);
+    if (listed.output === null) return listed;
+    const { truncated, ...output } = cutForList(listed.output, ['output', 'explanation']);
+    return { ...listed, output, truncated: [...listed.truncated, ...(truncated.length > 0 ? ['output'] : [])] };
+  }
+}
+
+type WaitingReason = WaitingFor['reason'];
+
+/** Why a task does not move. */
+export class WaitingForDto {
+  reason: WaitingReason;
+  /** Place in the queue, 1 is next; counted up to 1 000. */
+  @ApiProperty({
+    oneOf: [
+      { type: 'integer', minimum: 1 },
+      { type: 'string', enum: ['>1000'] },
+    ],
+    required: false,
+  })
+  position?: number | '>1000';
+  /** When it will be tried again. */
+  until?: Date;
+  /**
+   * The gate that a person must decide.
+   * @format uuid
+   */
+  gate_id?: string;
+  /** The provider that does not take work now. */
+  provider?: string;
+
+  static from(waiting: WaitingFor): WaitingForDto {
+    switch (waiting.reason) {
+      case 'review':
+        return { reason: waiting.reason, gate_id: waiting.gateId };
+      case 'provider':
+        return {
+          reason: waiting.reason,
+          until: waiting.until,
+          ...(waiting.provider === null ? {} : { provider: waiting.provider }),
+        };
+      default:
+        return waiting;
+    }
+  }
+}
+
+/** A task with everything that says where it stands. */
+export class PipelineTaskDetailDto extends PipelineTaskDto {
+  /** The newest finished output of each stage, by role; without the task stage's until the task is complete. */
+  checkpoint: Record<string, unknown>;
+  findings_count: number;
+  reviews_count: number;
+  /** Artifacts that the caller may see. */
+  artifacts_count: number;
+  /** Why the task does not move; null while it does, and when it has ended. */
+  waiting_for: WaitingForDto | null;
+
+  static override from(task: TaskDetailView): PipelineTaskDetailDto {
+    return {
+      ...PipelineTaskDto.from(task),
+      checkpoint: task.checkpoint,
+      findings_count: task.findingsCount,
+      reviews_count: task.reviewsCount,
+      artifacts_count: task.artifactsCount,
+      waiting_for: task.waitingFor && WaitingForDto.from(task.waitingFor),
+    };
+  }
+}
+
+/** A task that was accepted: it is durable. */
+export class SubmittedPipelineTaskDto {
+  /** @format uuid */
+  task_id: string;
+  /** `queued`, or where the task is now when the Idempotency-Key was used before. */
+  status: TaskStatus;
+  pod_name: string;
+  queued_at: Date;
+}
+
+/** A task and where a command has put it. */
+export class MovedPipelineTaskDto {
+  /** @format uuid */
+  task_id: string;
+  status: TaskStatus;
+}
+
+type DecisionName = 'approve' | 'reject';
+
+/** A task after a person's decision. */
+export class ReviewedPipelineTaskDto extends MovedPipelineTaskDto {
+  decision: DecisionName;
+}
+
+/** What was deleted. */
+export class DeletedPipelineTasksDto {
+  deleted: number;
+  statuses: TaskStatus[];
+}

@@ -1,0 +1,171 @@
+import { Injectable } from '@nestjs/common';
+import { Database, sql, type Sql } from '../../../platform/database/index.js';
+import { pageOf, type Cursor, type Page, type PageRequest } from '../../../platform/http/index.js';
+import type { Severity } from '../plan.js';
+import type { Role } from '../task.js';
+
+/** Bytes of artifact content after which a page ends early: one answer never holds more than this and one artifact. */
+const ARTIFACT_PAGE_BYTES = 8 * 1024 * 1024;
+
+export interface FindingView {
+  id: string;
+  taskId: string;
+  stageId: string;
+  findingType: string;
+  severity: Severity;
+  description: string;
+  evidence: string;
+  iteration: number;
+  deterministic: boolean;
+  status: 'open' | 'resolved';
+  resolvedBy: string | null;
+  resolutionNotes: string | null;
+  createdAt: Date;
+  resolvedAt: Date | null;
+}
+
+export interface ReviewIssueView {
+  severity: string;
+  description: string;
+  file?: string | null;
+  line?: number | null;
+  suggestion?: string | null;
+}
+
+export interface ReviewView {
+  id: string;
+  taskId: string;
+  stageId: string;
+  iteration: number;
+  verdict: 'pass' | 'needs_refactor' | 'reject';
+  issues: ReviewIssueView[];
+  summary: string;
+  createdAt: Date;
+}
+
+export interface ArtifactView {
+  id: string;
+  taskId: string;
+  stageId: string | null;
+  artifactType: string;
+  name: string;
+  content: string;
+  contentHash: string;
+  filePath: string | null;
+  metadata: Record<string, unknown>;
+  createdAt: Date;
+}
+
+export interface StageView {
+  id: string;
+  taskId: string;
+  role: Role;
+  position: number;
+  attempt: number;
+  iteration: number;
+  status: 'running' | 'complete' | 'failed' | 'skipped' | 'cancelled';
+  model: string | null;
+  inputTokens: number;
+  outputTokens: number;
+  costUsd: number | null;
+  usageEstimated: boolean;
+  durationMs: number | null;
+  error: string | null;
+  startedAt: Date;
+  completedAt: Date | null;
+}
+
+interface Paged {
+  id: string;
+  cursor_at: string;
+}
+
+/** Reads what a task's stages left behind, oldest first. Callers have checked who may see the task. */
+@Injectable()
+export class TaskPartsRepository {
+  constructor(private readonly db: Database) {}
+
+  async findings(taskId: string, page: PageRequest): Promise<Page<FindingView>> {
+    const rows = await this.db.query<Paged & FindingView>(
+      'pipeline.listFindings',
+      sql`select f.id, f.task_id as "taskId", f.stage_id as "stageId", f.finding_type as "findingType", f.severity,
+          f.description, f.evidence, f.iteration, f.deterministic, f.status, f.resolved_by as "resolvedBy",
+          f.resolution_notes as "resolutionNotes", f.created_at as "createdAt", f.resolved_at as "resolvedAt",
+          ${cursorAt(sql`f.created_at`)}
+        from findings f where f.task_id = ${taskId} and ${after(page, sql`(f.created_at, f.id)`)}
+        order by f.created_at, f.id limit ${page.limit + 1} offset ${page.offset}`,
+    );
+    return pageOf(rows, page.limit, cursorOf, withoutCursor);
+  }
+
+  async reviews(taskId: string, page: PageRequest): Promise<Page<ReviewView>> {
+    const rows = await this.db.query<Paged & ReviewView>(
+      'pipeline.listReviews',
+      sql`select v.id, v.task_id as "taskId", v.stage_id as "stageId", v.iteration, v.verdict, v.issues, v.summary,
+          v.created_at as "createdAt", ${cursorAt(sql`v.created_at`)}
+        from reviews v where v.task_id = ${taskId} and ${after(page, sql`(v.created_at, v.id)`)}
+        order by v.created_at, v.id limit ${page.limit + 1} offset ${page.offset}`,
+    );
+    return pageOf(rows, page.limit, cursorOf, withoutCursor);
+  }
+
+  async stages(taskId: string, page: PageRequest): Promise<Page<StageView>> {
+    const rows = await this.db.query<Paged & StageView>(
+      'pipeline.listStages',
+      sql`select s.id, s.task_id as "taskId", s.role, s.position, s.attempt, s.iteration, s.status, s.model,
+          s.input_tokens::float8 as "inputTokens", s.output_tokens::float8 as "outputTokens",
+          s.cost_usd::float8 as "costUsd", s.usage_estimated as "usageEstimated",
+          s.duration_ms::float8 as "durationMs", s.error, s.started_at as "startedAt",
+          s.completed_at as "completedAt", ${cursorAt(sql`s.started_at`)}
+        from stages s where s.task_id = ${taskId} and ${after(page, sql`(s.started_at, s.id)`)}
+        order by s.started_at, s.id limit ${page.limit + 1} offset ${page.offset}`,
+    );
+    return pageOf(rows, page.limit, cursorOf, withoutCursor);
+  }
+
+  /**
+   * Artifacts; those that wait for a person's word only with `unreleased`. A page ends early when its contents grow
+   * beyond a bound, and still says where the next one starts. The sizes come from the TOAST headers: no content is read
+   * that the page does not show.
+   */
+  async artifacts(taskId: string, unreleased: boolean, page: PageRequest): Promise<Page<ArtifactView>> {
+    const rows = await this.db.query<Paged & ArtifactView & { available: number }>(
+      'pipeline.listArtifacts',
+      sql`with candidates as materialized (
+          select a.id, a.created_at, octet_length(a.content) as bytes from artifacts a
+          where a.task_id = ${taskId} and (${unreleased} or a.artifact_type <> 'pending_output')
+            and ${after(page, sql`(a.created_at, a.id)`)}
+          order by a.created_at, a.id limit ${page.limit + 1} offset ${page.offset}),
+        sized as (
+          select c.id, sum(c.bytes) over (order by c.created_at, c.id) - c.bytes as bytes_before from candidates c)
+        select a.id, a.task_id as "taskId", a.stage_id as "stageId", a.artifact_type as "artifactType", a.name, a.content,
+          a.content_hash as "contentHash", a.file_path as "filePath", a.metadata, a.created_at as "createdAt",
+          (select count(*)::integer from candidates) as available, ${cursorAt(sql`a.created_at`)}
+        from sized s join artifacts a on a.id = s.id
+        where s.bytes_before < ${ARTIFACT_PAGE_BYTES}
+        order by a.created_at, a.id limit ${page.limit}`,
+    );
+    const more = (rows[0]?.available ?? 0) > rows.length;
+    const last = rows.at(-1);
+    return {
+      items: rows.map(({ available: _available, ...row }) => withoutCursor(row)),
+      next: more && last !== undefined ? cursorOf(last) : null,
+    };
+  }
+}
+
+function cursorOf(row: Paged): Cursor {
+  return { at: row.cursor_at, id: row.id };
+}
+
+function cursorAt(column: Sql): Sql {
+  return sql`to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as cursor_at`;
+}
+
+function after(page: PageRequest, columns: Sql): Sql {
+  return page.after ? sql`${columns} > (${page.after.at}::timestamptz, ${page.after.id}::uuid)` : sql`true`;
+}
+
+function withoutCursor<Row extends Paged>({ cursor_at: _keyset, ...row }: Row): Omit<Row, 'cursor_at'> {
+  return row;
+}
