@@ -1,3 +1,4 @@
+import { ApiProperty } from '@nestjs/swagger';
 import { Transform } from 'class-transformer';
 import { IsBoolean, IsInt, IsISO8601, IsObject, IsOptional, IsString, Length, Max, Min } from 'class-validator';
 import { MayBeOmitted, PageQueryDto } from '../../platform/http/index.js';
@@ -18,6 +19,7 @@ export class CreateApiKeyDto {
   rate_limit_rpm?: number | null = 60;
 
   /** When it stops working; null is never. */
+  @ApiProperty({ format: 'date-time' })
   @IsOptional()
   @IsISO8601({ strict: true, strictSeparator: true })
   expires_at?: string | null;
@@ -30,7 +32,7 @@ export class CreateApiKeyDto {
 
 /** An API key without its secret part. */
 export class ApiKeyDto {
-  /** @format uuid */
+  @ApiProperty({ format: 'uuid' })
   id: string;
   name: string;
   /** The first characters of the key. */

@@ -1,13 +1,11 @@
 /** The process runs. */
 export class LivenessDto {
-  /** @example "ok" */
-  status: string;
+  status: 'ok';
 }
 
 /** Terminus' health check result. */
 export class ReadinessDto {
-  /** `ok`, `error`, or `shutting_down`. */
-  status: string;
+  status: 'ok' | 'error' | 'shutting_down';
   /** What is well, and what does not decide. */
   info?: Record<string, Record<string, unknown>>;
   /** What makes the process unready. */

@@ -4,6 +4,7 @@ import { MetadataScanner, ModulesContainer } from '@nestjs/core';
 import { DocumentBuilder, getSchemaPath, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
 import { ERRORS, type ErrorCode } from '../errors/index.js';
 import { ACCESS, type Access } from './access.js';
+import { refineSchemas } from './openapi-schemas.js';
 import { ProblemDto } from './problem.dto.js';
 import { PROBLEMS } from './problems.js';
 
@@ -37,7 +38,7 @@ export function openApiDocument(app: INestApplication, version: string): OpenAPI
     .setDescription('Coordinates AI agents and puts their work through a reviewed five-stage pipeline.')
     .setVersion(version)
     .addApiKey({ type: 'apiKey', in: 'header', name: 'X-API-Key', description: 'An API key, `sk-nova-…`.' }, 'ApiKey')
-    .addBearerAuth({ type: 'http', scheme: 'bearer', description: 'An API key, `sk-nova-…`.' }, 'Bearer')
+    .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'sk-nova-…', description: 'An API key.' }, 'Bearer')
     .addApiKey(
       { type: 'apiKey', in: 'header', name: 'X-Admin-Secret', description: 'The admin secret.' },
       'AdminSecret',
@@ -54,6 +55,10 @@ export function openApiDocument(app: INestApplication, version: string): OpenAPI
     const operation = operations.get(operationIdFactory(controller.name, method));
     if (operation === undefined) continue;
     completeOperation(operation.operation, operation.verb, controller, method);
+    const parameters = Reflect.getMetadata('design:paramtypes', controller.prototype as object, method) as
+      unknown[] | undefined;
+    const classes = (parameters ?? []).filter((one): one is Type<object> => typeof one === 'function');
+    refineSchemas(document, operation.operation, operation.verb, classes);
     for (const tag of operation.operation.tags ?? []) tags.add(tag);
   }
   document.tags = [...tags].sort().map((name) => ({ name, description: '' }));
@@ -119,6 +124,10 @@ function completeOperation(operation: Operation, verb: string, controller: Type<
   if (verb !== 'get') WITH_BODY.forEach((code) => codes.add(code));
   if (operation.requestBody !== undefined || operation.parameters?.length) codes.add('validation_failed');
   for (const code of (Reflect.getMetadata(PROBLEMS, handler) ?? []) as ErrorCode[]) codes.add(code);
+  for (const response of Object.values(operation.responses)) {
+    const described = response as { description?: string };
+    described.description ||= 'Done.';
+  }
   addProblems(operation.responses, [...codes]);
 }
 

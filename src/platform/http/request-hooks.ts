@@ -6,7 +6,7 @@ import { withLogContext, type LogContext } from '../logging/index.js';
 import { traceOf, type Metrics } from '../telemetry/index.js';
 import { clientAddress } from './client-address.js';
 import { DriveByRules } from './drive-by.js';
-import { pathOf } from './problem.js';
+import { pathOf, sendProblem, toDomainError } from './problem.js';
 
 const contexts = new WeakMap<object, LogContext>();
 const QUIET = /^\/(health\/|metrics$)/;
@@ -42,7 +42,9 @@ export function hookRequests(
           request.headers.origin !== undefined && request.headers['access-control-request-method'] !== undefined;
         if (request.method === 'OPTIONS' && !preflight) throw new DomainError('not_found', 'There is no such route.');
       } catch (error) {
-        return done(error as Error);
+        // Sent from here: routes of plugins were registered before Nest's error handler and have none of ours.
+        sendProblem(request, reply, toDomainError(error));
+        return;
       }
       done();
     });

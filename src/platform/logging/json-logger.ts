@@ -5,6 +5,8 @@ import { logContext } from './log-context.js';
 import type { Scrubber } from './scrubber.js';
 
 const LONGEST_MESSAGE = 16_384;
+/** Nest's own accounts of how it puts itself together. */
+const WIRING = new Set(['InstanceLoader', 'NestApplication', 'NestFactory', 'RouterExplorer', 'RoutesResolver']);
 type Write = (line: string) => void;
 
 /**
@@ -32,7 +34,7 @@ export class JsonLogger implements LoggerService {
   }
 
   log(message: unknown, ...rest: unknown[]): void {
-    this.write('info', message, rest);
+    this.write(WIRING.has(String(rest.at(-1))) ? 'debug' : 'info', message, rest);
   }
 
   error(message: unknown, ...rest: unknown[]): void {
