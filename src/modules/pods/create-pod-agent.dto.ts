@@ -1,18 +1,6 @@
-import {
-  Allow,
-  IsBoolean,
-  IsIn,
-  IsInt,
-  IsNumber,
-  IsOptional,
-  IsString,
-  Length,
-  Max,
-  MaxLength,
-  Min,
-} from 'class-validator';
+import { Allow, IsBoolean, IsIn, IsNumber, IsOptional, IsString, Length, Max, MaxLength, Min } from 'class-validator';
 import { MayBeOmitted } from '../../platform/http/index.js';
-import { MaxCharacters, TextList } from './limits.js';
+import { MaxCharacters, TextList, WholeNumber } from './limits.js';
 import { ON_FAILURES, POD_ROLES, type NewPodAgent, type OnFailure, type PodRole } from './pod.js';
 import { RunConditionDto } from './run-condition.dto.js';
 import { conditionOf } from './run-condition.js';
@@ -40,9 +28,7 @@ export class CreatePodAgentDto {
 
   /** Its place in the pod's order, unique there; by default the next free one. */
   @MayBeOmitted()
-  @IsInt()
-  @Min(0)
-  @Max(1_000)
+  @WholeNumber(0, 1_000)
   position?: number;
 
   /** Neighbours of the same group run together; they may hold no writing tool. */
@@ -70,23 +56,17 @@ export class CreatePodAgentDto {
 
   /** Tokens of one answer. */
   @MayBeOmitted()
-  @IsInt()
-  @Min(1)
-  @Max(1_000_000)
+  @WholeNumber(1, 1_000_000)
   max_tokens?: number = 4_096;
 
   /** Seconds one stage may take. */
   @MayBeOmitted()
-  @IsInt()
-  @Min(1)
-  @Max(86_400)
+  @WholeNumber(1, 86_400)
   timeout_seconds?: number = 120;
 
   /** Re-runs that its verdict may cause. */
   @MayBeOmitted()
-  @IsInt()
-  @Min(0)
-  @Max(10)
+  @WholeNumber(0, 10)
   max_retries?: number = 2;
 
   /** Added to the role's own instructions. */

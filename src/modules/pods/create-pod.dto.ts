@@ -1,7 +1,6 @@
 import {
   IsBoolean,
   IsIn,
-  IsInt,
   IsNumber,
   IsObject,
   IsOptional,
@@ -12,7 +11,7 @@ import {
   Min,
 } from 'class-validator';
 import { MayBeOmitted } from '../../platform/http/index.js';
-import { MaxCharacters, MaxJsonBytes, TextList } from './limits.js';
+import { MaxCharacters, MaxJsonBytes, TextList, WholeNumber } from './limits.js';
 import {
   ESCALATION_THRESHOLDS,
   HUMAN_REVIEWS,
@@ -60,9 +59,7 @@ export class CreatePodDto {
 
   /** Seconds a task may spend inside stages. */
   @MayBeOmitted()
-  @IsInt()
-  @Min(1)
-  @Max(86_400)
+  @WholeNumber(1, 86_400)
   max_execution_seconds?: number = 1_800;
 
   /** Who decides at a gate. */

@@ -1,6 +1,6 @@
 import { applyDecorators } from '@nestjs/common';
 import { ApiProperty } from '@nestjs/swagger';
-import { ArrayMaxSize, IsArray, IsString, Length, Matches, ValidateBy } from 'class-validator';
+import { ArrayMaxSize, IsArray, IsInt, IsString, Length, Matches, Max, Min, ValidateBy } from 'class-validator';
 
 /**
  * At most `max` code points, as JSON Schema and PostgreSQL count them. class-validator's own limit leaves out variation
@@ -25,6 +25,11 @@ export function MaxJsonBytes(max: number): PropertyDecorator {
       defaultMessage: (args) => `${args?.property} must be at most ${max} bytes of JSON`,
     },
   });
+}
+
+/** A whole number; the compiler plugin would declare it as any number. */
+export function WholeNumber(minimum: number, maximum: number): PropertyDecorator {
+  return applyDecorators(IsInt(), Min(minimum), Max(maximum), ApiProperty({ type: 'integer', minimum, maximum }));
 }
 
 /** A list of texts. Declares the limits of its items itself: the compiler plugin would put them on the list. */

@@ -1,11 +1,12 @@
+import { ApiProperty } from '@nestjs/swagger';
 import type { OnFailure, PodAgent, PodRole } from './pod.js';
 import { RunConditionDto } from './run-condition.dto.js';
 
 /** One member of a pod. */
 export class PodAgentDto {
-  /** @format uuid */
+  @ApiProperty({ format: 'uuid' })
   id: string;
-  /** @format uuid */
+  @ApiProperty({ format: 'uuid' })
   pod_id: string;
   name: string;
   /** What it does; one of each in a pod. */
@@ -14,6 +15,7 @@ export class PodAgentDto {
   /** Whether tasks submitted from now on have it. */
   enabled: boolean;
   /** Its place in the pod's order. */
+  @ApiProperty({ type: 'integer' })
   position: number;
   /** Neighbours of the same group run together. */
   parallel_group: string | null;
@@ -23,10 +25,13 @@ export class PodAgentDto {
   fallback_models: string[];
   temperature: number;
   /** Tokens of one answer. */
+  @ApiProperty({ type: 'integer' })
   max_tokens: number;
   /** Seconds one stage may take. */
+  @ApiProperty({ type: 'integer' })
   timeout_seconds: number;
   /** Re-runs that its verdict may cause. */
+  @ApiProperty({ type: 'integer' })
   max_retries: number;
   /** Added to the role's own instructions. */
   system_prompt: string | null;

@@ -1,9 +1,10 @@
+import { ApiProperty } from '@nestjs/swagger';
 import { PodAgentDto } from './pod-agent.dto.js';
 import type { EscalationThreshold, HumanReview, Pod, PodDetail, PodNetwork, PodSandbox, ReviewBy } from './pod.js';
 
 /** A team of agents and the limits their work has. */
 export class PodDto {
-  /** @format uuid */
+  @ApiProperty({ format: 'uuid' })
   id: string;
   name: string;
   description: string;
@@ -14,6 +15,7 @@ export class PodDto {
   /** USD a task may cost; null is no limit. */
   max_cost_usd: number | null;
   /** Seconds a task may spend inside stages. */
+  @ApiProperty({ type: 'integer' })
   max_execution_seconds: number;
   /** Who decides at a gate. */
   review_by: ReviewBy;
@@ -29,6 +31,7 @@ export class PodDto {
   /** Whether tasks that name no pod go here. */
   is_system_default: boolean;
   /** Agents that are enabled. */
+  @ApiProperty({ type: 'integer' })
   active_agent_count: number;
   created_at: Date;
   updated_at: Date;
