@@ -1,1 +1,6 @@
-export type { AllowedTools, Tool, ToolContext, ToolResult } from './tool.js';
+export type { AllowedTools, Tool, ToolContext, ToolResult, ToolSource } from './tool.js';
+export { ToolRegistry, type ToolCategory } from './tool-registry.js';
+export { ToolsModule } from './tools.module.js';
+export type { TreeChange, TreeDiff } from './work-tree/tree-diff.js';
+export { WorkTreeFenced, WorkTrees, type PublishOptions, type WorkTree } from './work-tree/work-trees.js';
+export { assertWorkspaceAllowed } from './work-tree/workspace-rules.js';

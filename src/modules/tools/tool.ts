@@ -34,15 +34,33 @@ export interface Tool<Arguments extends z.ZodType = z.ZodType> {
   /** `files`, `shell`, `git`, `platform`, or `mcp:<server>`. */
   readonly group: string;
   readonly description: string;
+  /** Checks the arguments before `run` gets them. */
   readonly schema: Arguments;
+  /** JSON Schema to show models where it is not simply that of `schema`, as for tools that other systems define. */
+  readonly inputSchema?: Record<string, unknown>;
   readonly idempotent: boolean;
   readonly writes: boolean;
   /** Milliseconds one call may take. */
   readonly timeoutMs: number;
   /** Tiers in which the tool works at all; in others it refuses. */
   readonly tiers: readonly SandboxTier[];
+  /**
+   * Does the work. `context.signal` aborts on cancel and on the timeout; the promise settles soon after, when nothing of the
+   * call is left running. A rejection becomes an error result without its message.
+   */
   run(args: z.output<Arguments>, context: ToolContext): Promise<ToolResult>;
 }
 
 /** An allow-list as agents and pods hold it: names or groups; null is everything, [] nothing. */
 export type AllowedTools = readonly string[] | null;
+
+/**
+ * Tools that come and go while the service runs, as those of an MCP server. A tool whose group is another, or whose name
+ * does not begin with `mcp__`, is passed over: no server can slip in under an allow-list entry that means something else.
+ */
+export interface ToolSource {
+  /** The group of every tool of this source, for example `mcp:github`. */
+  readonly group: string;
+  /** The tools there are now. Called for every listing and every call, so it only reads memory. */
+  tools(): readonly Tool[];
+}

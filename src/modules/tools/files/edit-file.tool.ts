@@ -1,0 +1,77 @@
+import { z } from 'zod';
+import { inDirectory } from '../boundary/directory.js';
+import { PathRefused } from '../boundary/path-refused.js';
+import { parsePath, refuseGit } from '../boundary/relative-path.js';
+import type { ToolContext } from '../tool.js';
+import { FileTool, splitPath } from './file-tool.js';
+
+const MAX_BYTES = 4 * 1024 * 1024;
+
+const schema = z.strictObject({
+  path: z.string().describe('File, relative to the root'),
+  old: z.string().min(1).max(MAX_BYTES).describe('Text to replace, exactly as it stands in the file; must occur once'),
+  new: z.string().max(MAX_BYTES).describe('What to put in its place'),
+});
+
+/**
+ * Replaces one passage. Repeating an edit whose outcome is unknown changes nothing more: where the new text stands
+ * already, the tool says so and leaves the file alone.
+ */
+export class EditFileTool extends FileTool<typeof schema> {
+  readonly name = 'edit_file';
+  readonly description = 'Replaces a passage of a text file. The old text must occur exactly once.';
+  readonly schema = schema;
+  override readonly writes = true;
+
+  protected async work(args: z.output<typeof schema>, context: ToolContext): Promise<string> {
+    const segments = parsePath(args.path);
+    refuseGit(segments);
+    const { folder, name } = splitPath(segments);
+    return FileTool.writers.take(context.root, () =>
+      inDirectory(context.root, folder, async (directory) => {
+        context.signal.throwIfAborted();
+        const read = await directory.readFile(name, MAX_BYTES);
+        if (read === null) throw new PathRefused(`"${name}" is larger than ${MAX_BYTES} bytes.`);
+        const edited = edit(decode(read.content, name), args.old, args.new);
+        if (edited === null) return `${segments.join('/')} holds the new text already; nothing was changed.`;
+        await directory.replaceFile(name, {
+          content: Buffer.from(edited),
+          onlyName: true,
+          check: (present) => {
+            context.signal.throwIfAborted();
+            if (present?.ino !== read.stat.ino || present.ctimeMs !== read.stat.ctimeMs) {
+              throw new PathRefused(`"${name}" was changed by something else meanwhile; read it again.`);
+            }
+          },
+        });
+        return `Edited ${segments.join('/')}.`;
+      }),
+    );
+  }
+}
+
+/**
+ * `text` with the one occurrence of `before` replaced; null when it is already.
+ * @throws PathRefused when `before` occurs never, or more than once.
+ */
+export function edit(text: string, before: string, after: string): string | null {
+  if (before === after) throw new PathRefused('The old and the new text are the same.');
+  const at = text.indexOf(before);
+  if (at === -1) {
+    if (after !== '' && text.includes(after)) return null;
+    throw new PathRefused('The old text does not occur in the file.');
+  }
+  if (text.includes(before, at + 1))
+    throw new PathRefused('The old text occurs more than once; give more of what is around it.');
+  const within = after.indexOf(before);
+  if (within !== -1 && text.startsWith(after, at - within)) return null;
+  return text.slice(0, at) + after + text.slice(at + before.length);
+}
+
+function decode(content: Buffer, name: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(content);
+  } catch (error) {
+    throw new PathRefused(`"${name}" is not a text file in UTF-8.`, { cause: error });
+  }
+}

@@ -1,0 +1,42 @@
+import type { z } from 'zod';
+import type { SandboxTier } from '../../../config/index.js';
+import { asRefusal, PathRefused } from '../boundary/path-refused.js';
+import { Turns } from '../boundary/turns.js';
+import type { Tool, ToolContext, ToolResult } from '../tool.js';
+
+/**
+ * What the file tools share: they work below `context.root` through checked descriptors only, and a refusal of the
+ * boundary is an answer to the model.
+ */
+export abstract class FileTool<Arguments extends z.ZodType> implements Tool<Arguments> {
+  /** Writers of one root take turns, so that two edits of one file in one round do not undo each other. */
+  protected static readonly writers = new Turns();
+
+  readonly group = 'files';
+  readonly timeoutMs: number = 30_000;
+  readonly tiers: readonly SandboxTier[] = ['workspace'];
+  readonly idempotent: boolean = true;
+  readonly writes: boolean = false;
+  abstract readonly name: string;
+  abstract readonly description: string;
+  abstract readonly schema: Arguments;
+
+  protected abstract work(args: z.output<Arguments>, context: ToolContext): Promise<string>;
+
+  async run(args: z.output<Arguments>, context: ToolContext): Promise<ToolResult> {
+    try {
+      return { text: await this.work(args, context) };
+    } catch (error) {
+      const refused = asRefusal(error, 'The path');
+      if (refused instanceof PathRefused) return { text: refused.message, isError: true };
+      throw error;
+    }
+  }
+}
+
+/** The folder and the name that a path ends in. @throws PathRefused for the root itself. */
+export function splitPath(segments: readonly string[]): { folder: string[]; name: string } {
+  const name = segments.at(-1);
+  if (name === undefined) throw new PathRefused('The path names the root, not a file.');
+  return { folder: segments.slice(0, -1), name };
+}

@@ -1,0 +1,53 @@
+import { z } from 'zod';
+import { inDirectory } from '../boundary/directory.js';
+import { PathRefused } from '../boundary/path-refused.js';
+import { parsePath } from '../boundary/relative-path.js';
+import type { ToolContext } from '../tool.js';
+import { FileTool, splitPath } from './file-tool.js';
+import { looksBinary, textLines } from './text-lines.js';
+
+/** Below the cap on results, so that where to go on stands in the result and is never cut off. */
+const MAX_BYTES = 28 * 1024;
+const MAX_LINES = 2_000;
+
+const schema = z.strictObject({
+  path: z.string().describe('File, relative to the root'),
+  offset: z.int().min(1).optional().describe('First line to read, from 1'),
+  limit: z.int().min(1).max(MAX_LINES).optional().describe('Number of lines'),
+});
+
+export class ReadFileTool extends FileTool<typeof schema> {
+  readonly name = 'read_file';
+  readonly description =
+    'Reads a text file, or the lines from offset on. Says where to continue when it stops before the end.';
+  readonly schema = schema;
+
+  protected async work(args: z.output<typeof schema>, context: ToolContext): Promise<string> {
+    const { folder, name } = splitPath(parsePath(args.path));
+    return inDirectory(context.root, folder, async (directory) => {
+      const { handle } = await directory.file(name);
+      try {
+        if (await looksBinary(handle)) throw new PathRefused(`"${args.path}" is not a text file.`);
+        const first = args.offset ?? 1;
+        const limit = args.limit ?? MAX_LINES;
+        const lines: string[] = [];
+        let bytes = 0;
+        let total = 0;
+        for await (const line of textLines(handle, MAX_BYTES, context.signal)) {
+          total = line.number;
+          if (line.number < first) continue;
+          const size = Buffer.byteLength(line.text) + 1;
+          if (lines.length === limit || (lines.length > 0 && bytes + size > MAX_BYTES)) {
+            return `${lines.join('\n')}\n[… more follows: continue with offset ${line.number} …]`;
+          }
+          lines.push(line.cut ? `${line.text} [… the rest of this line is cut …]` : line.text);
+          bytes += size;
+        }
+        if (lines.length > 0) return lines.join('\n');
+        return total === 0 ? 'The file is empty.' : `The file has ${total} lines.`;
+      } finally {
+        await handle.close();
+      }
+    });
+  }
+}

@@ -1,0 +1,86 @@
+import { createHash } from 'node:crypto';
+import type { Stats } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
+import type { Directory } from '../boundary/directory.js';
+import { PathRefused } from '../boundary/path-refused.js';
+import { walkTree } from '../boundary/tree-walk.js';
+import type { TreeBudget } from './tree-budget.js';
+
+/** As git sees a file: of the permission bits only whether it is executable counts. */
+export type FileType = 'file' | 'executable' | 'link';
+
+/** What one path holds. The content of a link is its target. */
+export interface FileRecord {
+  type: FileType;
+  sha256: string;
+  /** Bytes. */
+  size: number;
+}
+
+/** Every file and link of a tree by its relative path; folders stand in it only as parts of paths. */
+export type Manifest = ReadonlyMap<string, FileRecord>;
+
+const CHUNK_BYTES = 128 * 1024;
+
+/** The content of an open file, in pieces that are only valid until the next one. */
+export async function* chunksOf(handle: FileHandle): AsyncGenerator<Buffer> {
+  const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+  for (;;) {
+    const { bytesRead } = await handle.read(chunk, 0, chunk.length, null);
+    if (bytesRead === 0) return;
+    yield chunk.subarray(0, bytesRead);
+  }
+}
+
+/** The content of the file, or the target of the link, `name`; null when it is larger than `maxBytes`. */
+export async function contentOf(directory: Directory, name: string, maxBytes: number): Promise<Buffer | null> {
+  if ((await directory.stat(name))?.isSymbolicLink()) return Buffer.from(await directory.linkTarget(name));
+  return (await directory.readFile(name, maxBytes))?.content ?? null;
+}
+
+export function fileType(stat: Stats): FileType {
+  return (stat.mode & 0o100) === 0 ? 'file' : 'executable';
+}
+
+export function linkRecord(target: string): FileRecord {
+  return { type: 'link', sha256: createHash('sha256').update(target).digest('hex'), size: Buffer.byteLength(target) };
+}
+
+/** What `name` holds; null when there is nothing, or neither a file nor a link. */
+export async function recordOf(directory: Directory, name: string, stat: Stats): Promise<FileRecord | null> {
+  try {
+    if (stat.isSymbolicLink()) return linkRecord(await directory.linkTarget(name));
+    if (!stat.isFile()) return null;
+    const opened = await directory.file(name);
+    try {
+      const hash = createHash('sha256');
+      let size = 0;
+      for await (const chunk of chunksOf(opened.handle)) {
+        hash.update(chunk);
+        size += chunk.length;
+      }
+      return { type: fileType(opened.stat), sha256: hash.digest('hex'), size };
+    } finally {
+      await opened.handle.close();
+    }
+  } catch (error) {
+    if (error instanceof PathRefused) return null;
+    throw error;
+  }
+}
+
+/** Reads and hashes everything below `directory` but `.git`. */
+export async function manifestOf(directory: Directory, budget: TreeBudget, signal?: AbortSignal): Promise<Manifest> {
+  const manifest = new Map<string, FileRecord>();
+  for await (const { path, name, parent, stat } of walkTree(directory, { signal })) {
+    if (stat.isDirectory()) continue;
+    budget.charge(stat.isFile() ? stat.size : 0);
+    const record = await recordOf(parent, name, stat);
+    if (record !== null) manifest.set(path, record);
+  }
+  return manifest;
+}
+
+export function sameRecord(a: FileRecord | null | undefined, b: FileRecord | null | undefined): boolean {
+  return (a ?? null) === (b ?? null) || (!!a && !!b && a.type === b.type && a.sha256 === b.sha256);
+}

@@ -1,0 +1,266 @@
+import { createHash } from 'node:crypto';
+import type { Stats } from 'node:fs';
+import { inDirectory } from '../boundary/directory.js';
+import { PathRefused } from '../boundary/path-refused.js';
+import { isGitName } from '../boundary/relative-path.js';
+import { walkTree } from '../boundary/tree-walk.js';
+import { chunksOf, recordOf, sameRecord, type FileRecord } from './file-record.js';
+import { readRecorded, type Difference } from './tree-diff.js';
+
+/** What stands in the workspace at a path: `record` is null for nothing, and for what is neither file nor link. */
+interface Present {
+  kind: 'nothing' | 'file' | 'folder' | 'other' | 'blocked';
+  record: FileRecord | null;
+  stat: Stats | null;
+}
+
+interface Planned {
+  change: Difference;
+  present: Present;
+}
+
+/**
+ * Brings the changes of one tree into the workspace, one file at a time. A change is done when the workspace holds the
+ * task's version already, and is made when it still holds the base's; so a publication that died anywhere is simply
+ * begun again, and one that is done changes nothing.
+ */
+export class Publication {
+  private readonly plan: Planned[] = [];
+
+  constructor(
+    private readonly workspace: string,
+    private readonly tree: string,
+    private readonly taskId: string,
+    private readonly changes: readonly Difference[],
+    private readonly force: ReadonlySet<string>,
+    /** Throws when the publication may not go on. */
+    private readonly mayGoOn: () => Promise<void>,
+  ) {}
+
+  /** Looks at everything and writes nothing. @returns the paths that conflict. */
+  async conflicts(): Promise<string[]> {
+    const conflicts: string[] = [];
+    const looked = new Map<string, Present>();
+    for (const { path } of this.changes) looked.set(path, await this.look(path));
+    const vanishing = new Set(
+      this.changes
+        .filter(({ path, before, after }) => {
+          const present = looked.get(path);
+          return after === null && (this.force.has(path) || sameRecord(present?.record, before));
+        })
+        .map(({ path }) => path),
+    );
+    for (const change of this.changes) {
+      const present = looked.get(change.path) ?? { kind: 'other', record: null, stat: null };
+      if (await this.isDone(change, present)) continue;
+      if (await this.mayWrite(change, present, vanishing)) this.plan.push({ change, present });
+      else conflicts.push(change.path);
+    }
+    return conflicts;
+  }
+
+  /**
+   * Makes the changes that `conflicts` planned, deletions first.
+   * @returns the paths that were changed by something else since they were looked at; they are as that left them.
+   */
+  async apply(): Promise<string[]> {
+    const late: string[] = [];
+    const step = async (planned: Planned, work: () => Promise<void>): Promise<void> => {
+      await this.mayGoOn();
+      try {
+        await work();
+      } catch (error) {
+        if (!(error instanceof PathRefused)) throw error;
+        late.push(planned.change.path);
+      }
+    };
+    const [deletions, writes] = [
+      this.plan.filter(({ change }) => change.after === null).reverse(),
+      this.plan.filter(({ change }) => change.after !== null),
+    ];
+    for (const planned of deletions) await step(planned, () => this.delete(planned));
+    for (const planned of writes) await step(planned, () => this.write(planned));
+    return late;
+  }
+
+  private async look(path: string): Promise<Present> {
+    const { folder, name } = split(path);
+    let blocked = true;
+    try {
+      return await inDirectory(this.workspace, folder, async (directory) => {
+        blocked = false;
+        const stat = await directory.stat(name);
+        if (stat === null) return { kind: 'nothing', record: null, stat };
+        if (stat.isDirectory()) return { kind: 'folder', record: null, stat };
+        const record = await recordOf(directory, name, stat);
+        return { kind: record === null ? 'other' : 'file', record, stat };
+      });
+    } catch (error) {
+      if (!(error instanceof PathRefused)) throw error;
+      if (!blocked) return { kind: 'other', record: null, stat: null };
+      return { kind: (await this.parentIsMissing(folder)) ? 'nothing' : 'blocked', record: null, stat: null };
+    }
+  }
+
+  /** Whether the way to `folder` ends in nothing, and not in a file or a link. */
+  private async parentIsMissing(folder: readonly string[]): Promise<boolean> {
+    for (let depth = 0; depth < folder.length; depth++) {
+      const stat = await inDirectory(this.workspace, folder.slice(0, depth), (directory) =>
+        directory.stat(folder[depth] ?? ''),
+      );
+      if (stat === null) return true;
+      if (!stat.isDirectory()) return false;
+    }
+    return true;
+  }
+
+  private async isDone({ path, after }: Difference, present: Present): Promise<boolean> {
+    if (after !== null) return sameRecord(present.record, after);
+    if (present.kind === 'nothing' || present.kind === 'folder') return true;
+    return present.kind === 'blocked' && (await this.isFileNow(path));
+  }
+
+  /** Whether an ancestor of the deleted `path` is a file in the task's version: its folder is gone and replaced. */
+  private async isFileNow(path: string): Promise<boolean> {
+    for (const change of this.changes) {
+      if (change.after !== null && path.startsWith(`${change.path}/`)) {
+        return sameRecord((await this.look(change.path)).record, change.after);
+      }
+    }
+    return false;
+  }
+
+  private async mayWrite(change: Difference, present: Present, vanishing: ReadonlySet<string>): Promise<boolean> {
+    const forced = this.force.has(change.path);
+    if (change.after?.type === 'link' && !forced && !(await this.linkStaysInside(change))) return false;
+    switch (present.kind) {
+      case 'other':
+        return false;
+      case 'blocked':
+        return [...vanishing].some((path) => change.path.startsWith(`${path}/`));
+      case 'folder':
+        return this.folderVanishes(change.path, vanishing);
+      default:
+        return forced || sameRecord(present.record, change.before);
+    }
+  }
+
+  /** Whether everything in the folder at `path` is deleted by this publication. */
+  private folderVanishes(path: string, vanishing: ReadonlySet<string>): Promise<boolean> {
+    return inDirectory(this.workspace, path.split('/'), async (directory) => {
+      for await (const entry of walkTree(directory, { git: true })) {
+        if (!entry.stat.isDirectory() && !vanishing.has(`${path}/${entry.path}`)) return false;
+      }
+      return true;
+    });
+  }
+
+  /** Links that are absolute, or climb out of the root, are published only where a person says so. */
+  private async linkStaysInside({ path, after }: Difference): Promise<boolean> {
+    if (after === null) return true;
+    const target = (await readRecorded(this.tree, path, after)).toString('utf8');
+    const parts = target.split('/').filter((part) => part !== '.' && part !== '');
+    const climbs = parts.findIndex((part) => part !== '..');
+    const ups = climbs === -1 ? parts.length : climbs;
+    return (
+      !target.startsWith('/') &&
+      !parts.slice(ups).includes('..') &&
+      !parts.some(isGitName) &&
+      ups < path.split('/').length
+    );
+  }
+
+  private async delete({ change, present }: Planned): Promise<void> {
+    const { folder, name } = split(change.path);
+    await inDirectory(this.workspace, folder, async (directory) => {
+      assertUnchanged(name, await directory.stat(name), present.stat);
+      await directory.remove(name);
+    });
+    for (let depth = folder.length; depth > 0; depth--) {
+      const gone = await inDirectory(this.workspace, folder.slice(0, depth - 1), (parent) =>
+        parent.removeDirectory(folder[depth - 1] ?? ''),
+      );
+      if (!gone) break;
+    }
+  }
+
+  private async write({ change: { path, after }, present }: Planned): Promise<void> {
+    if (after === null) return;
+    const { folder, name } = split(path);
+    if (present.kind === 'folder') await this.removeEmptyFolders(path);
+    const expected = present.kind === 'file' ? present.stat : null;
+    const temporary = createHash('sha256').update(`${this.taskId}\0${path}`).digest('hex').slice(0, 32);
+    const check = async (now: Stats | null): Promise<void> => {
+      await this.mayGoOn();
+      assertUnchanged(name, now, expected);
+    };
+    await inDirectory(
+      this.workspace,
+      folder,
+      async (directory) => {
+        if (after.type === 'link') {
+          const target = (await readRecorded(this.tree, path, after)).toString('utf8');
+          return directory.replaceLink(name, target, { temporary, check });
+        }
+        const before = expected?.isFile() ? expected.mode & 0o777 : 0o644;
+        const mode = after.type === 'executable' ? before | ((before & 0o444) >> 2) : before & ~0o111;
+        return this.withContent(path, after, (content) =>
+          directory.replaceFile(name, { content, mode, temporary, check, overLink: true }),
+        );
+      },
+      { create: true },
+    );
+  }
+
+  /** Streams the task's version of `path`, failing before the last step when it is not what was recorded. */
+  private withContent(
+    path: string,
+    after: FileRecord,
+    use: (content: AsyncIterable<Buffer>) => Promise<void>,
+  ): Promise<void> {
+    const { folder, name } = split(path);
+    return inDirectory(this.tree, folder, async (directory) => {
+      const { handle } = await directory.file(name);
+      try {
+        await use(
+          (async function* () {
+            const hash = createHash('sha256');
+            for await (const chunk of chunksOf(handle)) {
+              hash.update(chunk);
+              yield chunk;
+            }
+            if (hash.digest('hex') !== after.sha256) throw new PathRefused(`"${path}" is being changed meanwhile.`);
+          })(),
+        );
+      } finally {
+        await handle.close();
+      }
+    });
+  }
+
+  private async removeEmptyFolders(path: string): Promise<void> {
+    if ((await this.look(path)).kind !== 'folder') return;
+    const folders: string[] = [path];
+    await inDirectory(this.workspace, path.split('/'), async (directory) => {
+      for await (const inner of walkTree(directory, { git: true })) {
+        if (inner.stat.isDirectory()) folders.push(`${path}/${inner.path}`);
+      }
+    });
+    for (const inner of folders.reverse()) {
+      const { folder, name } = split(inner);
+      await inDirectory(this.workspace, folder, (directory) => directory.removeDirectory(name));
+    }
+  }
+}
+
+function split(path: string): { folder: string[]; name: string } {
+  const segments = path.split('/');
+  return { folder: segments.slice(0, -1), name: segments.at(-1) ?? '' };
+}
+
+/** @throws PathRefused when `now` is not the very file that was looked at. */
+function assertUnchanged(name: string, now: Stats | null, then: Stats | null): void {
+  if (now?.ino !== then?.ino || now?.ctimeMs !== then?.ctimeMs) {
+    throw new PathRefused(`"${name}" was changed by something else meanwhile.`);
+  }
+}

@@ -1,0 +1,174 @@
+import { createHash } from 'node:crypto';
+import { structuredPatch, type StructuredPatchHunk } from 'diff';
+import { inDirectory } from '../boundary/directory.js';
+import { PathRefused } from '../boundary/path-refused.js';
+import { contentOf, sameRecord, type FileRecord, type Manifest } from './file-record.js';
+
+export interface TreeChange {
+  path: string;
+  change: 'added' | 'modified' | 'deleted';
+  /** Of the new content; null for a deleted file. */
+  sha256: string | null;
+}
+
+export interface TreeDiff {
+  /** A unified diff, with a summary in the place of what is binary or too large. */
+  text: string;
+  /** Sorted by path. */
+  files: TreeChange[];
+  /** SHA-256 over the changes and all their content, whether `text` shows it or not; the same for the same changes. */
+  contentHash: string;
+  /** Changes whose content `text` does not show: whoever judges by `text` has not seen these (`WorkTrees.read` gives them). */
+  notShown: { path: string; reason: 'binary' | 'large' }[];
+}
+
+/** Bytes; larger files are summarised. */
+const MAX_FILE_BYTES = 512 * 1024;
+/** Characters of all diffs together. */
+const MAX_TEXT = 1024 * 1024;
+/**
+ * Edits up to which the least difference of one file is looked for, on the event loop: 1,500 take about 60 ms. A file that
+ * differs more is shown as replaced from its first to its last line.
+ */
+const MAX_EDITS = 1_500;
+
+export interface Difference {
+  path: string;
+  before: FileRecord | null;
+  after: FileRecord | null;
+}
+
+/** Paths at which two manifests differ, sorted. */
+export function differences(before: Manifest, after: Manifest): Difference[] {
+  return [...new Set([...before.keys(), ...after.keys()])]
+    .map((path) => ({ path, before: before.get(path) ?? null, after: after.get(path) ?? null }))
+    .filter((entry) => !sameRecord(entry.before, entry.after))
+    .sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+export function asChange({ path, before, after }: Difference): TreeChange {
+  if (after === null) return { path, change: 'deleted', sha256: null };
+  return { path, change: before === null ? 'added' : 'modified', sha256: after.sha256 };
+}
+
+export function contentHash(changes: readonly Difference[]): string {
+  const stable = changes.map(({ path, before, after }) => [
+    path,
+    before && [before.type, before.sha256],
+    after && [after.type, after.sha256],
+  ]);
+  return createHash('sha256').update(JSON.stringify(stable)).digest('hex');
+}
+
+/** Describes `changes` between the folders `base` and `tree` without running anything in either. */
+export async function describeChanges(
+  base: string,
+  tree: string,
+  changes: readonly Difference[],
+  signal?: AbortSignal,
+): Promise<TreeDiff> {
+  const parts: string[] = [];
+  const notShown: TreeDiff['notShown'] = [];
+  let length = 0;
+  for (const change of changes) {
+    signal?.throwIfAborted();
+    const body: Body = length > MAX_TEXT ? { problem: 'large' } : await bodyOf(base, tree, change);
+    let part = header(change);
+    if (body.problem) {
+      notShown.push({ path: change.path, reason: body.problem });
+      part += summary(change, body.problem === 'binary' ? 'Binary files differ' : 'Too large to show');
+    } else part += body.text;
+    parts.push(part);
+    length += part.length;
+    await new Promise(setImmediate);
+  }
+  return { text: parts.join(''), files: changes.map(asChange), contentHash: contentHash(changes), notShown };
+}
+
+type Body = { text: string; problem?: undefined } | { problem: 'binary' | 'large' };
+
+async function bodyOf(base: string, tree: string, change: Difference): Promise<Body> {
+  if (change.before && change.after && change.before.sha256 === change.after.sha256) return { text: '' };
+  const before = await textOf(base, change.path, change.before);
+  const after = await textOf(tree, change.path, change.after);
+  if (before.problem) return before;
+  if (after.problem) return after;
+  const patch = structuredPatch('', '', before.text, after.text, undefined, undefined, {
+    context: 3,
+    maxEditLength: MAX_EDITS,
+  });
+  const lines = [
+    `--- ${change.before === null ? '/dev/null' : quoted(`a/${change.path}`)}`,
+    `+++ ${change.after === null ? '/dev/null' : quoted(`b/${change.path}`)}`,
+  ];
+  for (const hunk of patch?.hunks ?? [replacement(before.text, after.text)]) {
+    lines.push(`@@ -${hunk.oldStart},${hunk.oldLines} +${hunk.newStart},${hunk.newLines} @@`, ...hunk.lines);
+  }
+  return { text: `${lines.join('\n')}\n` };
+}
+
+/** One hunk that takes all of `before` out and puts all of `after` in. */
+function replacement(before: string, after: string): StructuredPatchHunk {
+  const side = (text: string, sign: string): string[] => {
+    const lines = text.split('\n').map((line) => sign + line);
+    if (lines.at(-1) === sign) lines.pop();
+    else lines.push('\\ No newline at end of file');
+    return lines;
+  };
+  const [taken, put] = [side(before, '-'), side(after, '+')];
+  const count = (lines: string[]): number => lines.filter((line) => !line.startsWith('\\')).length;
+  return { oldStart: 1, oldLines: count(taken), newStart: 1, newLines: count(put), lines: [...taken, ...put] };
+}
+
+function header({ path, before, after }: Difference): string {
+  const mode = { file: '100644', executable: '100755', link: '120000' };
+  let text = `diff --git ${quoted(`a/${path}`)} ${quoted(`b/${path}`)}\n`;
+  if (before === null && after !== null) text += `new file mode ${mode[after.type]}\n`;
+  else if (after === null && before !== null) text += `deleted file mode ${mode[before.type]}\n`;
+  else if (before && after && before.type !== after.type)
+    text += `old mode ${mode[before.type]}\nnew mode ${mode[after.type]}\n`;
+  return text;
+}
+
+function summary({ before, after }: Difference, what: string): string {
+  const of = (record: FileRecord | null): string =>
+    record ? `${record.size} bytes, sha256 ${record.sha256}` : 'nothing';
+  return `${what}: ${of(before)} -> ${of(after)}\n`;
+}
+
+/** A name that cannot end its line and so pass for part of the diff. */
+function quoted(path: string): string {
+  return /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}"\\]/u.test(path)
+    ? JSON.stringify(path).replace(/[\p{Cf}\p{Zl}\p{Zp}]/gu, escaped)
+    : path;
+}
+
+function escaped(char: string): string {
+  return `\\u{${char.codePointAt(0)?.toString(16) ?? ''}}`;
+}
+
+async function textOf(root: string, path: string, record: FileRecord | null): Promise<Body> {
+  if (record === null) return { text: '' };
+  if (record.size > MAX_FILE_BYTES) return { problem: 'large' };
+  const bytes = await readRecorded(root, path, record);
+  if (bytes.includes(0)) return { problem: 'binary' };
+  try {
+    return { text: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes) };
+  } catch {
+    return { problem: 'binary' };
+  }
+}
+
+/**
+ * The content of `path` below `root` as `record` says it is.
+ * @throws PathRefused when it is something else by now.
+ */
+export async function readRecorded(root: string, path: string, record: FileRecord): Promise<Buffer> {
+  const segments = path.split('/');
+  const name = segments.pop() ?? '';
+  const content = await inDirectory(root, segments, (directory) => contentOf(directory, name, record.size));
+  if (content === null || createHash('sha256').update(content).digest('hex') !== record.sha256) {
+    throw new PathRefused(`"${path}" is being changed meanwhile.`);
+  }
+  return content;
+}

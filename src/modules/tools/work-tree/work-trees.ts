@@ -1,0 +1,401 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { Injectable, Logger } from '@nestjs/common';
+import type { Stats } from 'node:fs';
+import { chown, lstat, mkdir, readdir, readFile, realpath, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AppConfig } from '../../../config/index.js';
+import { DomainError } from '../../../platform/errors/index.js';
+import { Directory, inDirectory } from '../boundary/directory.js';
+import { errorCode, PathRefused } from '../boundary/path-refused.js';
+import { removeTree } from '../boundary/tree-walk.js';
+import { Turns } from '../boundary/turns.js';
+import { manifestOf, contentOf, type FileRecord, type Manifest } from './file-record.js';
+import { copyRepositoryObjects, copyRepositoryState, listWorkingFiles } from './git-history.js';
+import { Publication } from './publication.js';
+import { TreeBudget, type TreeLimits } from './tree-budget.js';
+import { copyTree } from './tree-copy.js';
+import {
+  contentHash,
+  describeChanges,
+  differences,
+  type Difference,
+  type TreeChange,
+  type TreeDiff,
+} from './tree-diff.js';
+
+/** The folder one task works in during one lease. */
+export interface WorkTree {
+  readonly taskId: string;
+  readonly epoch: number;
+  /** What tools get as `ToolContext.root`. */
+  readonly root: string;
+}
+
+export interface PublishOptions {
+  /** Paths at which the task's version wins over what the workspace holds. */
+  force?: readonly string[];
+  /** The `contentHash` that was approved; anything else is refused. */
+  contentHash?: string;
+  signal?: AbortSignal;
+}
+
+/** A later lease has opened the task's tree: whoever holds this epoch has lost it. */
+export class WorkTreeFenced extends Error {
+  override readonly name = 'WorkTreeFenced';
+  constructor(taskId: string, epoch: number) {
+    super(`The work tree of task ${taskId} belongs to an epoch after ${epoch}.`);
+  }
+}
+
+const LIMITS: TreeLimits = { files: 50_000, bytes: 1024 * 1024 * 1024 };
+const TASK_ID = /^[A-Za-z0-9][A-Za-z0-9-]{0,63}$/;
+const BASE = 'base';
+const MANIFEST = 'base.json';
+
+/** Who tools work as where the service is root; no account on any system that matters. */
+const NOBODY = 65534;
+
+/** Trees that `sweep` leaves alone although it was not told of them: their task may be younger than its list. */
+const SWEEP_AGE_MS = 60 * 60 * 1000;
+
+/**
+ * The trees that tasks work in, under `<data folder>/trees/<task>/`:
+ *
+ * - `tree-<epoch>` is the tree itself, `base` what the workspace held when the task began, `base.json` its hashes.
+ * - A newer epoch takes the older tree's name away (`fenced-<epoch>`), so that every path of the older one leads nowhere,
+ *   and goes on with a copy, so that commands it left running, which a renamed folder would not shake off, write to
+ *   what nobody reads any more.
+ * - Whatever is made is made under a temporary name and renamed when it is whole.
+ *
+ * Nothing here runs a program on a tree, follows a link in one, or trusts a name in one.
+ */
+@Injectable()
+export class WorkTrees {
+  protected readonly limits: TreeLimits = LIMITS;
+  private readonly logger = new Logger(WorkTrees.name);
+  private readonly turns = new Turns();
+  private readonly folder: string;
+
+  constructor(private readonly config: AppConfig) {
+    this.folder = join(config.dataDir, 'trees');
+  }
+
+  /**
+   * The tree of `taskId` for the lease `epoch`: made from the workspace the first time, found again later. For a repository
+   * it has a `.git` of its own, with the workspace's uncommitted changes and without what is ignored.
+   * @throws DomainError `workspace_too_large`; WorkTreeFenced when a later epoch has it.
+   */
+  open(taskId: string, epoch: number, signal?: AbortSignal): Promise<WorkTree> {
+    const home = this.home(taskId);
+    return this.turns.take(home, async () => {
+      await mkdir(this.folder, { recursive: true, mode: 0o711 });
+      if ((await this.epochs(home)) === null) await this.create(taskId, epoch, signal);
+      const epochs = await this.epochs(home);
+      if (epochs && !epochs.trees.includes(epoch)) await this.takeOver(taskId, epoch, epochs, signal);
+      const now = await this.epochs(home);
+      if (now === null || !now.trees.includes(epoch) || Math.max(...now.trees) > epoch) {
+        throw new WorkTreeFenced(taskId, epoch);
+      }
+      await this.tidy(taskId, epoch);
+      return { taskId, epoch, root: join(home, `tree-${epoch}`) };
+    });
+  }
+
+  /** Whether the task has a tree, of whatever epoch. */
+  async exists(taskId: string): Promise<boolean> {
+    return (await this.epochs(this.home(taskId))) !== null;
+  }
+
+  /**
+   * What the task has changed since its base. `.git` is left out.
+   * @throws WorkTreeFenced when the tree is another's by now; DomainError `workspace_too_large` when it grew too much.
+   */
+  async diff(tree: WorkTree, signal?: AbortSignal): Promise<TreeDiff> {
+    const changes = await this.changes(tree, signal);
+    return describeChanges(join(this.home(tree.taskId), BASE), tree.root, changes, signal);
+  }
+
+  /**
+   * The whole content of a file that `diff` reported, for rules that must see all of it; null when it is larger than
+   * `maxBytes`, or no longer what was reported.
+   */
+  async read(tree: WorkTree, change: TreeChange, maxBytes = 16 * 1024 * 1024): Promise<Buffer | null> {
+    const segments = change.path.split('/');
+    const name = segments.pop() ?? '';
+    try {
+      const content = await inDirectory(tree.root, segments, (directory) => contentOf(directory, name, maxBytes));
+      return content !== null && createHash('sha256').update(content).digest('hex') === change.sha256 ? content : null;
+    } catch (error) {
+      if (error instanceof PathRefused) return null;
+      throw error;
+    }
+  }
+
+  /**
+   * Brings the task's changes into the workspace. All conflicts are found before anything is written, and if there are any
+   * nothing is; a conflict that arises while writing leaves that file alone. Calling it again after a crash, or after it
+   * is done, completes it. Publications take turns within one process; between processes it relies on each step being
+   * checked right before its rename.
+   * @returns the paths in conflict; none means that the workspace holds the task's version of every file it changed. Where
+   *   a folder, a device or a link stands in the way, also forced paths stay in conflict.
+   * @throws DomainError `content_changed` when the tree is not what was approved; WorkTreeFenced when it is another's.
+   */
+  async publish(tree: WorkTree, options: PublishOptions = {}): Promise<{ conflicts: string[] }> {
+    const workspace = await this.workspace();
+    return this.turns.take(workspace, async () => {
+      const changes = await this.changes(tree, options.signal);
+      if (options.contentHash !== undefined && contentHash(changes) !== options.contentHash) {
+        throw new DomainError('content_changed', 'The files of the task are not the ones that were reviewed.');
+      }
+      const publication = new Publication(
+        workspace,
+        tree.root,
+        tree.taskId,
+        changes,
+        new Set(options.force),
+        async () => {
+          options.signal?.throwIfAborted();
+          await this.assertCurrent(tree);
+        },
+      );
+      const conflicts = await publication.conflicts();
+      return { conflicts: conflicts.length > 0 ? conflicts : await publication.apply() };
+    });
+  }
+
+  /** Removes the task's tree and base, of every epoch. */
+  drop(taskId: string): Promise<void> {
+    const home = this.home(taskId);
+    return this.turns.take(home, async () => {
+      const dropped = `.dropped-${randomUUID()}`;
+      try {
+        await rename(home, join(this.folder, dropped));
+      } catch (error) {
+        if (errorCode(error) === 'ENOENT') return;
+        throw error;
+      }
+      await this.remove(this.folder, dropped);
+    });
+  }
+
+  /**
+   * Removes what `drop` could not finish, and what is older than an hour and belongs to no task that `findLive` keeps of
+   * those it is asked about.
+   */
+  async sweep(findLive: (taskIds: string[]) => Promise<readonly string[]>, now: Date = new Date()): Promise<void> {
+    const old = new Map<string, string>();
+    for (const name of await namesIn(this.folder)) {
+      if (name.startsWith('.dropped-')) {
+        await this.remove(this.folder, name);
+        continue;
+      }
+      const age = now.getTime() - ((await lstatOrNull(join(this.folder, name)))?.mtimeMs ?? now.getTime());
+      if (age > SWEEP_AGE_MS) old.set(name, /^\.making-(.+)-\d+-[0-9a-f]{8}$/.exec(name)?.[1] ?? name);
+    }
+    if (old.size === 0) return;
+    const live = new Set(await findLive([...new Set(old.values())]));
+    for (const [name, taskId] of old) if (!live.has(taskId)) await this.remove(this.folder, name);
+  }
+
+  /** The workspace's real path; it is created when it is missing. */
+  private async workspace(): Promise<string> {
+    await mkdir(this.config.workspace, { recursive: true });
+    return realpath(this.config.workspace);
+  }
+
+  private async create(taskId: string, epoch: number, signal?: AbortSignal): Promise<void> {
+    const making = `.making-${taskId}-${epoch}-${randomUUID().slice(0, 8)}`;
+    const path = join(this.folder, making);
+    try {
+      await mkdir(join(path, BASE), { recursive: true, mode: 0o711 });
+      await this.makeTreeFolder(join(path, `tree-${epoch}`));
+      await this.fill(path, `tree-${epoch}`, signal);
+      await rename(path, this.home(taskId));
+    } catch (error) {
+      await this.remove(this.folder, making);
+      if (!['ENOTEMPTY', 'EEXIST'].includes(errorCode(error) ?? '')) throw error;
+    }
+  }
+
+  private async fill(path: string, treeName: string, signal?: AbortSignal): Promise<void> {
+    const budget = new TreeBudget(this.limits);
+    const records: [string, FileRecord][] = [];
+    await inDirectories(
+      await this.workspace(),
+      join(path, BASE),
+      join(path, treeName),
+      async (workspace, base, tree) => {
+        const hasState = await copyRepositoryState(workspace, tree, budget);
+        const listed = hasState
+          ? await listWorkingFiles(join(path, treeName, '.git'), await this.workspace(), signal)
+          : null;
+        await copyTree(workspace, base, {
+          budget,
+          signal,
+          include: listed === null ? undefined : belongsTo(listed),
+          onCopied: (file, record) => records.push([file, record]),
+        });
+        await copyTree(base, tree, { budget: new TreeBudget(this.limits), signal, trusted: true });
+        if (listed !== null) {
+          try {
+            await copyRepositoryObjects(workspace, tree, new TreeBudget(this.limits));
+            return;
+          } catch (error) {
+            if (!(error instanceof DomainError)) throw error;
+            this.logger.warn('The history of the workspace is too large for a work tree; tasks work without it.');
+          }
+        }
+        await removeTree(tree, '.git');
+      },
+    );
+    await writeFile(join(path, MANIFEST), JSON.stringify(records), { mode: 0o600 });
+  }
+
+  private async takeOver(taskId: string, epoch: number, epochs: Epochs, signal?: AbortSignal): Promise<void> {
+    if (Math.max(-1, ...epochs.trees, ...epochs.fenced) > epoch) throw new WorkTreeFenced(taskId, epoch);
+    const home = this.home(taskId);
+    for (const old of epochs.trees) {
+      try {
+        await rename(join(home, `tree-${old}`), join(home, `fenced-${old}`));
+      } catch (error) {
+        if (errorCode(error) !== 'ENOENT') throw error;
+      }
+    }
+    const source = Math.max(-1, ...epochs.trees, ...epochs.fenced);
+    if (source === -1) throw new WorkTreeFenced(taskId, epoch);
+    const making = `making-${epoch}-${randomUUID().slice(0, 8)}`;
+    await this.makeTreeFolder(join(home, making));
+    try {
+      const from = await Directory.root(join(home, `fenced-${source}`));
+      try {
+        const into = await Directory.root(join(home, making));
+        try {
+          await copyTree(from, into, { budget: new TreeBudget(doubled(this.limits)), git: true, signal });
+        } finally {
+          await into.close();
+        }
+      } finally {
+        await from.close();
+      }
+      await rename(join(home, making), join(home, `tree-${epoch}`));
+    } catch (error) {
+      await this.remove(home, making);
+      throw error;
+    }
+  }
+
+  /** Removes what older epochs left in the task's folder. */
+  private async tidy(taskId: string, epoch: number): Promise<void> {
+    const home = this.home(taskId);
+    for (const name of await namesIn(home)) {
+      const of = /^(?:tree|fenced|making)-(\d+)/.exec(name)?.[1];
+      if (of !== undefined && name !== `tree-${epoch}` && Number(of) <= epoch) await this.remove(home, name);
+    }
+  }
+
+  private async changes(tree: WorkTree, signal?: AbortSignal): Promise<Difference[]> {
+    await this.assertCurrent(tree);
+    const base = new Map(
+      JSON.parse(await readFile(join(this.home(tree.taskId), MANIFEST), 'utf8')) as [string, FileRecord][],
+    );
+    let after: Manifest;
+    const root = await Directory.root(tree.root);
+    try {
+      after = await manifestOf(root, new TreeBudget(doubled(this.limits)), signal);
+    } finally {
+      await root.close();
+    }
+    await this.assertCurrent(tree);
+    return differences(base, after);
+  }
+
+  private async assertCurrent({ taskId, epoch, root }: WorkTree): Promise<void> {
+    if ((await lstatOrNull(root)) === null) throw new WorkTreeFenced(taskId, epoch);
+  }
+
+  private async makeTreeFolder(path: string): Promise<void> {
+    await mkdir(path, { mode: 0o755 });
+    if (process.geteuid?.() === 0) await chown(path, NOBODY, NOBODY);
+  }
+
+  private async epochs(home: string): Promise<Epochs | null> {
+    const names = await namesIn(home);
+    const of = (kind: string): number[] =>
+      names.flatMap((name) => (name.startsWith(`${kind}-`) ? [Number(name.slice(kind.length + 1))] : []));
+    const epochs = { trees: of('tree'), fenced: of('fenced') };
+    return names.includes(MANIFEST) ? epochs : null;
+  }
+
+  private home(taskId: string): string {
+    if (!TASK_ID.test(taskId)) throw new Error('Not the id of a task.');
+    return join(this.folder, taskId);
+  }
+
+  private async remove(folder: string, name: string): Promise<void> {
+    const directory = await Directory.root(folder);
+    try {
+      if (!(await removeTree(directory, name))) this.logger.warn(`${name} could not be removed yet.`);
+    } finally {
+      await directory.close();
+    }
+  }
+}
+
+interface Epochs {
+  trees: number[];
+  fenced: number[];
+}
+
+/** A task may grow its tree to twice what a workspace may hold. */
+function doubled(limits: TreeLimits): TreeLimits {
+  return { files: limits.files * 2, bytes: limits.bytes * 2 };
+}
+
+/** A filter for walks: the listed paths, the folders on the way to them, and all that is in listed folders. */
+function belongsTo(listed: ReadonlySet<string>): (path: string, isFolder: boolean) => boolean {
+  const ways = new Set<string>();
+  for (const path of listed) {
+    for (let end = path.indexOf('/'); end !== -1; end = path.indexOf('/', end + 1)) ways.add(path.slice(0, end));
+  }
+  const isWithin = (path: string): boolean => {
+    for (let end = path.indexOf('/'); end !== -1; end = path.indexOf('/', end + 1)) {
+      if (listed.has(path.slice(0, end))) return true;
+    }
+    return false;
+  };
+  return (path, isFolder) => listed.has(path) || (isFolder && ways.has(path)) || isWithin(path);
+}
+
+async function inDirectories(
+  a: string,
+  b: string,
+  c: string,
+  work: (a: Directory, b: Directory, c: Directory) => Promise<void>,
+): Promise<void> {
+  const open: Directory[] = [];
+  try {
+    for (const path of [a, b, c]) open.push(await Directory.root(path));
+    const [first, second, third] = open;
+    if (first && second && third) await work(first, second, third);
+  } finally {
+    for (const directory of open) await directory.close();
+  }
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+async function lstatOrNull(path: string): Promise<Stats | null> {
+  try {
+    return await lstat(path);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return null;
+    throw error;
+  }
+}
