@@ -1,3 +1,4 @@
+export { InProcessSharedState } from './in-process-shared-state.js';
 export {
   AgentStore,
   EventBus,
@@ -7,3 +8,6 @@ export {
   TaskBell,
   type RateLimitVerdict,
 } from './ports.js';
+export { RedisModule } from './redis.module.js';
+export { RedisSharedState, type RedisSharedStateOptions } from './redis-shared-state.js';
+export { SharedState } from './shared-state.js';
