@@ -37,6 +37,8 @@ create table tasks (
   lease_owner integer,
   lease_until timestamptz,
   last_heartbeat_at timestamptz,
+  -- The running step's own limit, for a worker that beats but hangs.
+  deadline_at timestamptz,
   control jsonb not null,
   gate_id uuid,
   event_seq bigint not null default 0,

@@ -1,1 +1,3 @@
 export { Clock } from './clock.js';
+export { ClockModule } from './clock.module.js';
+export { PeriodicJobs } from './periodic-jobs.js';

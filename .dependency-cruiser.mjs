@@ -1,0 +1,67 @@
+// The direction of the modules: each may import those before it, and only through their index.ts.
+const ORDER = ['auth', 'llm', 'tools', 'mcp', 'agents', 'tasks', 'chat', 'pods', 'pipeline'];
+
+const upward = ORDER.slice(0, -1).map((name, index) => ({
+  name: `${name}-imports-only-lower-modules`,
+  severity: 'error',
+  from: { path: `^src/modules/${name}/` },
+  to: { path: `^src/modules/(${ORDER.slice(index + 1).join('|')})/` },
+}));
+const only = (name, library, path) => ({
+  name,
+  severity: 'error',
+  from: { pathNot: path },
+  to: { path: `(^|/)node_modules/${library}/`, dependencyTypesNot: ['type-only'] },
+});
+
+export default {
+  forbidden: [
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
+    {
+      name: 'modules-only-through-their-index',
+      severity: 'error',
+      from: { path: '^src/modules/([^/]+)/' },
+      to: { path: '^src/modules/([^/]+)/', pathNot: ['^src/modules/$1/', '^src/modules/[^/]+/index\\.ts$'] },
+    },
+    {
+      name: 'platform-only-through-its-index',
+      severity: 'error',
+      from: { path: '^src/modules/' },
+      to: { path: '^src/(platform/[^/]+|config)/', pathNot: '^src/(platform/[^/]+|config)/index\\.ts$' },
+    },
+    {
+      name: 'platform-and-config-know-no-module',
+      severity: 'error',
+      from: { path: '^src/(platform|config)/' },
+      to: { path: '^src/modules/' },
+    },
+    {
+      name: 'config-knows-nothing',
+      severity: 'error',
+      from: { path: '^src/config/' },
+      to: { path: '^src/', pathNot: '^src/config/' },
+    },
+    {
+      name: 'the-demo-is-a-client',
+      severity: 'error',
+      from: { path: '^src/demo/' },
+      to: { path: '^src/', pathNot: '^src/demo/' },
+    },
+    {
+      name: 'sql-only-in-repositories',
+      severity: 'error',
+      from: { pathNot: ['\\.repository\\.ts$', '^src/platform/database/'] },
+      to: { path: '^src/platform/database/sql\\.ts$' },
+    },
+    only('pg-only-in-the-database', 'pg', '^src/platform/database/'),
+    only('ioredis-only-in-redis', 'ioredis', '^src/platform/redis/'),
+    ...upward,
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '\\.spec\\.ts$' },
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: true,
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'], extensions: ['.ts', '.js'] },
+  },
+};

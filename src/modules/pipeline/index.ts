@@ -1,0 +1,2 @@
+export { PipelineBackground } from './pipeline.background.js';
+export { PipelineModule } from './pipeline.module.js';

@@ -1,0 +1,173 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { AppConfig } from '../../config/index.js';
+import { Clock } from '../../platform/clock/index.js';
+import { DomainError } from '../../platform/errors/index.js';
+import { DrainingError, type Lease } from './lease.js';
+import { afterStep, enter, failTask, NO_EFFECTS, openGate, type Next } from './plan.js';
+import type { StageOutcome } from './stage-outcome.js';
+import { outcomeParts, type MoveParts } from './stage-parts.js';
+import { StageRunner } from './stage-runner.js';
+import { TaskMovesRepository } from './task-moves.repository.js';
+import type { ClaimedTask } from './task-queue.repository.js';
+import { TaskRunsRepository } from './task-runs.repository.js';
+import { TaskSession } from './task-session.js';
+import { TaskTrees } from './task-trees.js';
+import { isTerminal, runningStatus, type Role } from './task.js';
+import { transition } from './transition.js';
+
+/**
+ * Runs a claimed task, step by step, until it ends, waits, or the lease is gone. Every progress is one fenced commit; a
+ * process that dies between two commits leaves a task that goes on at the first unfinished stage.
+ */
+@Injectable()
+export class PipelineExecutor {
+  private readonly logger = new Logger('Pipeline');
+
+  constructor(
+    private readonly config: AppConfig,
+    private readonly clock: Clock,
+    private readonly runs: TaskRunsRepository,
+    private readonly moves: TaskMovesRepository,
+    private readonly stages: StageRunner,
+    private readonly trees: TaskTrees,
+  ) {}
+
+  /** Works on the task until it leaves this worker's hands. Never rejects. */
+  async run(claimed: ClaimedTask, lease: Lease): Promise<void> {
+    let session: TaskSession | null = null;
+    try {
+      const run = await this.runs.find(claimed.id);
+      if (run === null || run.epoch !== lease.epoch || run.version !== lease.version) return;
+      session = new TaskSession(run, lease, this.moves, () => this.clock.monotonicMs());
+      await this.work(session);
+    } catch (error) {
+      await this.stopped(claimed, lease, session, error).catch((failure: unknown) =>
+        this.logger.error(`Task ${claimed.id} could not be put back; the reaper will find it.`, String(failure)),
+      );
+    }
+  }
+
+  private async work(session: TaskSession): Promise<void> {
+    const lostTree = await this.trees.open(session);
+    session.startTiming();
+    let next: Next =
+      lostTree === null ? enter(session.situation) : failTask(session.situation, lostTree.code, lostTree.message);
+    if (session.run.status !== 'completing' || next.kind !== 'complete') await this.advance(session, {}, next);
+    while (next.kind === 'run') next = await this.runStep(session, next.roles);
+    if (session.run.status === 'completing') await this.publish(session, next);
+    if (isTerminal(session.run.status)) await this.trees.drop(session.run.id);
+  }
+
+  /** Runs the unfinished stages of the present step together; the last one's commit decides what follows. */
+  private async runStep(session: TaskSession, roles: readonly Role[]): Promise<Next> {
+    const ended: StageOutcome[] = [];
+    let decided: Next | undefined;
+    const turns = await Promise.allSettled(
+      roles.map(async (role) => {
+        const outcome = await this.stages.run(session, role);
+        await session.exclusive(async () => {
+          ended.push(outcome);
+          if (role === 'task') await this.trees.measure(session);
+          const parts = outcomeParts(session, outcome, () => this.clock.newId());
+          if (ended.length === roles.length) {
+            decided = this.decide(session, ended);
+            await this.advance(session, parts, decided);
+            return;
+          }
+          const unfinished = roles.find((other) => !ended.some((done) => done.role === other)) ?? role;
+          const { control } = session.run;
+          await session.commit({ ...parts, events: parts.events ?? [], to: runningStatus(unfinished), control });
+        });
+      }),
+    );
+    for (const turn of turns) if (turn.status === 'rejected') throw turn.reason;
+    if (decided === undefined) throw new Error('A step ended without a decision.');
+    return decided;
+  }
+
+  private decide(session: TaskSession, outcomes: readonly StageOutcome[]): Next {
+    const { situation } = session;
+    const of = <Kind extends StageOutcome['kind']>(kind: Kind): Extract<StageOutcome, { kind: Kind }> | undefined =>
+      outcomes.find((outcome): outcome is Extract<StageOutcome, { kind: Kind }> => outcome.kind === kind);
+    const fatal = of('fatal');
+    if (fatal) return failTask(situation, fatal.code, fatal.message);
+    const gate = of('gate');
+    if (gate) return openGate(situation, gate.gate, gate.reason, NO_EFFECTS, gate.details);
+    const snooze = of('snooze');
+    if (snooze) return this.snooze(session, snooze.until, snooze.provider);
+    return afterStep(situation);
+  }
+
+  private snooze(session: TaskSession, until: number, provider: string): Next {
+    const { situation } = session;
+    const nowMs = this.clock.now().getTime();
+    const waited = situation.control.providerWaitMs;
+    const leftMs = this.config.pipeline.providerWaitSeconds * 1_000 - waited;
+    if (leftMs <= 0) {
+      return failTask(situation, 'provider_unavailable', `The provider ${provider} stayed unavailable for too long.`);
+    }
+    const pauseMs = Math.min(Math.max(until - nowMs, 250), leftMs);
+    const control = { ...situation.control, providerWaitMs: waited + pauseMs };
+    return { kind: 'snooze', until: nowMs + pauseMs, provider, control, effects: NO_EFFECTS };
+  }
+
+  /** Publishing may be cut anywhere: each file is either published or not, and the next attempt tells which. */
+  private async publish(session: TaskSession, completed: Next): Promise<void> {
+    const conflicts = await this.trees.publish(session);
+    if (conflicts.length === 0) return this.advance(session, {}, completed);
+    const reason = `The workspace changed meanwhile: ${conflicts.slice(0, 20).join(', ')}.`;
+    const gate = openGate(session.situation, 'publish_conflict', reason, NO_EFFECTS, { files: conflicts });
+    await this.advance(session, {}, gate);
+  }
+
+  /** Commits what ended together with where the task goes, and keeps the session's view in step. */
+  private async advance(session: TaskSession, parts: MoveParts, next: Next): Promise<void> {
+    const move = transition(session, parts, next, {
+      newId: () => this.clock.newId(),
+      nowMs: () => this.clock.now().getTime(),
+      staleSeconds: this.config.pipeline.staleSeconds,
+    });
+    await session.commit(move);
+    for (const finding of session.run.findings) if (next.effects.overridden.includes(finding.id)) finding.open = false;
+    for (const stage of move.stages ?? []) {
+      if (stage.status === 'running') {
+        session.run.stages.push({ ...stage, output: null, error: null, inputTokens: 0, outputTokens: 0, costUsd: null });
+      }
+    }
+  }
+
+  /** The work stopped before the task went anywhere: the lease is gone, this process shuts down, or a fault of ours. */
+  private async stopped(claimed: ClaimedTask, lease: Lease, session: TaskSession | null, error: unknown): Promise<void> {
+    if (lease.lost) {
+      this.logger.warn(`Task ${claimed.id}: the lease of epoch ${lease.epoch} is gone; its work stopped.`);
+      return;
+    }
+    if (lease.signal.reason instanceof DrainingError) return this.release(claimed, lease, session);
+    if (error instanceof DomainError && error.code === 'dependency_unavailable') {
+      this.logger.warn(`Task ${claimed.id}: the database went away; the reaper will requeue it.`);
+      return;
+    }
+    if (session === null) throw error;
+    const known = error instanceof DomainError;
+    if (!known) this.logger.error({ message: `Task ${claimed.id} failed on a fault of this service`, error });
+    const [code, message] = known
+      ? [error.code, error.detail]
+      : ['internal_error', 'The task failed on a fault of this service.'];
+    const next = failTask(session.situation, code, message);
+    await this.advance(session, {}, next);
+    await this.trees.drop(session.run.id);
+  }
+
+  /** Gives the task back for another worker to go on with at once; counts neither as a retry nor as a crash. */
+  private async release(claimed: ClaimedTask, lease: Lease, session: TaskSession | null): Promise<void> {
+    const run = session?.run ?? (await this.runs.find(claimed.id));
+    if (run === null || run.epoch !== lease.epoch) return;
+    const held = session ?? new TaskSession(run, lease, this.moves, () => this.clock.monotonicMs());
+    await held.commit({
+      to: 'queued',
+      control: run.control,
+      queue: { next_status: run.status, delay_ms: 0 },
+      events: [{ type: 'task.retried', data: { reason: 'released' } }],
+    });
+  }
+}

@@ -1,0 +1,155 @@
+import { hostname } from 'node:os';
+import { Injectable, Logger, type BeforeApplicationShutdown, type OnModuleDestroy } from '@nestjs/common';
+import { AppConfig } from '../../config/index.js';
+import { Clock } from '../../platform/clock/index.js';
+import { EventBus, TaskBell } from '../../platform/redis/index.js';
+import { Lease } from './lease.js';
+import { PipelineExecutor } from './pipeline.executor.js';
+import { TASK_EVENTS_CHANNEL } from './task-event-publisher.js';
+import { TaskQueueRepository, type ClaimedTask } from './task-queue.repository.js';
+import { WorkerHeartbeat } from './worker-heartbeat.js';
+import { WorkersRepository } from './workers.repository.js';
+
+/** Longest wait for the bell; a ring that was lost costs this much. */
+const BELL_WAIT_MS = 5_000;
+/** How often leases are looked at while cancels cannot be heard. */
+const POLL_MS = 1_000;
+
+/**
+ * Claims due tasks for its free slots and runs them. Claims until nothing is due, then blocks on the bell: with a wait before
+ * each claim, a backlog that nobody rings for would drain one task a wait.
+ */
+@Injectable()
+export class PipelineWorker implements OnModuleDestroy, BeforeApplicationShutdown {
+  private readonly logger = new Logger('Worker');
+  private readonly running = new Map<string, { lease: Lease; done: Promise<void> }>();
+  private readonly stopping = new AbortController();
+  private unsubscribe: () => void = () => undefined;
+  private heartbeat: WorkerHeartbeat | null = null;
+  private claiming: Promise<void> = Promise.resolve();
+  private suspectAlone = false;
+  /** Whether a slot was freed since the last claim began; `awake` ends the rest under way. */
+  private freed = false;
+  private awake = new AbortController();
+
+  constructor(
+    private readonly config: AppConfig,
+    private readonly clock: Clock,
+    private readonly bell: TaskBell,
+    private readonly bus: EventBus,
+    private readonly queue: TaskQueueRepository,
+    private readonly workers: WorkersRepository,
+    private readonly executor: PipelineExecutor,
+  ) {}
+
+  /** Begins to claim; needs the database. */
+  async start(): Promise<void> {
+    const id = await this.workers.register(`${hostname()}/${process.pid}`);
+    this.heartbeat = new WorkerHeartbeat(id, this.config, this.clock, this.workers, () =>
+      [...this.running.values()].map(({ lease }) => lease),
+    );
+    await this.heartbeat.start();
+    this.unsubscribe = this.bus.subscribe(TASK_EVENTS_CHANNEL, (message) => this.hear(message));
+    this.claiming = this.claimLoop(id);
+    void this.pollWhileDeaf(id);
+  }
+
+  /** No new claims from here on. */
+  onModuleDestroy(): void {
+    this.stopping.abort();
+    this.awake.abort();
+  }
+
+  /** Running stages get the grace period, then their tasks are given back for others to go on with. */
+  async beforeApplicationShutdown(): Promise<void> {
+    await this.claiming;
+    const everything = (): Promise<unknown> => Promise.all([...this.running.values()].map(({ done }) => done));
+    const grace = new AbortController();
+    await Promise.race([everything(), this.clock.sleep(this.config.pipeline.graceSeconds * 1_000, grace.signal)]);
+    grace.abort();
+    for (const { lease } of this.running.values()) lease.drain();
+    await everything();
+    this.unsubscribe();
+    await this.heartbeat?.stop();
+  }
+
+  private async claimLoop(worker: number): Promise<void> {
+    while (!this.stopping.signal.aborted) {
+      this.freed = false;
+      this.awake = new AbortController();
+      try {
+        if (await this.claimOnce(worker)) continue;
+      } catch (error) {
+        this.logger.warn(`Claiming failed and goes on: ${error instanceof Error ? error.message : String(error)}`);
+        await this.clock.sleep(1_000, this.stopping.signal);
+        continue;
+      }
+      await this.rest();
+    }
+  }
+
+  /** Claims what fits; true when more may be due for slots that are still free. */
+  private async claimOnce(worker: number): Promise<boolean> {
+    const free = this.config.pipeline.maxConcurrent - this.running.size;
+    if (free <= 0 || this.suspectAlone || !this.heartbeat?.healthy) return false;
+    const { staleSeconds } = this.config.pipeline;
+    if (await this.queue.suspectDue()) {
+      // A suspect may kill its worker again: nothing else may be here then, and nothing is claimed meanwhile.
+      if (this.running.size > 0) return false;
+      const [suspect] = await this.queue.claim(worker, 1, staleSeconds, true);
+      if (suspect) {
+        this.suspectAlone = true;
+        this.begin(worker, suspect);
+      }
+      return suspect === undefined;
+    }
+    const claimed = await this.queue.claim(worker, free, staleSeconds, false);
+    for (const task of claimed) this.begin(worker, task);
+    return claimed.length > 0;
+  }
+
+  private begin(worker: number, task: ClaimedTask): void {
+    const lease = new Lease(task.id, worker, task.epoch, task.version);
+    const done = this.executor.run(task, lease).finally(() => {
+      this.running.delete(task.id);
+      if (this.running.size === 0) this.suspectAlone = false;
+      this.freed = true;
+      this.awake.abort();
+    });
+    this.running.set(task.id, { lease, done });
+  }
+
+  /** Waits for a free slot, and for the bell only while there is one. */
+  private async rest(): Promise<void> {
+    if (this.freed) return;
+    const { signal } = this.awake;
+    const full = this.running.size >= this.config.pipeline.maxConcurrent || this.suspectAlone;
+    if (full || !this.heartbeat?.healthy) await this.clock.sleep(full ? BELL_WAIT_MS : POLL_MS, signal);
+    else await this.bell.wait(BELL_WAIT_MS, signal);
+  }
+
+  /** Cancels and reaps are announced; the lease is looked at before anything stops. */
+  private hear(message: unknown): void {
+    const { task_id: taskId, type } = (message ?? {}) as { task_id?: string; type?: string };
+    if (type !== 'task.finished' && type !== 'task.reaped') return;
+    if (taskId !== undefined && this.running.has(taskId)) void this.dropLost([taskId]);
+  }
+
+  private async pollWhileDeaf(worker: number): Promise<void> {
+    while (!this.stopping.signal.aborted || this.running.size > 0) {
+      await this.clock.sleep(POLL_MS, this.running.size > 0 ? undefined : this.stopping.signal);
+      if (!this.bus.connected && this.running.size > 0) await this.dropLost([...this.running.keys()], worker);
+    }
+  }
+
+  private async dropLost(taskIds: readonly string[], worker = this.heartbeat?.worker ?? 0): Promise<void> {
+    const held = taskIds.flatMap((id) => this.running.get(id)?.lease ?? []);
+    try {
+      for (const id of await this.workers.findLost(worker, held)) {
+        this.running.get(id)?.lease.lose('The task was cancelled or given to another worker.');
+      }
+    } catch (error) {
+      this.logger.warn(`Leases could not be looked at: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+}

@@ -1,0 +1,121 @@
+import type { TreeDiff, WorkTree } from '../tools/index.js';
+import { LeaseLostError, type Lease } from './lease.js';
+import type { Move } from './move.js';
+import type { Situation } from './plan.js';
+import { situationOf } from './task-situation.js';
+import type { Spent } from './journal.repository.js';
+import type { TaskMovesRepository } from './task-moves.repository.js';
+import type { StageHistoryRecord, TaskRun } from './task-runs.repository.js';
+import type { Role } from './task.js';
+
+/**
+ * One worker's stay with one task: what was loaded, kept in step with every commit. Commits of the members of a parallel
+ * group take turns through `exclusive`.
+ */
+export class TaskSession {
+  /** The task's own files; null while it writes none. */
+  tree: WorkTree | null = null;
+  /** How the tree differs from its base, once that was looked at. */
+  diff: TreeDiff | null = null;
+  /** Text of the changed files by path, for the artifacts of a task that is published. */
+  readonly changedFiles = new Map<string, string>();
+  private unaccounted: Spent = { input_tokens: 0, output_tokens: 0, cost_usd: 0 };
+  private reservedUsd = 0;
+  private sinceMs: number | null = null;
+  private tail: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    readonly run: TaskRun,
+    readonly lease: Lease,
+    private readonly moves: TaskMovesRepository,
+    private readonly monotonicMs: () => number,
+  ) {}
+
+  get situation(): Situation {
+    return situationOf(this.run);
+  }
+
+  /** The row of `role`'s present attempt. */
+  stage(id: string): StageHistoryRecord | undefined {
+    return this.run.stages.find((stage) => stage.id === id);
+  }
+
+  /** The newest output of `role`, or null. */
+  output(role: Role): unknown {
+    const record = this.situation.newest[role];
+    return record?.status === 'complete' ? record.output : null;
+  }
+
+  /** Runs `work` after everything that was asked for earlier has ended. */
+  exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.tail.then(work, work);
+    this.tail = turn.catch(() => undefined);
+    return turn;
+  }
+
+  /** USD spent so far and promised to calls under way. */
+  get committedUsd(): number {
+    return this.run.costUsd + this.reservedUsd;
+  }
+
+  reserve(usd: number): void {
+    this.reservedUsd += usd;
+  }
+
+  /** A model call ended: its reservation is replaced by what it used. */
+  account(reservedUsd: number, spent: Spent): void {
+    this.reservedUsd -= reservedUsd;
+    this.run.inputTokens += spent.input_tokens;
+    this.run.outputTokens += spent.output_tokens;
+    this.run.costUsd += spent.cost_usd;
+    this.unaccounted.input_tokens += spent.input_tokens;
+    this.unaccounted.output_tokens += spent.output_tokens;
+    this.unaccounted.cost_usd += spent.cost_usd;
+  }
+
+  /** What was used since the last write; the caller writes it. */
+  takeSpent(): Spent {
+    const spent = this.unaccounted;
+    this.unaccounted = { input_tokens: 0, output_tokens: 0, cost_usd: 0 };
+    return spent;
+  }
+
+  /** Time inside stages counts from here to the next commit that says otherwise. */
+  startTiming(): void {
+    this.sinceMs = this.monotonicMs();
+  }
+
+  /** Milliseconds inside stages, those not yet written included. */
+  get executionMs(): number {
+    return this.run.executionMs + (this.sinceMs === null ? 0 : Math.round(this.monotonicMs() - this.sinceMs));
+  }
+
+  /**
+   * Applies a move under the lease.
+   * @throws LeaseLostError when the lease no longer holds; nothing may be written after that.
+   */
+  async commit(move: Omit<Move, 'task_id' | 'from' | 'guard' | 'spent'>): Promise<void> {
+    const executionMs = this.executionMs;
+    const timed = executionMs - this.run.executionMs;
+    const spent = { ...this.takeSpent(), execution_ms: timed };
+    const applied = await this.moves.commit(
+      {
+        ...move,
+        task_id: this.run.id,
+        from: this.run.status,
+        guard: { epoch: this.lease.epoch, version: this.lease.version },
+        spent,
+      },
+      this.lease.signal.aborted ? undefined : this.lease.signal,
+    );
+    if (!applied) {
+      this.lease.lose('Another holder has the task.');
+      throw new LeaseLostError('Another holder has the task.');
+    }
+    this.lease.version += 1;
+    this.run.status = move.to;
+    this.run.control = move.control;
+    this.run.executionMs = executionMs;
+    if (this.sinceMs !== null) this.sinceMs = this.monotonicMs();
+  }
+}

@@ -1,0 +1,80 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { DomainError } from '../../platform/errors/index.js';
+import { ToolRegistry, WorkTreeFenced, WorkTrees } from '../tools/index.js';
+import { LeaseLostError } from './lease.js';
+import { effectiveTier } from './task-sandbox.js';
+import type { TaskSession } from './task-session.js';
+
+/** Bytes of a changed file that is kept as an artifact; larger ones are in the workspace only. */
+const LARGEST_CODE_ARTIFACT = 1024 * 1024;
+
+/** The work tree of a task that holds a writing tool, from its first stage to its end. */
+@Injectable()
+export class TaskTrees {
+  private readonly logger = new Logger('Pipeline');
+
+  constructor(
+    private readonly trees: WorkTrees,
+    private readonly tools: ToolRegistry,
+  ) {}
+
+  /**
+   * Opens the task's tree under the lease's epoch: whoever held an earlier epoch can no longer write to it. Answers why the
+   * task cannot go on, or null.
+   */
+  async open(session: TaskSession): Promise<{ code: string; message: string } | null> {
+    const { run, lease } = session;
+    const writes = run.pod.agents.some((agent) => this.tools.holdsWriting(agent.allowedTools));
+    if (!writes || effectiveTier(run) === 'isolated') return null;
+    // Changed files, or tool calls of an unfinished task stage, exist nowhere but in the tree.
+    const working = run.stages.some((stage) => stage.role === 'task' && run.journals.has(stage.id));
+    if ((run.control.diffHash !== null || working) && !(await this.trees.exists(run.id))) {
+      return { code: 'work_tree_lost', message: 'The work tree of the task is no longer there.' };
+    }
+    try {
+      session.tree = await this.trees.open(run.id, lease.epoch, lease.signal);
+      if (run.control.diffHash !== null) session.diff = await this.trees.diff(session.tree, lease.signal);
+      return null;
+    } catch (error) {
+      if (error instanceof DomainError && error.code !== 'dependency_unavailable') {
+        return { code: error.code, message: error.detail };
+      }
+      if (error instanceof WorkTreeFenced) {
+        lease.lose(error.message);
+        throw new LeaseLostError(error.message);
+      }
+      throw error;
+    }
+  }
+
+  /** Notes in the control state what the tree's difference is now. */
+  async measure(session: TaskSession): Promise<void> {
+    if (session.tree === null) return;
+    const diff = await this.trees.diff(session.tree);
+    session.diff = diff;
+    session.run.control = { ...session.run.control, diffHash: diff.files.length > 0 ? diff.contentHash : null };
+  }
+
+  /** Publishes the tree into the workspace; the files that stand in the way, or none. */
+  async publish(session: TaskSession): Promise<string[]> {
+    const { tree, diff, run } = session;
+    if (tree === null || run.control.diffHash === null) return [];
+    for (const change of diff?.files ?? []) {
+      const content = await this.trees.read(tree, change, LARGEST_CODE_ARTIFACT);
+      if (content !== null && !content.includes(0)) session.changedFiles.set(change.path, content.toString('utf8'));
+    }
+    const { conflicts } = await this.trees.publish(tree, {
+      force: run.control.publishForce,
+      contentHash: run.control.diffHash,
+      signal: session.lease.signal,
+    });
+    return conflicts;
+  }
+
+  /** Removes what an ended task leaves behind; leftovers of a failure here are swept later. */
+  async drop(taskId: string): Promise<void> {
+    await this.trees.drop(taskId).catch((error: unknown) => {
+      this.logger.warn(`The work tree of task ${taskId} could not be removed: ${String(error)}`);
+    });
+  }
+}

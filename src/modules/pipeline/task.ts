@@ -1,0 +1,65 @@
+/**
+ * A task's states and the moves between them. This table is the only place that says which moves are legal; the chart in
+ * `docs/pipeline.md` is drawn from it.
+ */
+export const ROLES = ['context', 'task', 'guardrail', 'code_review', 'decision'] as const;
+export type Role = (typeof ROLES)[number];
+
+export const RUNNING_STATUSES = [
+  'context_running',
+  'task_running',
+  'guardrail_running',
+  'code_review_running',
+  'decision_running',
+] as const;
+export const TERMINAL_STATUSES = ['complete', 'failed', 'cancelled'] as const;
+export const TASK_STATUSES = ['queued', ...RUNNING_STATUSES, 'completing', 'pending_human_review', ...TERMINAL_STATUSES] as const;
+export type TaskStatus = (typeof TASK_STATUSES)[number];
+export type RunningStatus = (typeof RUNNING_STATUSES)[number];
+
+const LEASED: readonly TaskStatus[] = [...RUNNING_STATUSES, 'completing'];
+
+const FROM_RUNNING: readonly TaskStatus[] = [
+  ...RUNNING_STATUSES,
+  'queued',
+  'completing',
+  'pending_human_review',
+  'complete',
+  'failed',
+  'cancelled',
+];
+
+/** Every legal move. A status never moves to itself: progress inside a status is not a move. */
+export const LEGAL_MOVES: Readonly<Record<TaskStatus, readonly TaskStatus[]>> = {
+  queued: [...LEASED, 'cancelled'],
+  context_running: FROM_RUNNING.filter((to) => to !== 'context_running'),
+  task_running: FROM_RUNNING.filter((to) => to !== 'task_running'),
+  guardrail_running: FROM_RUNNING.filter((to) => to !== 'guardrail_running'),
+  code_review_running: FROM_RUNNING.filter((to) => to !== 'code_review_running'),
+  decision_running: FROM_RUNNING.filter((to) => to !== 'decision_running'),
+  completing: ['queued', 'pending_human_review', 'complete', 'failed', 'cancelled'],
+  pending_human_review: ['queued', 'complete', 'cancelled'],
+  complete: [],
+  // Only the operator's requeue of a dead letter leaves a terminal state.
+  failed: ['queued'],
+  cancelled: [],
+};
+
+/** Whether a task may go from one status to another, or stay where it is while it has a lease. */
+export function isLegalMove(from: TaskStatus, to: TaskStatus): boolean {
+  return from === to ? isLeased(from) : LEGAL_MOVES[from].includes(to);
+}
+
+/** Whether a worker holds a lease on tasks in this status. */
+export function isLeased(status: TaskStatus): boolean {
+  return LEASED.includes(status);
+}
+
+export function isTerminal(status: TaskStatus): boolean {
+  return (TERMINAL_STATUSES as readonly TaskStatus[]).includes(status);
+}
+
+/** The status of a task whose first unfinished stage is `role`. */
+export function runningStatus(role: Role): RunningStatus {
+  return `${role}_running`;
+}
