@@ -18,6 +18,7 @@ export class AnswerDraft {
   private readonly toolCalls: ModelToolCall[] = [];
   private readonly ids = new Set<string>();
   private characters = 0;
+  private announcedCalls = 0;
   /** The first half of a character that a chunk border has cut in two. */
   private half = '';
   private finish: LanguageModelV3FinishReason | undefined;
@@ -45,6 +46,10 @@ export class AnswerDraft {
       case 'reasoning-delta':
       case 'tool-input-delta':
         return this.count(part.delta.length);
+      case 'tool-input-start':
+        // Providers gather all calls before they give the first one, at a cost that grows with the square of their number.
+        this.announcedCalls += 1;
+        return this.limitCalls(this.announcedCalls);
       case 'tool-call':
         return this.addToolCall(part);
       case 'finish':
@@ -131,7 +136,7 @@ export class AnswerDraft {
     input: string;
     providerMetadata?: ModelToolCall['metadata'];
   }): void {
-    if (this.toolCalls.length >= ANSWER_LIMITS.toolCalls) throw new UnusableAnswer('asked for too many tool calls');
+    this.limitCalls(this.toolCalls.length + 1);
     let id = storableText(call.toolCallId);
     for (let copy = 2; this.ids.has(id); copy += 1) id = `${storableText(call.toolCallId)}-${copy}`;
     this.ids.add(id);
@@ -141,6 +146,10 @@ export class AnswerDraft {
       arguments: storableText(call.input),
       ...(call.providerMetadata && { metadata: call.providerMetadata }),
     });
+  }
+
+  private limitCalls(calls: number): void {
+    if (calls > ANSWER_LIMITS.toolCalls) throw new UnusableAnswer('asked for too many tool calls');
   }
 
   private count(characters: number): void {

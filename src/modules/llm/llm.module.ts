@@ -1,12 +1,11 @@
 import { Module } from '@nestjs/common';
-import { Clock } from '../../platform/clock/index.js';
 import { LlmService } from './llm.service.js';
 import { ProviderCooldown } from './provider-cooldown.js';
 import { ProviderLlmService } from './provider-llm.service.js';
 import { ModelProviders } from './providers/model-providers.js';
 
 @Module({
-  providers: [Clock, ModelProviders, ProviderCooldown, { provide: LlmService, useClass: ProviderLlmService }],
+  providers: [ModelProviders, ProviderCooldown, { provide: LlmService, useClass: ProviderLlmService }],
   exports: [LlmService],
 })
 export class LlmModule {}

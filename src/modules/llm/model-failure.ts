@@ -30,7 +30,7 @@ export interface ModelFailure {
   statusCode?: number;
   /** Present when the provider is overloaded and to be left alone: for the milliseconds it asked for, or null. */
   coolForMs?: number | null;
-  /** What the provider said, for the log only, with secrets still in it. */
+  /** For the log only; may hold secrets that the provider repeated. */
   detail?: string;
 }
 
@@ -54,13 +54,13 @@ export function toFailure(error: unknown, nowMs: number): ModelFailure {
   }
   const api = causes(error).find((cause): cause is APICallError => APICallError.isInstance(cause));
   if (api?.statusCode !== undefined && (api.statusCode < 200 || api.statusCode >= 300)) {
-    const detail = `${api.message} ${api.responseBody ?? ''}`;
-    return fromStatus(api.statusCode, retryAfterMs(api.responseHeaders, nowMs), detail);
+    return fromStatus(api.statusCode, retryAfterMs(api.responseHeaders, nowMs), api.message);
   }
   if (error instanceof ReportedInStream && !(error.reported instanceof Error)) return fromReport(error.reported);
+  // Messages of parsers quote the answer, which is not for the log.
   const detail = causes(error)
-    .map((cause) => (cause instanceof Error ? cause.message : ''))
-    .join(': ');
+    .flatMap((cause) => (cause instanceof Error ? [cause.name] : []))
+    .join(' < ');
   return { kind: 'malformed', complaint: 'sent an answer that cannot be read', detail };
 }
 
@@ -91,9 +91,10 @@ function fromStatus(statusCode: number, coolForMs: number | null, detail: string
 }
 
 function fromReport(report: unknown): ModelFailure {
-  const detail = JSON.stringify(report) ?? '';
+  let detail = '';
   if (typeof report === 'object' && report !== null) {
-    const { type, code, status } = report as { type?: unknown; code?: unknown; status?: unknown };
+    const { type, code, status, message } = report as Record<'type' | 'code' | 'status' | 'message', unknown>;
+    if (typeof message === 'string') detail = message;
     const named = [type, code].map((name) => (typeof name === 'string' ? STATUS_OF_TYPE[name] : undefined));
     const statusCode = [status, code, ...named].map(Number).find((number) => number >= 400 && number <= 599);
     if (statusCode !== undefined) return fromStatus(statusCode, null, detail);

@@ -122,12 +122,8 @@ export class ProviderLlmService extends LlmService {
     const address = await this.providers.resolve(model);
     call.signal.throwIfAborted();
     if (!address) {
-      return {
-        kind: 'not_configured',
-        complaint: 'is not configured',
-        model,
-        provider: model.split('/', 1)[0] ?? model,
-      };
+      const prefix = model.includes('/') ? model.split('/', 1)[0] : undefined;
+      return { kind: 'not_configured', complaint: 'is not configured', model, provider: prefix ?? 'gateway' };
     }
     const provider = address.provider.name;
     if (provider === 'script')

@@ -100,14 +100,12 @@ const schemas = fc.letrec<{ schema: Record<string, unknown> }>((tie) => ({
     { maxDepth: 3 },
     leaf,
     fc.record({ items: tie('schema'), minItems: fc.nat({ max: 3 }) }).map((parts) => ({ type: 'array', ...parts })),
-    fc
-      .dictionary(fc.constantFrom('a', 'b', 'c'), tie('schema'), { minKeys: 1 })
-      .map((properties) => ({
-        type: 'object',
-        properties,
-        required: Object.keys(properties),
-        additionalProperties: false,
-      })),
+    fc.dictionary(fc.constantFrom('a', 'b', 'c'), tie('schema'), { minKeys: 1 }).map((properties) => ({
+      type: 'object',
+      properties,
+      required: Object.keys(properties),
+      additionalProperties: false,
+    })),
   ),
 })).schema;
 

@@ -1,0 +1,75 @@
+import type { LanguageModelV3Prompt } from '@ai-sdk/provider';
+import { AppConfig } from '../../../src/config/index.js';
+import type { ModelCall, ModelCallError } from '../../../src/modules/llm/index.js';
+import { ProviderCooldown } from '../../../src/modules/llm/provider-cooldown.js';
+import { ProviderLlmService } from '../../../src/modules/llm/provider-llm.service.js';
+import { ModelProviders } from '../../../src/modules/llm/providers/model-providers.js';
+import { Clock } from '../../../src/platform/clock/index.js';
+import { LiveState } from '../../../src/platform/redis/index.js';
+
+/** Shared state in a map, without expiry: time is the tests'. */
+export class MapLiveState extends LiveState {
+  readonly values = new Map<string, string>();
+  /** While true, it behaves as when the server is gone. */
+  gone = false;
+
+  get(key: string): Promise<string | null> {
+    return Promise.resolve(this.gone ? null : (this.values.get(key) ?? null));
+  }
+  set(key: string, value: string): Promise<void> {
+    if (!this.gone) this.values.set(key, value);
+    return Promise.resolve();
+  }
+  acquire(): Promise<boolean> {
+    return Promise.resolve(false);
+  }
+  renew(): Promise<boolean> {
+    return Promise.resolve(false);
+  }
+  release(key: string, value?: string): Promise<void> {
+    if (!this.gone && (value === undefined || this.values.get(key) === value)) this.values.delete(key);
+    return Promise.resolve();
+  }
+}
+
+export class SetClock extends Clock {
+  ms = Date.parse('2026-01-01T00:00:00Z');
+  override now(): Date {
+    return new Date(this.ms);
+  }
+}
+
+export interface Llm {
+  service: ProviderLlmService;
+  live: MapLiveState;
+  clock: SetClock;
+}
+
+/** A service of these variables, as a process of its own that shares `live` and `clock` with others. */
+export function createLlm(
+  env: Record<string, string>,
+  { live = new MapLiveState(), clock = new SetClock() }: { live?: MapLiveState; clock?: SetClock } = {},
+): Llm {
+  const config = AppConfig.from(env);
+  const providers = new ModelProviders(config, clock);
+  return { service: new ProviderLlmService(config, providers, new ProviderCooldown(live, clock), clock), live, clock };
+}
+
+export const PROMPT: LanguageModelV3Prompt = [
+  { role: 'system', content: 'Be brief.' },
+  { role: 'user', content: [{ type: 'text', text: 'Say hello.' }] },
+];
+
+export function callOf(more: Partial<ModelCall> = {}): ModelCall {
+  return { prompt: PROMPT, signal: new AbortController().signal, ...more };
+}
+
+/** What a call fails with. */
+export async function failureOf(call: Promise<unknown>): Promise<ModelCallError> {
+  const settled = await call.then(
+    (answer) => ({ answer }),
+    (error: unknown) => ({ error }),
+  );
+  if ('answer' in settled) throw new Error(`It answered: ${JSON.stringify(settled.answer)}`);
+  return settled.error as ModelCallError;
+}
