@@ -1,7 +1,7 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { AppConfig, ConfigModule } from './config/index.js';
 import { AuthModule } from './modules/auth/index.js';
-import { Clock } from './platform/clock/index.js';
+import { ClockModule } from './platform/clock/index.js';
 import { DatabaseModule } from './platform/database/index.js';
 import { HealthModule } from './platform/health/index.js';
 import { LoggingModule, type Scrubber } from './platform/logging/index.js';
@@ -9,7 +9,7 @@ import { RedisModule } from './platform/redis/index.js';
 import { TelemetryModule } from './platform/telemetry/index.js';
 import { Startup } from './startup.js';
 
-const PLATFORM = [TelemetryModule, DatabaseModule, RedisModule, HealthModule];
+const PLATFORM = [ClockModule, TelemetryModule, DatabaseModule, RedisModule, HealthModule];
 /** In the order of the layers: each module may import those before it. */
 const FEATURES = [AuthModule];
 
@@ -20,7 +20,7 @@ export class AppModule {
     return {
       module: AppModule,
       imports: [ConfigModule.with(config), LoggingModule.with(scrubber), ...PLATFORM, ...FEATURES],
-      providers: [Clock, Startup],
+      providers: [Startup],
     };
   }
 }

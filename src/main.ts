@@ -104,7 +104,12 @@ function end(app: NestFastifyApplication, config: AppConfig, code: number): Prom
     setTimeout(() => server.closeAllConnections(), graceMs + CLOSING_MS / 2).unref();
     setTimeout(() => process.exit(code), graceMs + CLOSING_MS).unref();
     lifecycle.hasteSignal.addEventListener('abort', () => server.closeAllConnections(), { once: true });
-    await app.close().catch((error: unknown) => logger.error({ message: 'The shutdown was not clean', error }));
+    try {
+      await app.close();
+      await app.get(DatabaseBootstrap).stop();
+    } catch (error) {
+      logger.error({ message: 'The shutdown was not clean', error });
+    }
     process.exit(code);
   })();
   return ending;

@@ -1,6 +1,5 @@
 import { Module } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
-import { Clock } from '../../platform/clock/index.js';
 import { AccessGuard } from './access.guard.js';
 import { AdminSecret } from './admin-secret.js';
 import { ApiKeysRepository } from './api-keys.repository.js';
@@ -17,7 +16,6 @@ import { KeyUses } from './key-uses.js';
 @Module({
   controllers: [KeysController],
   providers: [
-    Clock,
     AdminSecret,
     ApiKeysRepository,
     ApiKeysService,

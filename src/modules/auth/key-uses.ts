@@ -1,20 +1,22 @@
-import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
-import { Clock } from '../../platform/clock/index.js';
+import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
+import { Clock, PeriodicJobs } from '../../platform/clock/index.js';
 import { ApiKeysRepository } from './api-keys.repository.js';
 
 const FLUSH_MS = 30_000;
 
 /** When keys were last used, written together now and then instead of once for each request. */
 @Injectable()
-export class KeyUses implements OnModuleDestroy {
+export class KeyUses implements OnApplicationShutdown {
   private readonly logger = new Logger('Auth');
-  private readonly timer = setInterval(() => void this.flush(), FLUSH_MS).unref();
   private uses = new Map<string, number>();
 
   constructor(
     private readonly keys: ApiKeysRepository,
     private readonly clock: Clock,
-  ) {}
+    jobs: PeriodicJobs,
+  ) {
+    jobs.every('key uses', FLUSH_MS, () => this.flush());
+  }
 
   note(keyId: string): void {
     this.uses.set(keyId, this.clock.monotonicMs());
@@ -34,8 +36,8 @@ export class KeyUses implements OnModuleDestroy {
     }
   }
 
-  async onModuleDestroy(): Promise<void> {
-    clearInterval(this.timer);
-    await this.flush();
+  /** After the last request, before the database is let go. */
+  onApplicationShutdown(): Promise<void> {
+    return this.flush();
   }
 }

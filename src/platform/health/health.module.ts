@@ -1,6 +1,5 @@
 import { Global, Module } from '@nestjs/common';
 import { TerminusModule } from '@nestjs/terminus';
-import { Clock } from '../clock/index.js';
 import { DependencyIndicators } from './dependency-indicators.js';
 import { HealthController } from './health.controller.js';
 import { HealthIndicators } from './health-indicators.js';
@@ -13,7 +12,7 @@ import { ReadinessService } from './readiness.service.js';
 @Module({
   imports: [TerminusModule.forRoot({ logger: false })],
   controllers: [HealthController, MetricsController],
-  providers: [Clock, DependencyIndicators, HealthIndicators, Lifecycle, ReadinessService],
+  providers: [DependencyIndicators, HealthIndicators, Lifecycle, ReadinessService],
   exports: [HealthIndicators, Lifecycle],
 })
 export class HealthModule {}

@@ -3,8 +3,8 @@ import { isStorableText } from './text.js';
 
 /** Nesting beyond this is refused: no resource of ours needs it and recursive code downstream stays within its stack. */
 const DEEPEST = 32;
-/** Names that reach prototypes in careless code, and that class-transformer drops without a word. */
-const REFUSED_KEYS = new Set(['__proto__', 'constructor', 'prototype']);
+/** Names that every object inherits: careless code reaches prototypes by them, and class-transformer drops them without a word. */
+const REFUSED_KEYS = new Set(['prototype', ...Object.getOwnPropertyNames(Object.prototype)]);
 
 /** A key as a step of an RFC 6901 pointer in a URI fragment. */
 export function pointerStep(key: string): string {

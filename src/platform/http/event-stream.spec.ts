@@ -1,0 +1,149 @@
+import { EventEmitter } from 'node:events';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import type { FastifyReply } from 'fastify';
+import { encodeFrame, endEventStreams, openEventStream } from './event-stream.js';
+
+/** A response whose reader takes only what `take` says. */
+class SlowResponse extends EventEmitter {
+  written = '';
+  writableLength = 0;
+  writableNeedDrain = false;
+  destroyed = false;
+  ended = false;
+  head: Record<string, string> = {};
+  socket = null;
+  writeHead(_status: number, headers: Record<string, string>): void {
+    this.head = headers;
+  }
+  flushHeaders(): void {}
+  write(text: string): boolean {
+    this.written += text;
+    this.writableLength += text.length;
+    this.writableNeedDrain = this.writableLength > 16_384;
+    return !this.writableNeedDrain;
+  }
+  end(): void {
+    this.ended = true;
+  }
+  destroy(): void {
+    this.destroyed = true;
+    this.emit('close');
+  }
+  take(): void {
+    this.writableLength = 0;
+    this.writableNeedDrain = false;
+    this.emit('drain');
+  }
+}
+
+function setup(method = 'GET'): { raw: SlowResponse; reply: FastifyReply } {
+  const raw = new SlowResponse();
+  const reply = { raw, request: { method }, hijack: () => undefined, getHeaders: () => ({ 'x-request-id': 'r' }) };
+  return { raw, reply: reply as unknown as FastifyReply };
+}
+
+beforeEach(() => {
+  jest.useFakeTimers();
+});
+afterEach(() => {
+  endEventStreams();
+  jest.useRealTimers();
+});
+
+describe('frames', () => {
+  it('are written as the standard says', () => {
+    expect(encodeFrame({ data: { t: 'a\nb' } })).toBe('data: {"t":"a\\nb"}\n\n');
+    expect(encodeFrame({ id: 7, event: 'task.queued', data: [1] })).toBe('id: 7\nevent: task.queued\ndata: [1]\n\n');
+    expect(encodeFrame({ data: '[DONE]' })).toBe('data: [DONE]\n\n');
+  });
+
+  it('cannot be forged by what they carry', () => {
+    expect(encodeFrame({ id: '1\ndata: x', event: 'a\r\nb', data: 'x\r\ny\rz\n\ndata: w' })).toBe(
+      'id: 1data: x\nevent: ab\ndata: x\ndata: y\ndata: z\ndata: \ndata: data: w\n\n',
+    );
+  });
+});
+
+describe('an event stream', () => {
+  it('answers with its own headers and those of the request', () => {
+    const { raw, reply } = setup();
+    openEventStream(reply, { headers: { 'x-task-id': 't' } });
+    expect(raw.head).toEqual({
+      'x-request-id': 'r',
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-cache, no-transform',
+      'x-accel-buffering': 'no',
+      'x-task-id': 't',
+    });
+  });
+
+  it('sends a comment every 15 seconds', () => {
+    const { raw, reply } = setup();
+    openEventStream(reply);
+    jest.advanceTimersByTime(45_000);
+    expect(raw.written).toBe(': ping\n\n'.repeat(3));
+  });
+
+  it('cuts off a reader that falls too far behind, with bounded memory', () => {
+    const { raw, reply } = setup();
+    const stream = openEventStream(reply);
+    let sent = 0;
+    while (stream.send({ data: 'x'.repeat(1_000) })) sent += 1;
+    expect(sent).toBeLessThan(300);
+    expect(raw.destroyed).toBe(true);
+    expect(stream.signal.aborted).toBe(true);
+  });
+
+  it('cuts off a reader that takes nothing for 30 seconds', () => {
+    const { raw, reply } = setup();
+    const stream = openEventStream(reply);
+    stream.send({ data: 'x'.repeat(20_000) });
+    jest.advanceTimersByTime(29_000);
+    expect(raw.destroyed).toBe(false);
+    jest.advanceTimersByTime(1_000);
+    expect(raw.destroyed).toBe(true);
+  });
+
+  it('keeps a reader that is slow but reads', () => {
+    const { raw, reply } = setup();
+    const stream = openEventStream(reply);
+    for (let round = 0; round < 10; round += 1) {
+      stream.send({ data: 'x'.repeat(20_000) });
+      jest.advanceTimersByTime(20_000);
+      raw.take();
+    }
+    expect(raw.destroyed).toBe(false);
+  });
+
+  it('lets a producer wait for its reader, and wakes it when the reader goes', async () => {
+    const { raw, reply } = setup();
+    const stream = openEventStream(reply);
+    await stream.drained();
+    stream.send({ data: 'x'.repeat(20_000) });
+    const waiting = stream.drained();
+    raw.take();
+    await waiting;
+    stream.send({ data: 'x'.repeat(20_000) });
+    const again = stream.drained();
+    raw.emit('close');
+    await again;
+    expect(stream.signal.aborted).toBe(true);
+    expect(stream.send({ data: 'late' })).toBe(false);
+  });
+
+  it('ends once, with its last frames, and at shutdown with its farewell', () => {
+    const { raw, reply } = setup();
+    const stream = openEventStream(reply, { farewell: () => [{ data: 'bye' }, { data: '[DONE]' }] });
+    endEventStreams();
+    expect(raw.written).toBe('data: bye\n\ndata: [DONE]\n\n');
+    expect(raw.ended).toBe(true);
+    stream.end([{ data: 'again' }]);
+    expect(raw.written).not.toContain('again');
+  });
+
+  it('ends at once for HEAD', () => {
+    const { raw, reply } = setup('HEAD');
+    expect(openEventStream(reply).signal.aborted).toBe(true);
+    expect(raw.ended).toBe(true);
+  });
+});
