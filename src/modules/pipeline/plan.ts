@@ -242,8 +242,7 @@ function flagged(situation: Situation): TaskControl {
     ...situation.control,
     flags: {
       guardrailBlocked: situation.control.flags.guardrailBlocked || standingBlock(situation) !== null,
-      codeReviewRejected:
-        situation.control.flags.codeReviewRejected || verdict === 'reject' || verdict === 'needs_refactor',
+      codeReviewRejected: situation.control.flags.codeReviewRejected || (verdict !== null && verdict !== 'pass'),
     },
   };
 }

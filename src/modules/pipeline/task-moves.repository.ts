@@ -1,17 +1,15 @@
 import { Injectable } from '@nestjs/common';
 import { Clock } from '../../platform/clock/index.js';
 import { Database, json, sql } from '../../platform/database/index.js';
-import { DomainError } from '../../platform/errors/index.js';
 import { storableJson } from '../../platform/http/index.js';
 import type { Move } from './move.js';
+import { retryUnavailable } from './retry-unavailable.js';
 import { TaskEventPublisher, type PublishedEvent } from './task-event-publisher.js';
 import { isLegalMove, isLeased, isTerminal } from './task.js';
 
 /** Moves in flight at once; with two, one flush is written while the next one gathers. */
 const LANES = 2;
 const FLUSH_LIMIT = 64;
-/** How long a commit whose answer was lost is tried again; the lease's own fence usually ends it sooner. */
-const UNANSWERED_ATTEMPTS = 20;
 
 interface Pending {
   readonly id: string;
@@ -79,40 +77,22 @@ export class TaskMovesRepository {
     return [...taken.values()];
   }
 
-  private async flush(batch: Pending[]): Promise<void> {
+  private async flush(batch: readonly Pending[]): Promise<void> {
     try {
       const applied = await this.apply(batch);
       for (const pending of batch) pending.resolve(applied.has(pending.id));
-    } catch (error) {
-      if (batch.length === 1 && batch[0]) return this.settleAlone(batch[0], error);
-      // One row that PostgreSQL refuses fails the whole statement, and an unreachable server fails every row alike:
-      // each is tried alone.
-      for (const pending of batch) await this.flushAlone(pending);
+    } catch {
+      // One row that PostgreSQL refuses fails the whole statement, and an unreachable server fails every row alike: each is
+      // tried alone, and one whose answer was lost recognises its own success.
+      await Promise.all(
+        batch.map((pending) =>
+          retryUnavailable(this.clock, pending.signal, () => this.apply([pending])).then(
+            (applied) => pending.resolve(applied.has(pending.id)),
+            (error: unknown) => pending.reject(error),
+          ),
+        ),
+      );
     }
-  }
-
-  private async flushAlone(pending: Pending): Promise<void> {
-    try {
-      pending.resolve((await this.apply([pending])).has(pending.id));
-    } catch (error) {
-      await this.settleAlone(pending, error);
-    }
-  }
-
-  /** The answer was lost, or the server is away: the move may or may not have been applied. */
-  private async settleAlone(pending: Pending, failure: unknown): Promise<void> {
-    let error = failure;
-    for (let attempt = 1; attempt <= UNANSWERED_ATTEMPTS; attempt += 1) {
-      if (!(error instanceof DomainError) || error.code !== 'dependency_unavailable') break;
-      await this.clock.sleep(Math.min(100 * 2 ** attempt, 2_000), pending.signal);
-      if (pending.signal?.aborted) break;
-      try {
-        return pending.resolve((await this.apply([pending])).has(pending.id));
-      } catch (next) {
-        error = next;
-      }
-    }
-    pending.reject(error);
   }
 
   /** Ids of the moves that hold now: applied by this statement, or by an earlier one whose answer was lost. */

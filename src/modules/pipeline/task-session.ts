@@ -58,13 +58,13 @@ export class TaskSession {
     return this.run.costUsd + this.reservedUsd;
   }
 
+  /** Promises `usd` to a call that is about to be made; negative to take a promise back. */
   reserve(usd: number): void {
     this.reservedUsd += usd;
   }
 
-  /** A model call ended: its reservation is replaced by what it used. */
-  account(reservedUsd: number, spent: Spent): void {
-    this.reservedUsd -= reservedUsd;
+  /** A model call used this much; the next write of the task stores it. */
+  account(spent: Spent): void {
     this.run.inputTokens += spent.input_tokens;
     this.run.outputTokens += spent.output_tokens;
     this.run.costUsd += spent.cost_usd;

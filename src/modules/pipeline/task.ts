@@ -38,7 +38,7 @@ export const LEGAL_MOVES: Readonly<Record<TaskStatus, readonly TaskStatus[]>> = 
   code_review_running: FROM_RUNNING.filter((to) => to !== 'code_review_running'),
   decision_running: FROM_RUNNING.filter((to) => to !== 'decision_running'),
   completing: ['queued', 'pending_human_review', 'complete', 'failed', 'cancelled'],
-  pending_human_review: ['queued', 'complete', 'cancelled'],
+  pending_human_review: ['queued', 'cancelled'],
   complete: [],
   // Only the operator's requeue of a dead letter leaves a terminal state.
   failed: ['queued'],

@@ -1,0 +1,90 @@
+import type { CallSpend, JournalEntry } from '../agents/index.js';
+import type { LlmService, ModelCall } from '../llm/index.js';
+import type { StageOutcome } from './stage-outcome.js';
+import type { TaskSession } from './task-session.js';
+
+/** The next model call could take the task over its cost limit. */
+export class CostLimitReached extends Error {
+  override readonly name = 'CostLimitReached';
+  constructor(readonly details: { spent_usd: number; asked_usd: number; limit_usd: number }) {
+    super(
+      `The next model call may cost up to ${details.asked_usd.toFixed(6)} USD; ${details.spent_usd.toFixed(6)} of ` +
+        `${details.limit_usd.toFixed(6)} USD are spent.`,
+    );
+  }
+}
+
+/** A task with a cost limit asked for a model whose price nobody knows. */
+export class PriceUnknown extends Error {
+  override readonly name = 'PriceUnknown';
+}
+
+/**
+ * Counts what a stage uses and refuses a call that could take its task over the limit: the most it can cost is promised
+ * before it is made, so that the members of a parallel group cannot overspend together.
+ */
+export class StageBudget {
+  private reservedUsd = 0;
+  private model: string | null = null;
+  private inputTokens = 0;
+  private outputTokens = 0;
+  private costUsd: number | null = 0;
+  private estimated = false;
+
+  constructor(
+    private readonly session: TaskSession,
+    private readonly llm: Pick<LlmService, 'worstCaseCostUsd'>,
+    recorded: readonly JournalEntry[],
+  ) {
+    for (const entry of recorded) {
+      if (entry.kind === 'answer') this.count({ ...entry.answer, failed: false });
+    }
+  }
+
+  /** What the stage used so far, earlier attempts of its journal included. */
+  get used(): Omit<StageOutcome['used'], 'durationMs'> {
+    const { model, inputTokens, outputTokens, costUsd, estimated } = this;
+    return { model, inputTokens, outputTokens, costUsd, estimated };
+  }
+
+  /** @throws CostLimitReached, PriceUnknown. */
+  beforeCall(chain: readonly string[], call: ModelCall): void {
+    this.release();
+    const limit = this.session.run.control.costLimitUsd;
+    if (limit === null) return;
+    let asked = 0;
+    for (const model of chain) {
+      const worst = this.llm.worstCaseCostUsd(model, call);
+      if (worst === null) throw new PriceUnknown(`The task has a cost limit and the price of ${model} is not known.`);
+      asked = Math.max(asked, worst);
+    }
+    const spent = this.session.committedUsd;
+    if (spent + asked > limit) throw new CostLimitReached({ spent_usd: spent, asked_usd: asked, limit_usd: limit });
+    this.reservedUsd = asked;
+    this.session.reserve(asked);
+  }
+
+  afterCall(spend: CallSpend): void {
+    this.count(spend);
+    this.session.account({
+      input_tokens: spend.usage.inputTokens,
+      output_tokens: spend.usage.outputTokens,
+      cost_usd: spend.costUsd ?? 0,
+    });
+    this.release();
+  }
+
+  /** Gives back what was promised to a call that has ended. */
+  release(): void {
+    this.session.reserve(-this.reservedUsd);
+    this.reservedUsd = 0;
+  }
+
+  private count(spend: CallSpend): void {
+    this.model = spend.model;
+    this.inputTokens += spend.usage.inputTokens;
+    this.outputTokens += spend.usage.outputTokens;
+    this.estimated ||= spend.usage.estimated;
+    this.costUsd = this.costUsd === null || spend.costUsd === null ? null : this.costUsd + spend.costUsd;
+  }
+}

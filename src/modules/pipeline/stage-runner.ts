@@ -1,0 +1,146 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { AppConfig } from '../../config/index.js';
+import { Clock } from '../../platform/clock/index.js';
+import { DomainError } from '../../platform/errors/index.js';
+import { UnknownToolOutcomeError, type JournalEntry, type LoopHooks, type LoopJournal } from '../agents/index.js';
+import { LlmService, ModelCallError } from '../llm/index.js';
+import type { AgentSnapshot } from '../pods/index.js';
+import { ToolRegistry } from '../tools/index.js';
+import { JournalRepository } from './journal.repository.js';
+import { LeaseLostError } from './lease.js';
+import { modelChain } from './model-chain.js';
+import { retryUnavailable } from './retry-unavailable.js';
+import { CostLimitReached, PriceUnknown, StageBudget } from './stage-budget.js';
+import { StageDeadline } from './stage-deadline.js';
+import { stageInput } from './stage-input.js';
+import type { StageOutcome } from './stage-outcome.js';
+import { runStage, UnreadableAnswerError } from './stages/index.js';
+import { effectiveTier } from './task-sandbox.js';
+import type { TaskSession } from './task-session.js';
+import type { Role } from './task.js';
+
+/** Tokens of one stage's prompt; longer texts are cut, and the cut is stated in the prompt. */
+const STAGE_CONTEXT_TOKENS = 100_000;
+
+/** Runs one stage's turn: its agent, tools, journal and limits. */
+@Injectable()
+export class StageRunner {
+  private readonly logger = new Logger('Stage');
+
+  constructor(
+    private readonly config: AppConfig,
+    private readonly clock: Clock,
+    private readonly llm: LlmService,
+    private readonly tools: ToolRegistry,
+    private readonly journals: JournalRepository,
+  ) {}
+
+  /**
+   * Runs the stage of `role` that the session has begun, from where its journal ends.
+   * @throws LeaseLostError, DrainingError, or `dependency_unavailable` when nothing may or can be stored any more.
+   */
+  async run(session: TaskSession, role: Role): Promise<StageOutcome> {
+    const agent = session.run.pod.agents.find((candidate) => candidate.role === role);
+    const stage = session.situation.newest[role];
+    if (agent === undefined || stage?.status !== 'running') throw new Error(`The stage ${role} has not begun.`);
+    const recorded = session.run.journals.get(stage.id) ?? [];
+    const budget = new StageBudget(session, this.llm, recorded);
+    const deadline = new StageDeadline(session, agent.timeoutSeconds);
+    const startedMs = this.clock.monotonicMs();
+    const used = (): StageOutcome['used'] => ({
+      ...budget.used,
+      durationMs: Math.round(this.clock.monotonicMs() - startedMs),
+    });
+    try {
+      const { output } = await this.turn(session, agent, stage.id, recorded, budget, deadline.signal);
+      return { kind: 'complete', stageId: stage.id, role, output, used: used() };
+    } catch (error) {
+      // Whatever a call threw because of an abort, the abort's own reason says what happened.
+      const cause: unknown = deadline.signal.aborted ? deadline.signal.reason : error;
+      return { ...this.outcomeOf(cause), stageId: stage.id, role, used: used() };
+    } finally {
+      deadline.clear();
+      budget.release();
+    }
+  }
+
+  private async turn(
+    session: TaskSession,
+    agent: AgentSnapshot,
+    stageId: string,
+    recorded: readonly JournalEntry[],
+    budget: StageBudget,
+    signal: AbortSignal,
+  ): Promise<{ output: unknown }> {
+    const { run } = session;
+    const defaultModel = await this.llm.defaultModel();
+    const chain = modelChain(agent, run.pod, run.metadata, defaultModel).filter((model) => this.llm.isConfigured(model));
+    const hooks: LoopHooks = {
+      beforeCall: async (models, call) => budget.beforeCall(models, call),
+      afterCall: (spend) => budget.afterCall(spend),
+    };
+    return runStage(agent.role, stageInput(session, agent), {
+      llm: this.llm,
+      chain,
+      temperature: agent.temperature,
+      maxOutputTokens: agent.maxTokens,
+      maxContextTokens: STAGE_CONTEXT_TOKENS,
+      signal,
+      journal: this.journal(session, stageId, recorded),
+      hooks,
+      tools: {
+        registry: this.tools,
+        allowed: agent.allowedTools,
+        context: {
+          root: session.tree?.root ?? this.config.workspace,
+          tier: effectiveTier(run),
+          network: run.pod.network === 'on',
+          owner: run.owner,
+          signal,
+          taskId: run.id,
+        },
+      },
+    });
+  }
+
+  private journal(session: TaskSession, stageId: string, recorded: readonly JournalEntry[]): LoopJournal {
+    const store = async (entry: JournalEntry): Promise<void> => {
+      const spent = session.takeSpent();
+      await retryUnavailable(this.clock, session.lease.signal, () =>
+        this.journals.append(session.lease, stageId, entry, spent),
+      );
+    };
+    return { recorded, recordAnswer: store, recordResult: store };
+  }
+
+  /** @throws what ends the whole run instead of the stage. */
+  private outcomeOf(error: unknown):
+    | { kind: 'failed' | 'fatal'; code: string; message: string }
+    | { kind: 'snooze'; until: number; provider: string }
+    | { kind: 'gate'; gate: 'cost' | 'tool_effect'; reason: string; details: Record<string, unknown> } {
+    if (error instanceof CostLimitReached) {
+      return { kind: 'gate', gate: 'cost', reason: error.message, details: error.details };
+    }
+    if (error instanceof PriceUnknown) return { kind: 'fatal', code: 'price_unknown', message: error.message };
+    if (error instanceof UnknownToolOutcomeError) {
+      return { kind: 'gate', gate: 'tool_effect', reason: error.message, details: { tools: error.calls.map(({ name }) => name) } };
+    }
+    if (error instanceof ModelCallError) {
+      const { retryAt, provider } = error.details;
+      if (retryAt !== undefined) return { kind: 'snooze', until: retryAt, provider };
+      return { kind: 'failed', code: `model_${error.kind}`, message: error.message };
+    }
+    if (error instanceof UnreadableAnswerError) return { kind: 'failed', code: 'unreadable_answer', message: error.message };
+    if (StageDeadline.isStageTimeout(error)) return { kind: 'failed', code: 'stage_timeout', message: error.message };
+    if (StageDeadline.isExecutionLimit(error)) {
+      return { kind: 'fatal', code: 'execution_time_exceeded', message: error.message };
+    }
+    if (error instanceof LeaseLostError || error instanceof DomainError || isDraining(error)) throw error;
+    this.logger.error({ message: 'A stage failed on a fault of this service', error });
+    return { kind: 'failed', code: 'internal_error', message: 'The stage failed on a fault of this service.' };
+  }
+}
+
+function isDraining(error: unknown): boolean {
+  return error instanceof Error && error.name === 'DrainingError';
+}

@@ -1,0 +1,76 @@
+import { Clock } from '../../../src/platform/clock/clock.js';
+import type { Database } from '../../../src/platform/database/index.js';
+import type { PodSnapshot } from '../../../src/modules/pods/index.js';
+import type { Move } from '../../../src/modules/pipeline/move.js';
+import { initialControl } from '../../../src/modules/pipeline/task-control.js';
+import { TaskEventPublisher, type PublishedEvent } from '../../../src/modules/pipeline/task-event-publisher.js';
+import { TaskMovesRepository } from '../../../src/modules/pipeline/task-moves.repository.js';
+import { TaskQueueRepository, type ClaimedTask } from '../../../src/modules/pipeline/task-queue.repository.js';
+import { WorkersRepository } from '../../../src/modules/pipeline/workers.repository.js';
+
+export const POD: PodSnapshot = {
+  id: '00000000-0000-7000-8000-000000000001',
+  name: 'Quartet',
+  defaultModel: null,
+  maxCostUsd: null,
+  maxExecutionSeconds: 1800,
+  reviewBy: 'owner',
+  network: 'off',
+  requireHumanReview: 'on_escalation',
+  escalationThreshold: 'medium',
+  sandbox: 'workspace',
+  agents: [],
+};
+
+class SilentBus {
+  readonly told: PublishedEvent[] = [];
+  readonly connected = true;
+  async publish(_: string, message: unknown): Promise<void> {
+    this.told.push(message as PublishedEvent);
+  }
+  subscribe(): () => void {
+    return () => undefined;
+  }
+}
+
+/** The queue's repositories on one database. */
+export function queueOn(database: Database) {
+  const clock = new Clock();
+  const bus = new SilentBus();
+  const queue = new TaskQueueRepository(database);
+  return {
+    clock,
+    bus,
+    queue,
+    moves: new TaskMovesRepository(database, clock, new TaskEventPublisher(bus)),
+    workers: new WorkersRepository(database),
+    submit: async (owner = 'admin', priority = 5): Promise<string> => {
+      const id = clock.newId();
+      await queue.insert({
+        id,
+        owner,
+        pod: POD,
+        userInput: 'work',
+        metadata: {},
+        maxRetries: 2,
+        priority,
+        nextStatus: 'task_running',
+        control: initialControl(null),
+      });
+      return id;
+    },
+  };
+}
+
+/** Progress within the stage, under the claim's guard. */
+export function progress(task: ClaimedTask, changes: Partial<Move> = {}): Move {
+  return {
+    task_id: task.id,
+    from: task.status,
+    to: task.status,
+    guard: { epoch: task.epoch, version: task.version },
+    control: initialControl(null),
+    events: [],
+    ...changes,
+  };
+}

@@ -1,0 +1,206 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
+import { sql } from '../../../src/platform/database/index.js';
+import { claimStatement } from '../../../src/modules/pipeline/task-queue.repository.js';
+import { createTestDatabase, type TestDatabase } from '../../support/database.js';
+import { LEGAL_MOVES } from '../../support/legal-moves.js';
+import { progress, queueOn } from './queue-setup.js';
+
+let db: TestDatabase;
+let setup: ReturnType<typeof queueOn>;
+
+beforeAll(async () => {
+  db = await createTestDatabase();
+  setup = queueOn(db.database);
+});
+beforeEach(async () => {
+  await db.database.query('test.clear', sql`truncate tasks cascade`);
+});
+afterAll(() => db.drop());
+
+const row = (id: string) =>
+  db.database.one<Record<string, unknown>>('test.task', sql`select * from tasks where id = ${id}`);
+
+describe('claiming', () => {
+  it('gives each due task once, in order of priority and virtual start', async () => {
+    const low = await setup.submit('a', 1);
+    const high = await setup.submit('a', 9);
+    const claimed = await setup.queue.claim(1, 5, 150, false);
+    expect(claimed.map(({ id }) => id)).toEqual(expect.arrayContaining([high, low]));
+    expect(await setup.queue.claim(2, 5, 150, false)).toEqual([]);
+    expect(await row(high)).toMatchObject({ status: 'task_running', lease_owner: 1, epoch: 1, attempt: 1 });
+  });
+
+  it('does not let one caller’s many starve another’s one', async () => {
+    for (let n = 0; n < 50; n += 1) await setup.submit('many');
+    await setup.queue.claim(1, 10, 150, false);
+    const one = await setup.submit('one');
+    const next = await setup.queue.claim(1, 2, 150, false);
+    expect(next.map(({ id }) => id)).toContain(one);
+  });
+
+  it('has one winner for each task when many claim at once', async () => {
+    const ids = new Set<string>();
+    for (let n = 0; n < 200; n += 1) ids.add(await setup.submit());
+    const claims = await Promise.all(Array.from({ length: 100 }, (_, worker) => setup.queue.claim(worker + 1, 4, 150, false)));
+    const won = claims.flat().map(({ id }) => id);
+    expect(won).toHaveLength(200);
+    expect(new Set(won)).toEqual(ids);
+  });
+
+  it('leaves suspects to those who ask for one', async () => {
+    const id = await setup.submit();
+    await db.database.query('test.suspect', sql`update tasks set suspect = true where id = ${id}`);
+    expect(await setup.queue.claim(1, 5, 150, false)).toEqual([]);
+    expect(await setup.queue.suspectDue()).toBe(true);
+    expect(await setup.queue.claim(1, 1, 150, true)).toHaveLength(1);
+  });
+});
+
+describe('promoting', () => {
+  it('makes a task ready when its time has come, and not before', async () => {
+    const id = await setup.submit();
+    const [task] = await setup.queue.claim(1, 1, 150, false);
+    const move = progress(task!, { to: 'queued', queue: { next_status: 'task_running', delay_ms: 3_600_000, wait_reason: 'retry_at' } });
+    expect(await setup.moves.commit(move)).toBe(true);
+    expect(await setup.queue.promote(10)).toEqual([]);
+    expect(await setup.queue.claim(1, 1, 150, false)).toEqual([]);
+    await db.database.query('test.due', sql`update tasks set run_at = clock_timestamp() where id = ${id}`);
+    expect(await setup.queue.promote(10)).toEqual([id]);
+    expect(await setup.queue.claim(1, 1, 150, false)).toHaveLength(1);
+  });
+});
+
+describe('moves', () => {
+  it('writes everything of a move, or nothing', async () => {
+    await setup.submit();
+    const [task] = await setup.queue.claim(1, 1, 150, false);
+    const stage = { id: setup.clock.newId(), role: 'task' as const, position: 1, iteration: 1, attempt: 1, status: 'running' as const };
+    expect(
+      await setup.moves.commit(progress(task!, { stages: [stage], events: [{ type: 'stage.started', data: { role: 'task' } }] })),
+    ).toBe(true);
+    const broken = progress(task!, {
+      guard: { epoch: task!.epoch, version: task!.version + 1 },
+      stages: [{ ...stage, status: 'complete' }],
+      reviews: [{ id: setup.clock.newId(), stage_id: stage.id, iteration: 1, verdict: 'no such verdict', issues: [], summary: '' }],
+    });
+    await expect(setup.moves.commit(broken)).rejects.toThrow(/verdict_is_known/);
+    const stages = await db.database.query('test.stages', sql`select status from stages where task_id = ${task!.id}`);
+    expect(stages).toEqual([{ status: 'running' }]);
+    expect(await row(task!.id)).toMatchObject({ version: task!.version + 1 });
+  });
+
+  it('refuses a worker whose epoch is over, and one that repeats itself', async () => {
+    await setup.submit();
+    const [task] = await setup.queue.claim(1, 1, 150, false);
+    expect(await setup.moves.commit(progress(task!))).toBe(true);
+    expect(await setup.moves.commit(progress(task!))).toBe(false);
+    const cancel = progress(task!, {
+      to: 'cancelled',
+      guard: { epoch: task!.epoch, version: task!.version + 1 },
+      raise_epoch: true,
+      events: [{ type: 'task.finished', data: {} }],
+    });
+    expect(await setup.moves.commit(cancel)).toBe(true);
+    expect(await setup.moves.commit(progress(task!, { guard: { epoch: task!.epoch, version: task!.version + 2 } }))).toBe(false);
+  });
+
+  it('refuses what the table of moves does not hold', async () => {
+    await setup.submit();
+    const [task] = await setup.queue.claim(1, 1, 150, false);
+    expect(() => setup.moves.commit(progress(task!, { from: 'complete', to: 'queued' }))).toThrow(/may not go/);
+  });
+
+  it('stores hostile text with U+FFFD where PostgreSQL would refuse it', async () => {
+    await setup.submit();
+    const [task] = await setup.queue.claim(1, 1, 150, false);
+    const stage = {
+      id: setup.clock.newId(),
+      role: 'task' as const,
+      position: 1,
+      iteration: 1,
+      attempt: 1,
+      status: 'complete' as const,
+      output: { text: 'a\u0000b\ud800c' },
+    };
+    expect(await setup.moves.commit(progress(task!, { stages: [stage] }))).toBe(true);
+    const [stored] = await db.database.query<{ output: unknown }>('test.output', sql`select output from stages where id = ${stage.id}`);
+    expect(stored?.output).toEqual({ text: 'a\ufffdb\ufffdc' });
+  });
+
+  it('applies many moves of many tasks at once, and each exactly once', async () => {
+    for (let n = 0; n < 120; n += 1) await setup.submit();
+    const claimed = await setup.queue.claim(1, 120, 150, false);
+    const both = await Promise.all(claimed.flatMap((task) => [setup.moves.commit(progress(task)), setup.moves.commit(progress(task))]));
+    expect(both.filter(Boolean)).toHaveLength(120);
+  });
+
+  it('recognises its own success when the answer of the commit was lost', async () => {
+    await setup.submit();
+    const [task] = await setup.queue.claim(1, 1, 150, false);
+    const query = db.database.query.bind(db.database);
+    let lost = 0;
+    const deaf = Object.assign(Object.create(db.database), {
+      query: async (name: string, statement: Parameters<typeof query>[1]) => {
+        const rows = await query(name, statement);
+        if (name === 'tasks.applyMoves' && lost++ === 0) {
+          const { DomainError } = await import('../../../src/platform/errors/index.js');
+          throw new DomainError('dependency_unavailable', 'The answer was lost.');
+        }
+        return rows;
+      },
+    });
+    const { moves } = queueOn(deaf);
+    expect(await moves.commit(progress(task!))).toBe(true);
+    expect(lost).toBeGreaterThan(1);
+    expect(await row(task!.id)).toMatchObject({ version: task!.version + 1 });
+  });
+
+  it('numbers events without holes and tells where each move goes', async () => {
+    const id = await setup.submit();
+    const [task] = await setup.queue.claim(1, 1, 150, false);
+    await setup.moves.commit(
+      progress(task!, {
+        to: 'failed',
+        error: { code: 'x', message: 'x' },
+        dead_letter: { reason: 'x', error: 'x', stage: 'task' },
+        events: [{ type: 'task.finished', data: {} }],
+      }),
+    );
+    const events = await db.database.query<{ seq: number; data: { from: string | null; to: string } }>(
+      'test.events',
+      sql`select seq, data from task_events where task_id = ${id} order by seq`,
+    );
+    expect(events.map(({ seq }) => seq)).toEqual([1, 2, 3]);
+    for (const { data } of events) if (data.from !== null) expect(LEGAL_MOVES.has(`${data.from} > ${data.to}`)).toBe(true);
+  });
+});
+
+describe('plans at depth', () => {
+  const DEPTH = Number(process.env.NOVA_TEST_QUEUE_DEPTH ?? 100_000);
+
+  it('claims by one index range and without a sort', async () => {
+    const fill = (status: string, ready: boolean, done: boolean) => sql`
+      insert into tasks (id, owner, pod_name, status, next_status, ready, priority, vstart, max_retries, control, run_at, completed_at)
+      select gen_random_uuid(), 'o' || n % 50, 'p', ${status}, 'task_running', ${ready}, n % 10, n, 2, '{}',
+        clock_timestamp() + interval '1 hour', case when ${done}::boolean then clock_timestamp() end
+      from generate_series(1, ${DEPTH}) n`;
+    await db.database.query('test.waiting', fill('queued', true, false));
+    await db.database.query('test.snoozed', fill('queued', false, false));
+    await db.database.query('test.finished', fill('complete', false, true));
+    await db.database.query('test.analyze', sql`analyze tasks`);
+    const client = new pg.Client(db.connection);
+    await client.connect();
+    try {
+      const { text, values } = claimStatement(1, 5, 150, false).toQuery();
+      await client.query('begin');
+      const plan = await client.query<{ 'QUERY PLAN': string }>(`explain (analyze, costs off, timing off) ${text}`, values);
+      await client.query('rollback');
+      const lines = plan.rows.map((line) => line['QUERY PLAN']).join('\n');
+      expect(lines).toMatch(/Index (Only )?Scan using tasks_ready_idx on tasks/);
+      expect(lines).not.toMatch(/Sort|Seq Scan on tasks/);
+    } finally {
+      await client.end();
+    }
+  });
+});
