@@ -133,6 +133,20 @@ export class PodsRepository {
     return row.found;
   }
 
+  /** Takes the pod off up to `limit` of its ended tasks, which keep its name; tells how many. */
+  async detachEndedTasks(id: string, limit: number): Promise<number> {
+    const row = await this.db.one<{ detached: number }>(
+      'pods.detachEndedTasks',
+      sql`with batch as (
+            update tasks set pod_id = null
+            where id in (select t.id from tasks t where t.pod_id = ${id} and t.completed_at is not null limit ${limit})
+            returning id
+          )
+          select count(*)::integer as detached from batch`,
+    );
+    return row.detached;
+  }
+
   /** Deletes the pod and its agents; its tasks keep the pod's name. */
   async delete(id: string): Promise<void> {
     await this.db.query('pods.delete', sql`delete from pods where id = ${id}`);

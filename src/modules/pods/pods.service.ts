@@ -18,6 +18,9 @@ import type {
 } from './pod.js';
 import { PodsRepository } from './pods.repository.js';
 
+/** Tasks that one statement takes their deleted pod off. */
+const DETACH_BATCH = 5_000;
+
 /**
  * Reads and edits pods, and gives tasks their snapshot of one. Edits of one pod and its agents wait for each other on the
  * pod's row, so that what an edit is checked against is what it is added to.
@@ -89,20 +92,15 @@ export class PodsService {
   }
 
   /**
-   * Deletes a pod and its agents. Waits for submissions under way, so that none can lose its pod.
+   * Deletes a pod and its agents; its ended tasks stay. Waits for submissions under way, so that none can lose its pod.
    * @throws DomainError not_found, system_pod, pod_in_use.
    */
   async delete(id: string): Promise<void> {
+    await this.db.transaction('pods.checkDelete', () => this.lockDeletable(id));
+    // One statement over a million tasks would outlast its time limit: they are let go in batches first.
+    while ((await this.pods.detachEndedTasks(id, DETACH_BATCH)) === DETACH_BATCH);
     await this.db.transaction('pods.delete', async () => {
-      const pod = await this.pods.lockForDelete(id);
-      if (pod === null) throw DomainError.notFound('pod', id);
-      if (pod.isSystemDefault) throw new DomainError('system_pod', 'The default pod cannot be deleted.');
-      if (await this.pods.hasUnfinishedTasks(id)) {
-        throw new DomainError(
-          'pod_in_use',
-          'The pod has tasks that have not ended; cancel them or let them end first.',
-        );
-      }
+      await this.lockDeletable(id);
       await this.pods.delete(id);
     });
   }
@@ -150,6 +148,15 @@ export class PodsService {
       if (fault !== undefined) throw new DomainError('conflict', fault.detail);
       await this.agents.delete(id);
     });
+  }
+
+  private async lockDeletable(id: string): Promise<void> {
+    const pod = await this.pods.lockForDelete(id);
+    if (pod === null) throw DomainError.notFound('pod', id);
+    if (pod.isSystemDefault) throw new DomainError('system_pod', 'The default pod cannot be deleted.');
+    if (await this.pods.hasUnfinishedTasks(id)) {
+      throw new DomainError('pod_in_use', 'The pod has tasks that have not ended; cancel them or let them end first.');
+    }
   }
 
   private async lockedForEdit(id: string): Promise<PodDetail> {

@@ -3,6 +3,7 @@ import { PodAgentsRepository } from '../../../src/modules/pods/pod-agents.reposi
 import type { PodAgentSettings, PodSettings } from '../../../src/modules/pods/pod.js';
 import { PodsRepository } from '../../../src/modules/pods/pods.repository.js';
 import { Clock } from '../../../src/platform/clock/index.js';
+import { sql } from '../../../src/platform/database/index.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { insertTask } from './insert-task.js';
 
@@ -137,6 +138,16 @@ describe('PodsRepository', () => {
     expect(await pods.hasUnfinishedTasks(id)).toBe(false);
     await insertTask(db.database, { podId: id, status: 'queued' });
     expect(await pods.hasUnfinishedTasks(id)).toBe(true);
+  });
+
+  it('lets go of ended tasks, as many as it is told', async () => {
+    const id = await podNamed('Old');
+    for (let count = 0; count < 3; count += 1) await insertTask(db.database, { podId: id, status: 'complete' });
+    const unfinished = await insertTask(db.database, { podId: id, status: 'queued' });
+    expect(await pods.detachEndedTasks(id, 2)).toBe(2);
+    expect(await pods.detachEndedTasks(id, 2)).toBe(1);
+    const left = await db.database.query('test.left', sql`select id from tasks where pod_id = ${id}`);
+    expect(left).toEqual([{ id: unfinished }]);
   });
 
   it('deletes a pod with its agents', async () => {
