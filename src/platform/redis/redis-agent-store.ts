@@ -54,7 +54,9 @@ export class RedisAgentStore extends AgentStore {
       if (record === null) this.doubt(found[i] ?? '');
       records.set(found[i] ?? '', record);
     }
-    return this.doubtful.size === 0 ? records : null;
+    if (this.doubtful.size === 0) return records;
+    await this.settle();
+    return null;
   }
 
   async markComplete(ids: Iterable<string>): Promise<void> {

@@ -10,6 +10,7 @@ export const BLOCK_SECONDS = 5;
 const COMMAND_TIMEOUT_MS = 900;
 /** An answer that is later than this does not come: the connection is half open. */
 const BLOCKING_TIMEOUT_MS = (BLOCK_SECONDS + 2) * 1_000;
+const DISCONNECT_TIMEOUT_MS = 500;
 const SAME_REFUSAL_EVERY_MS = 60_000;
 
 /**
@@ -38,7 +39,7 @@ export class RedisConnections {
       maxRetriesPerRequest: 0,
       maxLoadingRetryTime: 1_000,
       connectTimeout: 5_000,
-      disconnectTimeout: 500,
+      disconnectTimeout: DISCONNECT_TIMEOUT_MS,
       keepAlive: 10_000,
       disableClientInfo: true,
       scripts: SCRIPTS,
@@ -68,7 +69,14 @@ export class RedisConnections {
   /** Closes every connection once what was sent has been answered, within the time limit of a command. */
   async stop(): Promise<void> {
     if (this.commands.status === 'ready') await this.commands.quit().catch(() => undefined);
-    for (const client of this.all()) client.disconnect();
+    const closed = this.all().map((client) => {
+      const idle = ['wait', 'reconnecting', 'end'].includes(client.status);
+      const end = new Promise((resolve) => client.once('end', resolve));
+      client.disconnect();
+      return idle ? undefined : end;
+    });
+    const late = new Promise((resolve) => setTimeout(resolve, DISCONNECT_TIMEOUT_MS * 2).unref());
+    await Promise.race([Promise.all(closed), late]);
   }
 
   /** Why the last connection or command failed. */
@@ -94,8 +102,12 @@ export class RedisConnections {
 
   private client(options: RedisOptions): Redis {
     const client = new Redis(options);
+    // The first fault of a connection is its cause; what follows, up to its close, are consequences.
+    let known = false;
+    client.on('close', () => (known = false));
     client.on('error', (error: Error & { command?: { name?: string } }) => {
-      this.fault = describeFault(error);
+      if (!known) this.fault = describeFault(error);
+      known = true;
       // The client would go on in database 0, which is not ours.
       if (error.command?.name === 'select') client.disconnect(true);
     });
