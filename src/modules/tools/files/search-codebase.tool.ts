@@ -115,7 +115,8 @@ class Search {
     if (opened === null) return;
     try {
       if (opened.stat.size > MAX_FILE_BYTES || (await looksBinary(opened.handle))) return;
-      for await (const { number, text } of textLines(opened.handle, MAX_LINE_BYTES, this.signal)) {
+      for await (const { number, text: line } of textLines(opened.handle, MAX_LINE_BYTES, this.signal)) {
+        const text = line.endsWith('\r') ? line.slice(0, -1) : line;
         if (this.pattern.test(text)) this.add(`${path.join('/')}:${number}: ${text.trim().slice(0, SHOWN_LINE)}`);
         if (this.isOver()) return;
         if (performance.now() - this.lastYield > YIELD_MS) {

@@ -1,0 +1,252 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { execFileSync } from 'node:child_process';
+import { chmod, link, lstat, mkdir, readdir, readFile, stat, symlink, truncate, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import type { z } from 'zod';
+import type { Tool, ToolContext, ToolResult } from '../../../src/modules/tools/index.js';
+import { EditFileTool } from '../../../src/modules/tools/files/edit-file.tool.js';
+import { ListDirTool } from '../../../src/modules/tools/files/list-dir.tool.js';
+import { ReadFileTool } from '../../../src/modules/tools/files/read-file.tool.js';
+import { SearchCodebaseTool } from '../../../src/modules/tools/files/search-codebase.tool.js';
+import { WriteFileTool } from '../../../src/modules/tools/files/write-file.tool.js';
+import { contextFor, scratch } from './sandbox-folder.js';
+
+let folder: string;
+let root: string;
+let remove: () => Promise<void>;
+let context: ToolContext;
+
+beforeEach(async () => {
+  ({ path: folder, remove } = await scratch());
+  root = join(folder, 'workspace');
+  await mkdir(root);
+  await mkdir(join(folder, 'workspace-evil'));
+  await writeFile(join(folder, 'secret'), 'SECRET');
+  await writeFile(join(folder, 'workspace-evil', 'secret'), 'SECRET');
+  context = contextFor(root);
+});
+afterEach(() => remove());
+
+async function call(tool: Tool, args: z.input<z.ZodType>): Promise<ToolResult> {
+  return tool.run(tool.schema.parse(args), context);
+}
+const read = (path: string, more: object = {}): Promise<ToolResult> =>
+  call(new ReadFileTool() as Tool, { path, ...more });
+const write = (path: string, content = 'written'): Promise<ToolResult> =>
+  call(new WriteFileTool() as Tool, { path, content });
+const edit = (path: string, before: string, after: string): Promise<ToolResult> =>
+  call(new EditFileTool() as Tool, { path, old: before, new: after });
+const list = (path = '.', recursive = false): Promise<ToolResult> =>
+  call(new ListDirTool() as Tool, { path, recursive });
+const search = (pattern: string, more: object = {}): Promise<ToolResult> =>
+  call(new SearchCodebaseTool() as Tool, { pattern, ...more });
+
+describe('the way out of the root', () => {
+  it.each(
+    [
+      '../secret',
+      'a/../../secret',
+      '../workspace-evil/secret',
+      '/etc/passwd',
+      '/proc/self/root/etc/passwd',
+      'link',
+      'link-folder/secret',
+      'link-folder/new',
+      'link-up/secret',
+      'loop',
+      'nul\0',
+      ['x'.repeat(300), 'a name that is too long'],
+      ['deep/'.repeat(900), 'a path that is too long'],
+    ].map((entry) =>
+      typeof entry === 'string'
+        ? { path: entry, label: JSON.stringify(entry) }
+        : { path: entry[0] ?? '', label: entry[1] },
+    ),
+  )('is closed: $label', async ({ path }) => {
+    await symlink('../secret', join(root, 'link'));
+    await symlink('../workspace-evil', join(root, 'link-folder'));
+    await symlink('..', join(root, 'link-up'));
+    await symlink('loop', join(root, 'loop'));
+    for (const result of [await read(path), await write(path), await edit(path, 'SECRET', 'x'), await list(path)]) {
+      expect(result.isError).toBe(true);
+      expect(result.text).not.toContain('SECRET');
+      expect(result.text).not.toContain(folder);
+    }
+    expect((await search('SECRET', { path })).text).not.toContain('SECRET:');
+    expect(await readFile(join(folder, 'secret'), 'utf8')).toBe('SECRET');
+    expect(await readdir(join(folder, 'workspace-evil'))).toEqual(['secret']);
+  });
+
+  it('is closed for links that point inside, too, and says that they are links', async () => {
+    await writeFile(join(root, 'file'), 'text');
+    await symlink('file', join(root, 'link'));
+    expect(await read('link')).toEqual({
+      isError: true,
+      text: '"link" is a symbolic link, and links are not followed.',
+    });
+    expect((await write('link')).isError).toBe(true);
+    expect((await lstat(join(root, 'link'))).isSymbolicLink()).toBe(true);
+  });
+
+  it('is not a search: links are passed over', async () => {
+    await symlink('..', join(root, 'up'));
+    await symlink('../secret', join(root, 'link'));
+    expect((await search('SECRET')).text).toBe('No match.');
+    expect((await list('.', true)).text).toBe('link (symbolic link)\nup (symbolic link)');
+  });
+
+  it('does not block on, read or replace what is no regular file', async () => {
+    execFileSync('mkfifo', [join(root, 'fifo')]);
+    const server = createServer().listen(join(root, 'socket'));
+    await new Promise((resolve) => server.once('listening', resolve));
+    try {
+      for (const path of ['fifo', 'socket', '.']) {
+        expect((await read(path)).isError).toBe(true);
+        expect((await write(path)).isError).toBe(true);
+        expect((await edit(path, 'a', 'b')).isError).toBe(true);
+      }
+      expect((await search('x')).text).toBe('No match.');
+      expect((await lstat(join(root, 'fifo'))).isFIFO()).toBe(true);
+    } finally {
+      await new Promise((resolve) => server.close(resolve));
+    }
+  });
+
+  it('does not write through a hard link', async () => {
+    await link(join(folder, 'secret'), join(root, 'hard'));
+    expect(await write('hard')).toMatchObject({ isError: true, text: expect.stringContaining('hard link') as string });
+    expect((await edit('hard', 'SECRET', 'x')).isError).toBe(true);
+    expect(await readFile(join(folder, 'secret'), 'utf8')).toBe('SECRET');
+  });
+
+  it('does not write into .git, however it is spelt', async () => {
+    await mkdir(join(root, '.git', 'hooks'), { recursive: true });
+    await writeFile(join(root, '.git', 'config'), '[core]');
+    for (const name of ['.git', '.GIT', '.git.', 'sub/.git', 'git~1']) {
+      expect((await write(`${name}/hooks/pre-commit`)).isError).toBe(true);
+      expect((await write(name)).isError).toBe(true);
+    }
+    expect((await edit('.git/config', '[core]', '[x]')).isError).toBe(true);
+    expect(await readdir(join(root, '.git', 'hooks'))).toEqual([]);
+    expect((await read('.git/config')).text).toBe('[core]');
+  });
+
+  it('leads nowhere once the root has been moved', async () => {
+    context = contextFor(join(folder, 'gone'));
+    for (const result of [await read('a'), await write('a'), await list()]) expect(result.isError).toBe(true);
+    expect(await readdir(folder)).toEqual(['secret', 'workspace', 'workspace-evil']);
+  });
+});
+
+describe('write_file and edit_file', () => {
+  it('create folders, replace the whole file, keep its mode and leave nothing else behind', async () => {
+    expect(await write('a/b/c.txt', 'one')).toEqual({ text: 'Wrote 3 bytes to a/b/c.txt.' });
+    await chmod(join(root, 'a/b/c.txt'), 0o4755);
+    await write('a/b/c.txt', 'two');
+    expect(await readFile(join(root, 'a/b/c.txt'), 'utf8')).toBe('two');
+    expect((await stat(join(root, 'a/b/c.txt'))).mode & 0o7777).toBe(0o755);
+    expect(await readdir(join(root, 'a/b'))).toEqual(['c.txt']);
+  });
+
+  it('keep both of two edits of one file that run together', async () => {
+    await write('f', '0123456789');
+    const edits = [...'0123456789'].map((digit) => edit('f', digit, `<${digit}>`));
+    for (const result of await Promise.all(edits)) expect(result.isError).toBeUndefined();
+    expect(await readFile(join(root, 'f'), 'utf8')).toBe([...'0123456789'].map((digit) => `<${digit}>`).join(''));
+  });
+
+  it('refuse what they cannot give back as it was', async () => {
+    await writeFile(join(root, 'latin1'), Buffer.from([0x61, 0xe4]));
+    await writeFile(join(root, 'bom'), '\uFEFFtext');
+    expect((await edit('latin1', 'a', 'b')).text).toContain('UTF-8');
+    await edit('bom', 'text', 'more');
+    expect(await readFile(join(root, 'bom'), 'utf8')).toBe('\uFEFFmore');
+    await truncate(join(root, 'bom'), 5 * 1024 * 1024);
+    expect((await edit('bom', 'a', 'b')).text).toContain('larger than');
+  });
+
+  it('write nothing once the call is cancelled', async () => {
+    context = contextFor(root, { signal: AbortSignal.abort(new Error('cancelled')) });
+    await expect(write('a')).rejects.toThrow('cancelled');
+    expect(await readdir(root)).toEqual([]);
+  });
+});
+
+describe('read_file', () => {
+  it('pages through lines and says where to go on', async () => {
+    await write('f', Array.from({ length: 10 }, (_, line) => `line ${line + 1}`).join('\n'));
+    expect((await read('f', { offset: 9 })).text).toBe('line 9\nline 10');
+    expect((await read('f', { offset: 3, limit: 2 })).text).toBe(
+      'line 3\nline 4\n[… more follows: continue with offset 5 …]',
+    );
+    expect((await read('f', { offset: 11 })).text).toBe('The file has 10 lines.');
+  });
+
+  it('reads a huge file and a huge line without loading them', async () => {
+    await write('big', 'x\n'.repeat(1_000_000));
+    await truncate(join(root, 'big'), 64 * 1024 ** 3);
+    const page = await read('big');
+    expect(page.text).toContain('continue with offset 2001');
+    await write('line', 'y'.repeat(3_000_000));
+    const line = await read('line');
+    expect(Buffer.byteLength(line.text)).toBeLessThan(32 * 1024);
+    expect(line.text).toContain('the rest of this line is cut');
+  });
+
+  it('refuses what is not text', async () => {
+    await writeFile(join(root, 'bin'), Buffer.from([1, 0, 2]));
+    expect((await read('bin')).text).toBe('"bin" is not a text file.');
+  });
+});
+
+describe('list_dir', () => {
+  it('stops at a thousand entries and says so', async () => {
+    for (let index = 0; index < 1_100; index++) await writeFile(join(root, `f${index}`), '');
+    const { text } = await list();
+    expect(text.split('\n')).toHaveLength(1_001);
+    expect(text).toContain('not all of it');
+  });
+
+  it('enters neither .git nor node_modules, nor for ever', async () => {
+    await write('node_modules/m/index.js', '');
+    await mkdir(join(root, '.git/objects'), { recursive: true });
+    await mkdir(join(root, 'd/'.repeat(40)), { recursive: true });
+    const { text } = await list('.', true);
+    expect(text).not.toContain('index.js');
+    expect(text).not.toContain('objects');
+    expect(text).toContain('not all of it');
+  });
+});
+
+describe('search_codebase', () => {
+  it('finds lines by pattern and glob', async () => {
+    await write('src/a.ts', 'const Alpha = 1;\nlet beta;\r\n');
+    await write('src/b.js', 'alpha');
+    await writeFile(join(root, 'bin'), 'alpha\0');
+    expect((await search('alpha')).text.split('\n').sort()).toEqual([
+      'src/a.ts:1: const Alpha = 1;',
+      'src/b.js:1: alpha',
+    ]);
+    expect((await search('alpha', { case_sensitive: true })).text).toBe('src/b.js:1: alpha');
+    expect((await search('alpha', { file_glob: '*.ts' })).text).toBe('src/a.ts:1: const Alpha = 1;');
+    expect((await search('beta;$', { path: 'src/a.ts' })).text).toBe('src/a.ts:2: let beta;');
+    expect((await search('alpha', { path: 'src', file_glob: 'src/*.js' })).text).toBe('src/b.js:1: alpha');
+  });
+
+  it('refuses patterns that are wrong or too large, and is not slowed down by hostile ones', async () => {
+    await write('f', `${'a'.repeat(100_000)}\n`.repeat(5));
+    expect((await search('(')).text).toContain('not valid');
+    expect((await search('(a{100}){100}')).isError).toBe(true);
+    const start = performance.now();
+    expect((await search('(a+a+)+b')).text).toBe('No match.');
+    expect(performance.now() - start).toBeLessThan(20_000);
+  });
+
+  it('stops at two hundred matches', async () => {
+    await write('f', 'x\n'.repeat(500));
+    const { text } = await search('x');
+    expect(text.split('\n')).toHaveLength(201);
+    expect(text).toContain('more than 200 matches');
+  });
+});
