@@ -6,7 +6,7 @@ import { connectClient, Database, type ConnectionOptions } from './database.js';
 import { EmbeddedPostgresError } from './embedded/embedded-postgres-error.js';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from './embedded/embedded-postgres.js';
 import { migrate, MigrationError } from './migrator.js';
-import { outageReason } from './pg-errors.js';
+import { outageReason, UNKNOWN_OUTAGE } from './pg-errors.js';
 import { SingleProcessError, takeSingleProcessLock } from './single-process-lock.js';
 
 /** Whether the database is usable; `reason` is a sentence without secrets, null while `ready`. */
@@ -83,7 +83,7 @@ export class DatabaseBootstrap {
         return;
       } catch (error) {
         if (signal.aborted || error instanceof SingleProcessError) throw error;
-        this.report(describe(error));
+        this.report(this.describe(error));
         const most = error instanceof MigrationError ? RETRY_MS.mostAfterMigration : RETRY_MS.most;
         const backoff = Math.min(most, RETRY_MS.first * 2 ** Math.min(attempt, 20));
         await this.clock.sleep(backoff * (0.5 + Math.random() / 2), signal);
@@ -184,10 +184,13 @@ export class DatabaseBootstrap {
     if (this.reason !== reason) this.logger.warn(`The database is not available: ${reason}.`);
     this.reason = reason;
   }
-}
 
-function describe(error: unknown): string {
-  // These carry sentences of our own; what pg and the system say can hold more than readers of readiness may see.
-  const told = [MigrationError, UnusableServerError, EmbeddedPostgresError].some((kind) => error instanceof kind);
-  return told && error instanceof Error ? error.message : outageReason(error);
+  private describe(error: unknown): string {
+    // These carry sentences of our own; what pg and the system say can hold more than readers of readiness may see.
+    const told = [MigrationError, UnusableServerError, EmbeddedPostgresError].some((kind) => error instanceof kind);
+    if (told && error instanceof Error) return error.message;
+    const reason = outageReason(error);
+    if (reason === UNKNOWN_OUTAGE && error instanceof Error) this.logger.error(error.stack);
+    return reason;
+  }
 }

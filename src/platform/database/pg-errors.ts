@@ -56,8 +56,11 @@ export function outageReason(error: unknown): string {
     return 'the database server wants a password and none is configured';
   if (/timeout/i.test(message)) return 'the database server does not answer in time';
   if (CLIENT_MESSAGES.test(message)) return 'the database server closed the connection';
-  return 'the database cannot be used';
+  return UNKNOWN_OUTAGE;
 }
+
+/** What `outageReason` says of an error it does not know. */
+export const UNKNOWN_OUTAGE = 'the database cannot be used';
 
 const SOCKET_CODES = /^(ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|ENOENT|EACCES)/;
 const CLIENT_MESSAGES =

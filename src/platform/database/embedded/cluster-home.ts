@@ -3,6 +3,7 @@ import { chmod, chown, lstat, mkdir, mkdtemp, readdir, readFile, realpath, rm, w
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EmbeddedPostgresError } from './embedded-postgres-error.js';
+import { SOCKET_NAME } from './postmaster.js';
 import type { ServerAccount } from './server-account.js';
 import { run } from './server-process.js';
 
@@ -11,7 +12,6 @@ export const MAJOR_VERSION = 16;
 
 /** Bytes that a socket's path may have, without the terminating one. */
 const SOCKET_PATH_LIMIT = 107;
-const SOCKET_NAME = '.s.PGSQL.5432';
 
 /** The folder that holds one data folder's cluster, and what lies in it. */
 export class ClusterHome {

@@ -7,11 +7,13 @@ import { clusterHome, type ClusterHome } from './cluster-home.js';
 import { initCluster, SERVICE_ROLE } from './cluster-init.js';
 import { EmbeddedPostgresError } from './embedded-postgres-error.js';
 import {
-  disarmPidFile,
+  disarmLockFiles,
   findPostmaster,
   identityRuns,
   OWNER_SETTING,
+  PORT,
   processIdentity,
+  SOCKET_NAME,
   stopPostmaster,
 } from './postmaster.js';
 import { serverAccount, type ServerAccount } from './server-account.js';
@@ -43,7 +45,6 @@ export interface EmbeddedPostgres {
   stop(): Promise<void>;
 }
 
-const PORT = 5432;
 const LOG_LIMIT = 10 * 1024 * 1024;
 
 /**
@@ -59,7 +60,6 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
       if (running.owner !== null && (await identityRuns(running.owner))) return share(home, account, options.signal);
       await stopPostmaster(running.pid);
     }
-    await disarmPidFile(home.cluster);
     return startOwn(home, account, options.signal);
   });
 }
@@ -84,6 +84,7 @@ async function startOwn(home: ClusterHome, account: ServerAccount, signal?: Abor
     // Its pid means nothing here: it runs in another container on the same volume.
     return shared(connection);
   }
+  await disarmLockFiles(home.cluster, socketFolder);
 
   const settings = {
     listen_addresses: '',
@@ -155,7 +156,7 @@ async function connects(connection: EmbeddedConnection): Promise<Error | null> {
 }
 
 async function answers(connection: EmbeddedConnection): Promise<boolean> {
-  const socket = await lstat(join(connection.host, `.s.PGSQL.${PORT}`)).catch(() => null);
+  const socket = await lstat(join(connection.host, SOCKET_NAME)).catch(() => null);
   if (socket === null) return false;
   const error = await connects(connection);
   return error === null || error instanceof pg.DatabaseError;
@@ -177,6 +178,6 @@ async function openLog(path: string): Promise<FileHandle> {
 /** The last fault that PostgreSQL logged since `start`, without its time stamp. */
 async function lastFault(path: string, start: number): Promise<string | null> {
   const text = (await readFile(path)).subarray(start).toString('utf8');
-  const faults = text.split('\n').filter((line) => /FATAL|PANIC|error/.test(line));
+  const faults = text.split('\n').filter((line) => /FATAL|PANIC|error/.test(line) && !line.includes('starting up'));
   return faults.at(-1)?.replace(/^.*?(FATAL|PANIC): +/, '') ?? null;
 }

@@ -16,6 +16,10 @@ export const OWNER_SETTING = 'nova.owner';
 /** Larger than any process id of the kernel. */
 const NO_PROCESS = 2_147_483_646;
 
+/** The port is only part of the socket's name: the server listens on no network. */
+export const PORT = 5432;
+export const SOCKET_NAME = `.s.PGSQL.${PORT}`;
+
 interface ProcessStat {
   readonly state: string;
   readonly startTicks: string;
@@ -71,15 +75,16 @@ export async function findPostmaster(clusterFolder: string): Promise<Postmaster 
 }
 
 /**
- * Makes a pid file without a server harmless. PostgreSQL refuses to start when the number in it belongs to any process of
- * the same user, or to one that nobody reaped. Only the number is replaced: the rest lets PostgreSQL see whether
- * orphaned backends still use the shared memory. Call only while no other process can start this cluster.
+ * Makes the lock files of a server that is gone harmless: the pid file and the one beside the socket. PostgreSQL refuses to start
+ * when the number in them belongs to any process of the same user, or to one that nobody reaped. Only the number is
+ * replaced: the rest lets PostgreSQL see whether orphaned backends still use the shared memory. Call only while no
+ * other process can start this cluster.
  */
-export async function disarmPidFile(clusterFolder: string): Promise<void> {
-  const path = join(clusterFolder, 'postmaster.pid');
-  const text = await readFile(path, 'utf8').catch(() => null);
-  if (text === null) return;
-  await writeFile(path, text.replace(/^-?\d+/, String(NO_PROCESS)));
+export async function disarmLockFiles(clusterFolder: string, socketFolder: string): Promise<void> {
+  for (const path of [join(clusterFolder, 'postmaster.pid'), join(socketFolder, `${SOCKET_NAME}.lock`)]) {
+    const text = await readFile(path, 'utf8').catch(() => null);
+    if (text !== null) await writeFile(path, text.replace(/^-?\d+/, String(NO_PROCESS)));
+  }
 }
 
 async function recordedPid(clusterFolder: string): Promise<number | null> {

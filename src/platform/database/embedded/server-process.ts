@@ -85,13 +85,13 @@ export interface ServerProcess {
 
 /**
  * Starts a server that is interrupted when this process ends, however that happens, and that a Ctrl-C in the terminal does
- * not reach. Where `setpriv` is missing a shell watches over it. Both outputs go to `log`.
+ * not reach. Where `setpriv` is missing, or with `shell`, a shell watches over it. Both outputs go to `log`.
  */
 export async function spawnServer(
   command: readonly string[],
-  options: { account: ServerAccount; log: number; withoutDeathSignal?: boolean },
+  options: { account: ServerAccount; log: number; shell?: boolean },
 ): Promise<ServerProcess> {
-  const bound = options.withoutDeathSignal ? command : await tied('INT', command);
+  const bound = options.shell ? command : await tied('INT', command);
   const watched = bound === command;
   const [program = '', ...args] = watched ? ['/bin/sh', '-c', WATCHDOG, 'sh', ...command] : bound;
   const stdio: StdioOptions = ['ignore', options.log, options.log, ...(watched ? ['pipe' as const] : [])];
