@@ -4,7 +4,7 @@ import type {
   LanguageModelV3StreamPart,
   LanguageModelV3Usage,
 } from '@ai-sdk/provider';
-import { storableText } from '../../platform/http/text.js';
+import { storableText } from '../../platform/http/index.js';
 import type { ModelAnswer, ModelToolCall, ModelUsage } from './model-call.js';
 import { ReportedInStream, UnusableAnswer } from './model-failure.js';
 import { estimateTokens } from './token-estimate.js';

@@ -9,7 +9,7 @@ import { CallDeadlinePassed, refusesSchema, toFailure, type ModelFailure } from 
 import { catalogueOutputLimit, costOf, priceOf } from './model-prices.js';
 import { ProviderCooldown } from './provider-cooldown.js';
 import { ModelProviders, type ModelAddress } from './providers/model-providers.js';
-import { unfenced, withSchemaInPrompt } from './response-schema.js';
+import { withSchemaInPrompt } from './response-schema.js';
 import { estimatePromptTokens } from './token-estimate.js';
 
 /** What an answer is taken to hold at the most when neither the caller nor the price table says. */
@@ -185,7 +185,7 @@ export class ProviderLlmService extends LlmService {
       const options = toOptions(address, call, sendSchema, controller.signal);
       await untilAborted(this.receive(languageModel, options, draft), controller.signal);
       const { text, toolCalls, finishReason } = draft.close();
-      return { model, text: call.responseSchema ? unfenced(text) : text, toolCalls, finishReason, ...priced() };
+      return { model, text, toolCalls, finishReason, ...priced() };
     } catch (error) {
       if (draft.hasBegun) call.onLost?.({ model, ...priced() });
       throw controller.signal.aborted ? controller.signal.reason : error;

@@ -15,8 +15,3 @@ export function withSchemaInPrompt(
     return [...prompt.slice(0, -1), { ...last, content: [...last.content, { type: 'text', text }] }];
   return [...prompt, { role: 'user', content: [{ type: 'text', text }] }];
 }
-
-/** What stands inside a code fence when the whole text is one; else the text as it is. */
-export function unfenced(text: string): string {
-  return /^\s*```(?:json)?\s*\n([\s\S]*?)\n\s*```\s*$/i.exec(text)?.[1] ?? text;
-}

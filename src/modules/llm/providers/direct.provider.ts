@@ -27,15 +27,20 @@ const VENDORS: Readonly<Record<string, DirectVendor>> = {
     baseUrl: 'https://api.openai.com/v1',
     headers: bearer,
     // Endpoints that stand in for OpenAI's seldom know more than chat completions.
-    connect: (connection, ownEndpoint) =>
-      ownEndpoint ? createOpenAI(connection).responses : createOpenAI(connection).chat,
+    connect: (connection, ownEndpoint) => {
+      const openai = createOpenAI(connection);
+      return (id) => (ownEndpoint ? openai.responses(id) : openai.chat(id));
+    },
     // Nothing is to be kept at OpenAI; the conversation is sent whole each time.
     callOptions: { openai: { store: false } },
   },
   anthropic: {
     baseUrl: 'https://api.anthropic.com/v1',
     headers: (apiKey) => ({ 'x-api-key': apiKey, 'anthropic-version': '2023-06-01' }),
-    connect: (connection) => createAnthropic(connection).languageModel,
+    connect: (connection) => {
+      const anthropic = createAnthropic(connection);
+      return (id) => anthropic.languageModel(id);
+    },
   },
   google: {
     baseUrl: 'https://generativelanguage.googleapis.com/v1beta',

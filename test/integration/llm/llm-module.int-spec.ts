@@ -1,0 +1,30 @@
+import { Global, Module } from '@nestjs/common';
+import { Test } from '@nestjs/testing';
+import { expect, it } from '@jest/globals';
+import { AppConfig, ConfigModule } from '../../../src/config/index.js';
+import { LlmModule, LlmService } from '../../../src/modules/llm/index.js';
+import { ClockModule } from '../../../src/platform/clock/index.js';
+import { LiveState } from '../../../src/platform/redis/index.js';
+import { callOf, MapLiveState } from './llm-setup.js';
+
+@Global()
+@Module({ providers: [{ provide: LiveState, useClass: MapLiveState }], exports: [LiveState] })
+class SharedState {}
+
+it('the module offers the service of the models', async () => {
+  const config = AppConfig.from({ LLM_BASE_URL: 'http://127.0.0.1:9/v1' });
+  const app = await Test.createTestingModule({
+    imports: [ConfigModule.with(config), ClockModule, SharedState, LlmModule],
+  }).compile();
+  await app.init();
+  const llm = app.get(LlmService);
+  expect(llm.isConfigured('any/model')).toBe(true);
+  expect(llm.isConfigured('script/nothing')).toBe(false);
+  expect(llm.price('script/demo')).toEqual({ input: 0, output: 0 });
+  expect(llm.price('gateway/gpt-4o')).toEqual({ input: 2.5, output: 10 });
+  expect(llm.worstCaseCostUsd('unheard-of', callOf())).toBeNull();
+  expect(llm.worstCaseCostUsd('gpt-4o', callOf({ maxOutputTokens: 1_000 }))).toBeCloseTo(0.01, 3);
+  expect(llm.worstCaseCostUsd('gpt-4o', callOf())).toBeGreaterThan(0.16);
+  expect((await llm.call(['script/echo'], callOf())).text).toContain('[scripted]');
+  await app.close();
+});
