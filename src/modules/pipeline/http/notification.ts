@@ -32,6 +32,12 @@ const GATES: Record<GateKind, string> = {
   publish_conflict: 'files changed while the task worked on them',
 };
 const DECISIONS: Record<string, string> = { approve: 'approved', reject: 'rejected', cancel: 'cancelled' };
+const RETRIES: Record<string, string> = {
+  stage_failed: 'a stage failed and will run again',
+  provider: 'no model provider takes work now',
+  released: 'its worker stopped and another one goes on',
+  requeued: 'the operator put it back',
+};
 
 const SENTENCES: Record<NotifiedType, (data: Record<string, unknown>) => readonly [state: string, body: string]> = {
   'task.finished': ({ to }) => {
@@ -46,7 +52,10 @@ const SENTENCES: Record<NotifiedType, (data: Record<string, unknown>) => readonl
     const word = typeof decision === 'string' && Object.hasOwn(DECISIONS, decision) ? DECISIONS[decision] : 'decided';
     return [`review ${word}`, `The open review was ${word}.`];
   },
-  'task.retried': () => ['will be retried', 'A stage failed and will run again.'],
+  'task.retried': ({ reason }) => {
+    const why = typeof reason === 'string' && Object.hasOwn(RETRIES, reason) ? RETRIES[reason] : 'it could not go on';
+    return ['will be tried again', `The task waits in the queue: ${why}.`];
+  },
   'task.reaped': () => ['was recovered', 'The worker of the task was lost; the task was taken from it.'],
 };
 

@@ -3,6 +3,7 @@ import { AppConfig } from '../../../config/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
 import type { Page, PageRequest } from '../../../platform/http/index.js';
 import { visibleOwners, type Principal } from '../../auth/index.js';
+import { mayReview } from '../human-review.js';
 import {
   TaskPartsRepository,
   type ArtifactView,
@@ -11,7 +12,7 @@ import {
   type StageView,
 } from './task-parts.repository.js';
 import { TaskViewsRepository, type TaskAccess } from './task-views.repository.js';
-import { mayReview, type TaskDetailView, type TaskFilter, type TaskView } from './task-view.js';
+import type { TaskDetailView, TaskFilter, TaskView } from './task-view.js';
 
 /**
  * What a caller sees of tasks. A task that belongs to somebody else does not exist for the caller.
@@ -31,11 +32,7 @@ export class PipelineViews {
 
   async get(principal: Principal, id: string): Promise<TaskDetailView> {
     const access = await this.access(principal, id);
-    const task = await this.tasks.find(
-      id,
-      this.ownersFor(principal),
-      mayReview(principal, access.owner, access.reviewBy),
-    );
+    const task = await this.tasks.find(id, this.ownersFor(principal), mayReview(principal, access));
     if (task === null) throw DomainError.notFound('task', id);
     return task;
   }
@@ -58,7 +55,7 @@ export class PipelineViews {
   /** Work that waits for a person's word is shown to those who may give it. */
   async artifacts(principal: Principal, id: string, page: PageRequest): Promise<Page<ArtifactView>> {
     const access = await this.access(principal, id);
-    return this.parts.artifacts(id, mayReview(principal, access.owner, access.reviewBy), page);
+    return this.parts.artifacts(id, mayReview(principal, access), page);
   }
 
   /** Owners whose work exists for the caller; null is everybody's. */

@@ -45,10 +45,10 @@ export class QueueViewsRepository {
       sql`select
           (select coalesce(jsonb_object_agg(c.status, c.tasks), '{}')
             from (select t.status, count(*) as tasks from tasks t group by t.status) c) as by_status,
-          (select count(*)::integer from dead_letters) as dead_letters,
-          (select greatest(extract(epoch from statement_timestamp() - min(t.queued_at)), 0)::float8
+          (select count(*) from dead_letters) as dead_letters,
+          (select max(greatest(extract(epoch from statement_timestamp() - t.queued_at), 0))
             from tasks t where t.status = 'queued') as oldest_seconds,
-          (select count(distinct w.id)::integer from workers w join pg_locks l on l.objid::bigint = w.id
+          (select count(distinct w.id) from workers w join pg_locks l on l.objid::bigint = w.id
             where l.locktype = 'advisory' and l.classid::bigint = ${WORKER_LOCK_CLASS} and l.objsubid = 2 and l.granted
               and l.database = (select d.oid from pg_database d where d.datname = current_database())) as workers`,
     );

@@ -45,7 +45,7 @@ export class TaskEventsRepository {
     }>(
       'pipeline.readTaskEvents',
       sql`select t.status, e.seq, e.type, e.at, e.data from tasks t left join lateral (
-          select v.seq::float8 as seq, v.type, v.at, v.data from task_events v
+          select v.seq, v.type, v.at, v.data from task_events v
           where v.task_id = t.id and v.seq > ${seq} order by v.seq limit ${limit}) e on true
         where t.id = ${taskId} order by e.seq`,
     );
@@ -61,7 +61,7 @@ export class TaskEventsRepository {
   async heads(ids: readonly string[]): Promise<Map<string, { seq: number; ended: boolean }>> {
     const rows = await this.db.query<{ id: string; event_seq: number; status: TaskStatus }>(
       'pipeline.readEventHeads',
-      sql`select t.id, t.event_seq::float8 as event_seq, t.status from tasks t where t.id = any(${ids}::uuid[])`,
+      sql`select t.id, t.event_seq, t.status from tasks t where t.id = any(${ids}::uuid[])`,
     );
     return new Map(rows.map((row) => [row.id, { seq: row.event_seq, ended: isTerminal(row.status) }]));
   }
@@ -70,7 +70,7 @@ export class TaskEventsRepository {
   async named(keys: readonly { taskId: string; seq: number }[]): Promise<OwnedEvent[]> {
     return this.db.query<OwnedEvent>(
       'pipeline.readNamedEvents',
-      sql`select e.seq::float8 as seq, e.type, e.task_id as "taskId", e.at, e.data, t.owner, t.pod_name as "podName"
+      sql`select e.seq, e.type, e.task_id as "taskId", e.at, e.data, t.owner, t.pod_name as "podName"
         from unnest(${keys.map((key) => key.taskId)}::uuid[], ${keys.map((key) => key.seq)}::bigint[]) as k (task_id, seq)
         join task_events e on e.task_id = k.task_id and e.seq = k.seq
         join tasks t on t.id = e.task_id
@@ -86,7 +86,7 @@ export class TaskEventsRepository {
     return this.db.query<OwnedEvent>(
       'pipeline.readRecentEvents',
       sql`select n.* from (
-          select e.seq::float8 as seq, e.type, e.task_id as "taskId", e.at, e.data, t.owner, t.pod_name as "podName"
+          select e.seq, e.type, e.task_id as "taskId", e.at, e.data, t.owner, t.pod_name as "podName"
           from task_events e join tasks t on t.id = e.task_id
           where e.at > statement_timestamp() - ${seconds} * interval '1 second' and e.type = any(${types}::text[])
           order by e.at desc limit ${limit}) n

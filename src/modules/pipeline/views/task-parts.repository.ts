@@ -113,9 +113,9 @@ export class TaskPartsRepository {
     const rows = await this.db.query<Paged & StageView>(
       'pipeline.listStages',
       sql`select s.id, s.task_id as "taskId", s.role, s.position, s.attempt, s.iteration, s.status, s.model,
-          s.input_tokens::float8 as "inputTokens", s.output_tokens::float8 as "outputTokens",
-          s.cost_usd::float8 as "costUsd", s.usage_estimated as "usageEstimated",
-          s.duration_ms::float8 as "durationMs", s.error, s.started_at as "startedAt",
+          s.input_tokens as "inputTokens", s.output_tokens as "outputTokens",
+          s.cost_usd as "costUsd", s.usage_estimated as "usageEstimated",
+          s.duration_ms as "durationMs", s.error, s.started_at as "startedAt",
           s.completed_at as "completedAt", ${cursorAt(sql`s.started_at`)}
         from stages s where s.task_id = ${taskId} and ${after(page, sql`(s.started_at, s.id)`)}
         order by s.started_at, s.id limit ${page.limit + 1} offset ${page.offset}`,
@@ -140,7 +140,7 @@ export class TaskPartsRepository {
           select c.id, sum(c.bytes) over (order by c.created_at, c.id) - c.bytes as bytes_before from candidates c)
         select a.id, a.task_id as "taskId", a.stage_id as "stageId", a.artifact_type as "artifactType", a.name, a.content,
           a.content_hash as "contentHash", a.file_path as "filePath", a.metadata, a.created_at as "createdAt",
-          (select count(*)::integer from candidates) as available, ${cursorAt(sql`a.created_at`)}
+          (select count(*) from candidates) as available, ${cursorAt(sql`a.created_at`)}
         from sized s join artifacts a on a.id = s.id
         where s.bytes_before < ${ARTIFACT_PAGE_BYTES}
         order by a.created_at, a.id limit ${page.limit}`,

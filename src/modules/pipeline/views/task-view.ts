@@ -2,8 +2,6 @@
  * Views are what callers see of the pipeline, read straight from the tables. What a caller may not see does not exist in
  * the caller's views.
  */
-import { ownerOf, type Principal } from '../../auth/index.js';
-import type { ReviewBy } from '../../pods/index.js';
 import type { GateKind } from '../task-control.js';
 import { RUNNING_STATUSES, runningStatus, ROLES, type Role, type TaskStatus } from '../task.js';
 
@@ -81,16 +79,6 @@ export interface TaskFilter {
   podName?: string | undefined;
   createdAfter?: Date | undefined;
   createdBefore?: Date | undefined;
-}
-
-/**
- * Whether `principal` may decide the gates of a task, and so see what waits to be released: its owner or the admin, any
- * valid key for anonymous work, and the admin alone where the pod says so. Nobody decides anonymously.
- */
-export function mayReview(principal: Principal, owner: string, reviewBy: ReviewBy): boolean {
-  if (principal.kind === 'admin') return true;
-  if (principal.kind === 'anonymous' || reviewBy === 'admin') return false;
-  return owner === ownerOf(principal) || owner === 'anonymous';
 }
 
 /** The role whose work a status names; null for statuses that name none. */

@@ -84,7 +84,7 @@ const TASK_COLUMNS = sql`
   g.id as gate_id, g.kind as gate_kind, g.reason as gate_reason, g.opened_at as gate_opened_at,
   g.content_hash as gate_content_hash, g.details as gate_details,
   t.created_at, t.queued_at, t.started_at, t.completed_at, t.updated_at, t.last_heartbeat_at,
-  t.input_tokens::float8 as input_tokens, t.output_tokens::float8 as output_tokens, t.cost_usd::float8 as cost_usd,
+  t.input_tokens, t.output_tokens, t.cost_usd,
   to_char(t.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as cursor_at`;
 
 const TASK_TABLES = sql`
@@ -129,13 +129,13 @@ export class TaskViewsRepository {
             select distinct on (s.role) s.role, s.output from stages s
             where s.task_id = t.id and s.status = 'complete' and (s.role <> 'task' or t.status = 'complete')
             order by s.role, s.iteration desc, s.attempt desc) newest) as checkpoint,
-          (select count(*)::integer from findings f where f.task_id = t.id) as findings_count,
-          (select count(*)::integer from reviews v where v.task_id = t.id) as reviews_count,
-          (select count(*)::integer from artifacts a
+          (select count(*) from findings f where f.task_id = t.id) as findings_count,
+          (select count(*) from reviews v where v.task_id = t.id) as reviews_count,
+          (select count(*) from artifacts a
             where a.task_id = t.id and (${unreleased} or a.artifact_type <> 'pending_output')) as artifacts_count,
           case when t.ready and not t.suspect then (
             select head.place from (
-              select due.id, row_number() over (order by due.priority desc, due.vstart, due.id)::integer as place
+              select due.id, row_number() over (order by due.priority desc, due.vstart, due.id) as place
               from (select w.id, w.priority, w.vstart from tasks w where w.ready and not w.suspect
                 order by w.priority desc, w.vstart, w.id limit ${COUNTED_POSITIONS}) due) head
             where head.id = t.id) end as place
