@@ -68,7 +68,7 @@ function fakeTools(tools: Record<string, FakeTool>) {
     find: (name) => {
       const tool = tools[name];
       return tool
-        ? { group: tool.group ?? 'files', writes: tool.writes ?? false, idempotent: tool.idempotent ?? true }
+        ? { name, group: tool.group ?? 'files', writes: tool.writes ?? false, idempotent: tool.idempotent ?? true }
         : null;
     },
     execute: async (name, args, _allowed, context) => {

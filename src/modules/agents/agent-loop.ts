@@ -18,7 +18,7 @@ export interface LoopToolRegistry {
   /** The tools a model may be shown. */
   offered(allowed: AllowedTools, tier: SandboxTier): OfferedTool[];
   /** What the registry knows of a tool, by the name the model uses; null for an unknown one. */
-  find(name: string): Pick<Tool, 'group' | 'writes' | 'idempotent'> | null;
+  find(name: string): Pick<Tool, 'name' | 'group' | 'writes' | 'idempotent'> | null;
   /** Runs a call, or answers it with why it was refused. */
   execute(name: string, rawArgumentsJson: string, allowed: AllowedTools, context: ToolContext): Promise<ToolResult>;
 }

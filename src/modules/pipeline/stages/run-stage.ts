@@ -1,0 +1,190 @@
+import type { LanguageModelV3Prompt } from '@ai-sdk/provider';
+import {
+  converse,
+  ModelSession,
+  withoutToolParts,
+  withUserText,
+  type LoopToolRegistry,
+  type SessionOptions,
+  type ToolCallRecord,
+} from '../../agents/index.js';
+import type { ModelUsage } from '../../llm/index.js';
+import type { AllowedTools, ToolContext } from '../../tools/index.js';
+import { maskSecrets } from '../guardrail/secret-mask.js';
+import { ScanBudget } from '../guardrail/text-scan.js';
+import { scanWork } from '../guardrail/work-scan.js';
+import type { Finding } from '../guardrail/finding.js';
+import type { Role } from '../task.js';
+import { codeReviewStage } from './code-review.js';
+import { contextStage } from './context.js';
+import { decisionStage } from './decision.js';
+import { guardrailStage, withDeterministic } from './guardrail.js';
+import { STAGE_SCHEMAS, type StageOutputs } from './outputs.js';
+import type { DataBlock, StageDefinition, StageInput } from './stage-input.js';
+import { stagePrompt } from './stage-prompt.js';
+import { askStructured } from './structured-answer.js';
+import { taskStage, withFacts } from './task.js';
+
+export const STAGES: Readonly<Record<Role, StageDefinition>> = {
+  context: contextStage,
+  task: taskStage,
+  guardrail: guardrailStage,
+  code_review: codeReviewStage,
+  decision: decisionStage,
+};
+
+export interface StageDeps extends SessionOptions {
+  maxContextTokens: number;
+  /** Absent or empty: one structured call and nothing else. */
+  tools?: { registry: LoopToolRegistry; allowed: AllowedTools; context: ToolContext } | undefined;
+  /** Paths that differ from the base once the task agent is done; null when there is no work tree. */
+  changedFiles?: (() => Promise<readonly string[] | null>) | undefined;
+  /** The whole new content of a changed file that the diff does not show; null when it cannot be had. */
+  readChanged?: ((path: string) => Promise<Buffer | null>) | undefined;
+}
+
+export interface StageResult<R extends Role = Role> {
+  output: StageOutputs[R];
+  usage: ModelUsage;
+  /** USD; null when a price was not known. */
+  costUsd: number | null;
+  model: string | null;
+  toolCalls: ToolCallRecord[];
+}
+
+/** Model answers of a stage that may ask for tools. */
+const ROUND_LIMIT = 10;
+const MASKING_SECONDS = 60;
+const ANSWER_NOW = 'Now give your result as one JSON value of the schema that was asked for. No prose around it.';
+
+/**
+ * Runs one stage's turn: its tools first, where it has any, then one structured answer. With the same input and journal it
+ * asks the models the same.
+ * @throws UnreadableAnswerError, ScanFailedError, ModelCallError, UnknownToolOutcomeError, what hooks and journal throw,
+ *   `signal.reason`. No output exists then, so nothing counts as passed.
+ */
+export async function runStage<R extends Role>(role: R, input: StageInput, deps: StageDeps): Promise<StageResult<R>> {
+  const definition = STAGES[role];
+  const tools = usableTools(role, deps.tools);
+  const deterministic = role === 'guardrail' ? await scan(input, deps) : [];
+  const budget = new ScanBudget(MASKING_SECONDS, deps.signal);
+  const blocks = await maskedBlocks(definition, input, deterministic, budget);
+  const prompt = stagePrompt(definition, input, blocks, {
+    maxContextTokens: deps.maxContextTokens,
+    withTools: tools !== undefined,
+  });
+  const session = new ModelSession(deps);
+  const { maxContextTokens } = deps;
+  let conversation: LanguageModelV3Prompt = prompt;
+  let toolCalls: ToolCallRecord[] = [];
+  if (tools !== undefined) {
+    const talk = await converse(session, {
+      prompt,
+      tools,
+      roundLimit: ROUND_LIMIT,
+      maxContextTokens,
+      recordFinal: true,
+    });
+    conversation = withoutToolParts(talk.messages);
+    toolCalls = talk.toolCalls;
+  }
+  const { name, schema } = STAGE_SCHEMAS[role];
+  const answer = await askStructured(session, {
+    prompt: withUserText(conversation, ANSWER_NOW),
+    schema,
+    name,
+    maxContextTokens,
+  });
+  const output = await finished(role, answer, input, { deps, deterministic, toolCalls, hadTools: tools !== undefined });
+  const { usage, costUsd, model } = session;
+  return { output: output as StageOutputs[R], usage, costUsd, model, toolCalls };
+}
+
+/** The tools the stage really has; context reads only, whatever its allow-list says. */
+function usableTools(role: Role, tools: StageDeps['tools']): StageDeps['tools'] {
+  if (tools === undefined) return undefined;
+  const { registry, context } = tools;
+  const offered = registry.offered(tools.allowed, context.tier);
+  if (role !== 'context') return offered.length > 0 ? tools : undefined;
+  const reading = offered.flatMap(({ name }) => {
+    const tool = registry.find(name);
+    return tool !== null && tool.idempotent && !tool.writes ? [tool.name] : [];
+  });
+  return reading.length > 0 ? { ...tools, allowed: reading } : undefined;
+}
+
+function scan(input: StageInput, deps: StageDeps): Promise<Finding[]> {
+  const task = input.earlier.task;
+  const diff = input.diff;
+  const deleted = new Set(diff?.files.flatMap(({ path, change }) => (change === 'deleted' ? [path] : [])));
+  return scanWork({
+    taskId: input.taskId,
+    request: input.request,
+    texts:
+      task === undefined
+        ? []
+        : [
+            { name: 'output', text: task.output },
+            { name: 'explanation', text: task.explanation },
+            { name: 'commands', text: task.commands_run.join('\n') },
+            { name: 'files', text: task.files_changed.join('\n') },
+          ],
+    diff: diff?.text ?? null,
+    hidden: (diff?.notShown ?? [])
+      .filter(({ path }) => !deleted.has(path))
+      .map(({ path, reason }) => ({ path, reason, read: async () => (await deps.readChanged?.(path)) ?? null })),
+    signal: deps.signal,
+  });
+}
+
+async function maskedBlocks(
+  definition: StageDefinition,
+  input: StageInput,
+  deterministic: readonly Finding[],
+  budget: ScanBudget,
+): Promise<DataBlock[]> {
+  const blocks: DataBlock[] = [];
+  for (const block of definition.data(input)) {
+    blocks.push(block.verbatim ? block : { ...block, text: await maskSecrets(block.text, input.taskId, budget) });
+  }
+  if (deterministic.length > 0) {
+    const text = deterministic.map(
+      ({ type, severity, description, evidence }) => `- ${type} (${severity}): ${description} ${evidence}`,
+    );
+    blocks.push({ name: 'found_by_rules', text: text.join('\n') });
+  }
+  return blocks;
+}
+
+async function finished(
+  role: Role,
+  answer: unknown,
+  input: StageInput,
+  facts: {
+    deps: StageDeps;
+    deterministic: readonly Finding[];
+    toolCalls: readonly ToolCallRecord[];
+    hadTools: boolean;
+  },
+): Promise<unknown> {
+  if (role === 'task') {
+    const changedFiles = (await facts.deps.changedFiles?.()) ?? null;
+    return withFacts(answer as StageOutputs['task'], { ...facts, changedFiles });
+  }
+  const masked = await maskedJson(answer, input.taskId, new ScanBudget(MASKING_SECONDS, facts.deps.signal));
+  return role === 'guardrail' ? withDeterministic(masked as StageOutputs['guardrail'], facts.deterministic) : masked;
+}
+
+/** What an agent says of others' work, with secrets that it quotes masked. */
+async function maskedJson(value: unknown, taskId: string, budget: ScanBudget): Promise<unknown> {
+  if (typeof value === 'string') return maskSecrets(value, taskId, budget);
+  if (Array.isArray(value)) {
+    const items: unknown[] = [];
+    for (const item of value) items.push(await maskedJson(item, taskId, budget));
+    return items;
+  }
+  if (typeof value !== 'object' || value === null) return value;
+  const entries: [string, unknown][] = [];
+  for (const [key, inner] of Object.entries(value)) entries.push([key, await maskedJson(inner, taskId, budget)]);
+  return Object.fromEntries(entries);
+}
