@@ -87,10 +87,15 @@ describe('the cool-down of an overloaded provider', () => {
     for (const failure of failures) expect(failure.details.retryAt! - clock.ms).toBeLessThanOrEqual(2_000);
   });
 
-  it('is not ended by the success of a call that began before it', async () => {
-    const { service } = worker();
+  it.each([
+    ['of this process', true],
+    ['of all processes', false],
+  ])('is not ended by the success of a call that began before it: the memory %s', async (_, gone) => {
+    const { service, live, clock } = worker();
+    live.gone = gone;
     let finish = (): void => undefined;
     server.willAnswer(
+      fails(503, {}, { 'retry-after': '1' }),
       (response) => {
         response.writeHead(200, { 'content-type': 'text/event-stream' });
         response.flushHeaders();
@@ -99,11 +104,14 @@ describe('the cool-down of an overloaded provider', () => {
       fails(503, {}, { 'retry-after': '60' }),
       says('too early'),
     );
+    await failureOf(service.call(['m'], callOf()));
+    clock.ms += 1_000;
     const slow = service.call(['m'], callOf());
-    await server.heard();
+    await server.heard(2);
     await failureOf(service.call(['m'], callOf()));
     finish();
     expect((await slow).text).toBe('slow');
+    expect(live.values.size).toBe(gone ? 0 : 1);
     expect((await failureOf(service.call(['m'], callOf()))).kind).toBe('cooling');
   });
 

@@ -79,7 +79,7 @@ async function stage(
 ): Promise<{ output: Record<string, unknown>; rounds: number }> {
   const prompt: LanguageModelV3Prompt = [
     { role: 'system', content: 'You are one stage of a pipeline.' },
-    { role: 'user', content: [{ type: 'text', text: words }] },
+    { role: 'user', content: [{ type: 'text', text: marked(words) }] },
   ];
   let rounds = 0;
   for (; tools.length > 0 && rounds < 10; rounds += 1) {
@@ -114,6 +114,12 @@ async function stage(
   prompt.push({ role: 'user', content: [{ type: 'text', text: 'Now answer in the demanded form.' }] });
   const { text } = await ask({ prompt, responseFormat: { type: 'json', name, schema: SCHEMAS[name]! } });
   return { output: JSON.parse(text) as Record<string, unknown>, rounds };
+}
+
+/** The request and what else is shown, as stages mark it. */
+function marked(words: string): string {
+  const [request, ...rest] = words.split('\n');
+  return `ID of the data marks: a1\n\n<data-a1 name="request">\n${request}\n</data-a1>\n\n<data-a1 name="diff">\n${rest.join('\n')}\n</data-a1>\n\nDo it.`;
 }
 
 const text = { type: 'string' as const };
@@ -206,7 +212,7 @@ describe('script/demo in the pipeline', () => {
   it('repairs the prices', async () => {
     const files = sample();
     await stage(files, REQUEST, TOOLS, 'task_output');
-    await stage(files, `${REQUEST} credential; refactor`, TOOLS, 'task_output');
+    await stage(files, `${REQUEST}\ncredential; refactor`, TOOLS, 'task_output');
     const module = (await import(`data:text/javascript,${encodeURIComponent(files['src/price.js']!)}`)) as Record<
       string,
       (a: number, b: number) => number
@@ -217,8 +223,13 @@ describe('script/demo in the pipeline', () => {
   it('asks for a refactoring once', async () => {
     const files = sample();
     await stage(files, REQUEST, TOOLS, 'task_output');
-    const first = await stage(files, diff(files), [], 'code_review_output');
-    const second = await stage(files, `${diff(files)}\n${JSON.stringify(first.output)}`, [], 'code_review_output');
+    const first = await stage(files, `${REQUEST}\n${diff(files)}`, [], 'code_review_output');
+    const second = await stage(
+      files,
+      `${REQUEST}\n${diff(files)}\n${JSON.stringify(first.output)}`,
+      [],
+      'code_review_output',
+    );
     expect([first.output.verdict, second.output.verdict]).toEqual(['needs_refactor', 'pass']);
   });
 
@@ -226,7 +237,7 @@ describe('script/demo in the pipeline', () => {
     const files: Files = {};
     const { output } = await stage(files, 'Fix the bug.', TOOLS, 'task_output');
     expect(output).toMatchObject({ files_changed: [], commands_run: [] });
-    expect(output.output).toContain(SCRIPTED);
+    expect(output.output).toContain(`${SCRIPTED} You asked: Fix the bug.\n`);
   });
 
   it('gives up on an edit that the tool refuses', async () => {

@@ -14,9 +14,9 @@ export interface PastCall {
 
 /** What a script may look at: the prompt and nothing else, so that any process gives the same answer at any time. */
 export interface ScriptTurn {
-  /** What the person, or the stage, asks for: the last words of the user's side that are not a tool's result. */
+  /** What the person asks for: the last words of the user's side that are not a tool's result. */
   request: string;
-  /** The first words of the user's side. */
+  /** What the person asked for first. */
   opening: string;
   /** All text of system and user messages. */
   said: string;
@@ -43,8 +43,8 @@ export function toTurn(options: LanguageModelV3CallOptions): ScriptTurn {
   const asked = prompt.findLastIndex((message) => message.role === 'user' && !isPlainResult(message));
   const tools = options.toolChoice?.type === 'none' ? [] : (options.tools ?? []);
   return {
-    request: textOf(prompt[asked]),
-    opening: textOf(prompt.find((message) => message.role === 'user')),
+    request: wordsOf(prompt[asked]),
+    opening: wordsOf(prompt.find((message) => message.role === 'user')),
     said: prompt
       .filter((message) => message.role === 'system' || message.role === 'user')
       .map(textOf)
@@ -79,6 +79,12 @@ function textOf(message: LanguageModelV3Message | undefined): string {
   if (!message) return '';
   if (typeof message.content === 'string') return message.content;
   return message.content.flatMap((part) => (part.type === 'text' ? [part.text] : [])).join('\n');
+}
+
+/** A person's words: those marked as the request where a prompt holds more than them, else all. */
+function wordsOf(message: LanguageModelV3Message | undefined): string {
+  const text = textOf(message);
+  return /<data-(\w+) name="request">\n([\s\S]*?)\n<\/data-\1>/.exec(text)?.[2] ?? text;
 }
 
 function callsOf(messages: readonly LanguageModelV3Message[]): PastCall[] {
