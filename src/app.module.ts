@@ -1,6 +1,10 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { AppConfig, ConfigModule } from './config/index.js';
 import { AuthModule } from './modules/auth/index.js';
+import { LlmModule } from './modules/llm/index.js';
+import { PipelineModule } from './modules/pipeline/index.js';
+import { PodsModule } from './modules/pods/index.js';
+import { ToolsModule } from './modules/tools/index.js';
 import { ClockModule } from './platform/clock/index.js';
 import { DatabaseModule } from './platform/database/index.js';
 import { HealthModule } from './platform/health/index.js';
@@ -11,7 +15,7 @@ import { Startup } from './startup.js';
 
 const PLATFORM = [ClockModule, TelemetryModule, DatabaseModule, RedisModule, HealthModule];
 /** In the order of the layers: each module may import those before it. */
-const FEATURES = [AuthModule];
+const FEATURES = [AuthModule, LlmModule, ToolsModule, PodsModule, PipelineModule];
 
 @Module({})
 export class AppModule {

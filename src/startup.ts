@@ -1,5 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
+import { PipelineBackground } from './modules/pipeline/index.js';
 import { Clock } from './platform/clock/index.js';
 import { DatabaseBootstrap, SingleProcessError } from './platform/database/index.js';
 import { HealthIndicators, Lifecycle, type IndicatorReport } from './platform/health/index.js';
@@ -15,6 +16,10 @@ export const START_STEPS: readonly StartStep[] = [
   {
     name: 'database',
     run: (modules, signal) => modules.get(DatabaseBootstrap, { strict: false }).start(signal),
+  },
+  {
+    name: 'pipeline',
+    run: (modules) => modules.get(PipelineBackground, { strict: false }).start(),
   },
 ];
 

@@ -14,7 +14,7 @@ export class PipelineBackground {
 
   /** Needs the database. */
   async start(): Promise<void> {
-    if (this.config.roles.includes('scheduler')) this.reaper.start();
     if (this.config.roles.includes('worker')) await this.worker.start();
+    if (this.config.roles.includes('scheduler')) this.reaper.start();
   }
 }

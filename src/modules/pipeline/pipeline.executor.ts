@@ -67,7 +67,8 @@ export class PipelineExecutor {
         const outcome = await this.stages.run(session, role);
         await session.exclusive(async () => {
           ended.push(outcome);
-          if (role === 'task') await this.trees.measure(session);
+          // A stage that failed may have changed files all the same.
+          if (role === 'task' && outcome.kind !== 'complete') await this.trees.measure(session);
           const parts = outcomeParts(session, outcome, () => this.clock.newId());
           if (ended.length === roles.length) {
             decided = this.decide(session, ended);

@@ -5,18 +5,19 @@ import { DomainError } from '../../platform/errors/index.js';
 import { UnknownToolOutcomeError, type JournalEntry, type LoopHooks, type LoopJournal } from '../agents/index.js';
 import { LlmService, ModelCallError } from '../llm/index.js';
 import type { AgentSnapshot } from '../pods/index.js';
-import { ToolRegistry } from '../tools/index.js';
+import { ToolRegistry, WorkTreeFenced } from '../tools/index.js';
 import { JournalRepository } from './journal.repository.js';
 import { LeaseLostError } from './lease.js';
 import { modelChain } from './model-chain.js';
 import { retryUnavailable } from './retry-unavailable.js';
 import { CostLimitReached, PriceUnknown, StageBudget } from './stage-budget.js';
 import { StageDeadline } from './stage-deadline.js';
-import { stageInput } from './stage-input.js';
+import { stageInput } from './stage-history.js';
 import type { StageOutcome } from './stage-outcome.js';
-import { runStage, UnreadableAnswerError } from './stages/index.js';
+import { runStage, ScanFailedError, UnreadableAnswerError } from './stages/index.js';
 import { effectiveTier } from './task-sandbox.js';
 import type { TaskSession } from './task-session.js';
+import { TaskTrees } from './task-trees.js';
 import type { Role } from './task.js';
 
 /** Tokens of one stage's prompt; longer texts are cut, and the cut is stated in the prompt. */
@@ -33,6 +34,7 @@ export class StageRunner {
     private readonly llm: LlmService,
     private readonly tools: ToolRegistry,
     private readonly journals: JournalRepository,
+    private readonly trees: TaskTrees,
   ) {}
 
   /**
@@ -57,6 +59,10 @@ export class StageRunner {
     } catch (error) {
       // Whatever a call threw because of an abort, the abort's own reason says what happened.
       const cause: unknown = deadline.signal.aborted ? deadline.signal.reason : error;
+      if (cause instanceof WorkTreeFenced) {
+        session.lease.lose(cause.message);
+        throw new LeaseLostError(cause.message);
+      }
       return { ...this.outcomeOf(cause), stageId: stage.id, role, used: used() };
     } finally {
       deadline.clear();
@@ -88,6 +94,8 @@ export class StageRunner {
       signal,
       journal: this.journal(session, stageId, recorded),
       hooks,
+      changedFiles: async () => (await this.trees.measure(session))?.files.map(({ path }) => path) ?? null,
+      readChanged: (path) => this.trees.readChanged(session, path),
       tools: {
         registry: this.tools,
         allowed: agent.allowedTools,
@@ -131,6 +139,7 @@ export class StageRunner {
       return { kind: 'failed', code: `model_${error.kind}`, message: error.message };
     }
     if (error instanceof UnreadableAnswerError) return { kind: 'failed', code: 'unreadable_answer', message: error.message };
+    if (error instanceof ScanFailedError) return { kind: 'failed', code: 'scan_failed', message: error.message };
     if (StageDeadline.isStageTimeout(error)) return { kind: 'failed', code: 'stage_timeout', message: error.message };
     if (StageDeadline.isExecutionLimit(error)) {
       return { kind: 'fatal', code: 'execution_time_exceeded', message: error.message };

@@ -1,6 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { DomainError } from '../../platform/errors/index.js';
-import { ToolRegistry, WorkTreeFenced, WorkTrees } from '../tools/index.js';
+import { ToolRegistry, WorkTreeFenced, WorkTrees, type TreeDiff } from '../tools/index.js';
 import { LeaseLostError } from './lease.js';
 import { effectiveTier } from './task-sandbox.js';
 import type { TaskSession } from './task-session.js';
@@ -47,12 +47,19 @@ export class TaskTrees {
     }
   }
 
-  /** Notes in the control state what the tree's difference is now. */
-  async measure(session: TaskSession): Promise<void> {
-    if (session.tree === null) return;
-    const diff = await this.trees.diff(session.tree);
+  /** Looks at the tree's difference and notes it in the control state; null where there is no tree. */
+  async measure(session: TaskSession): Promise<TreeDiff | null> {
+    if (session.tree === null) return null;
+    const diff = await this.trees.diff(session.tree, session.lease.signal);
     session.diff = diff;
     session.run.control = { ...session.run.control, diffHash: diff.files.length > 0 ? diff.contentHash : null };
+    return diff;
+  }
+
+  /** The whole new content of a changed file; null when it cannot be had. */
+  async readChanged(session: TaskSession, path: string): Promise<Buffer | null> {
+    const change = session.diff?.files.find((file) => file.path === path);
+    return session.tree === null || change === undefined ? null : this.trees.read(session.tree, change);
   }
 
   /** Publishes the tree into the workspace; the files that stand in the way, or none. */

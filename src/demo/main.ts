@@ -1,0 +1,115 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { Api, type TaskEvent } from './api.js';
+import { Narrator } from './narrator.js';
+import { Repository } from './repository.js';
+import { ServiceProcess } from './service-process.js';
+import { missing } from './story.js';
+
+const SAMPLE = fileURLToPath(new URL('./sample', import.meta.url));
+const REQUEST =
+  'The tests of this repository fail: both functions in src/price.js take the discount for a fraction, but callers give a ' +
+  'percentage. Fix the bug so that the tests pass, and add the headers for the price provider described in config/provider.txt.';
+
+/** Follows the task and tells what each stage saw, decided and cost. */
+async function follow(api: Api, id: string, narrator: Narrator): Promise<void> {
+  let feedback = 0;
+  for await (const event of api.events(id)) {
+    if (event.type === 'stage.started') narrator.stageStarted(event, feedback);
+    if (event.type === 'stage.finished') feedback += await tell(api, id, event, narrator);
+    if (event.type === 'task.retried') narrator.line(`  the task waits and goes on: ${String(event.data.reason)}`);
+    if (event.type === 'gate.opened') narrator.line(`  a person must decide: ${String(event.data.reason)}`);
+  }
+}
+
+/** Tells one stage's end; how many pieces of feedback it gave. */
+async function tell(api: Api, id: string, event: TaskEvent, narrator: Narrator): Promise<number> {
+  const { role, iteration } = event.data as { role: string; iteration: number };
+  narrator.stageFinished(event);
+  if (role === 'guardrail') {
+    const findings = (await api.findings(id)).filter((finding) => finding.iteration === iteration);
+    for (const finding of findings) narrator.finding(finding);
+    if (findings.length === 0) narrator.detail('decided: nothing to block');
+    return findings.length;
+  }
+  if (role === 'code_review') {
+    const review = (await api.reviews(id)).find((candidate) => candidate.iteration === iteration);
+    if (review) narrator.review(review);
+    return review?.issues.length ?? 0;
+  }
+  if (role === 'context') {
+    const { context } = (await api.task(id)).checkpoint;
+    const files = Array.isArray(context?.relevant_files) ? context.relevant_files.join(', ') : '';
+    narrator.detail(`decided: these files matter: ${files || 'none'}`);
+  }
+  return 0;
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: { model: { type: 'string' }, sample: { type: 'string' }, keep: { type: 'boolean' } },
+  });
+  const model = values.model ?? process.env.DEFAULT_CHAT_MODEL ?? 'script/demo';
+  const scripted = model.startsWith('script/');
+  const sample = values.sample ?? SAMPLE;
+  if (!existsSync(sample)) throw new Error(`There is no sample at ${sample}.`);
+
+  const narrator = new Narrator();
+  narrator.title('Nova Orchestrator: one task through the Quartet');
+  if (scripted) {
+    narrator.line('No model is configured: the words of the model are scripted. Everything else is real: the service, its');
+    narrator.line('database, the queue, the tools, the files, the guardrail’s rules, the tests. --model <id> uses a real one.');
+  }
+  const repository = Repository.create(sample);
+  let service: ServiceProcess | null = null;
+  try {
+    const before = repository.test();
+    narrator.line(`The repository’s own tests before: ${before.passed} pass, ${before.failed} fail.`);
+    service = await ServiceProcess.start({
+      NOVA_DATA_DIR: join(repository.scratch, 'data'),
+      NOVA_WORKSPACE: repository.path,
+      HOST: '127.0.0.1',
+      PORT: '0',
+      REQUIRE_AUTH: 'false',
+      LOG_LEVEL: 'INFO',
+      DEFAULT_CHAT_MODEL: model,
+      ROLES: '',
+    });
+    narrator.line(`The service is ready at ${service.url}.`);
+    const api = new Api(service.url);
+    const id = await api.submit({ user_input: REQUEST, pod_name: 'Quartet' });
+    narrator.line(`POST /api/v1/pipeline/tasks → ${id}`);
+    await follow(api, id, narrator);
+
+    const [task, findings, reviews, artifacts] = await Promise.all([
+      api.task(id),
+      api.findings(id),
+      api.reviews(id),
+      api.artifacts(id),
+    ]);
+    const after = repository.test();
+    const diff = artifacts.find((artifact) => artifact.artifact_type === 'diff')?.content ?? '';
+    narrator.result(task, findings, reviews, artifacts, diff);
+    narrator.line(`The repository’s own tests after: ${after.passed} pass, ${after.failed} fail.`);
+
+    const gaps = missing({ scripted, before, after, task, findings, reviews, diff });
+    if (gaps.length === 0) {
+      narrator.title('The story is whole.');
+      return 0;
+    }
+    narrator.title('This is not the story that the demo tells. What did not happen:');
+    for (const gap of gaps) narrator.line(`- ${gap}`);
+    return 1;
+  } finally {
+    await service?.stop();
+    if (values.keep) narrator.line(`Everything is kept in ${repository.scratch}.`);
+    else repository.remove();
+  }
+}
+
+process.exitCode = await main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  return 1;
+});

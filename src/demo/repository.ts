@@ -1,0 +1,40 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** A scratch folder with a real repository in it. */
+export class Repository {
+  private constructor(
+    readonly scratch: string,
+    readonly path: string,
+  ) {}
+
+  /** Copies `sample` and commits it, where git is installed. */
+  static create(sample: string): Repository {
+    const scratch = mkdtempSync(join(tmpdir(), 'nova-demo-'));
+    const path = join(scratch, 'workspace');
+    mkdirSync(path);
+    cpSync(sample, path, { recursive: true });
+    const git = (...args: string[]): void => {
+      execFileSync('git', ['-c', 'user.name=demo', '-c', 'user.email=demo@example.com', ...args], { cwd: path, stdio: 'ignore' });
+    };
+    if (spawnSync('git', ['--version']).status === 0) {
+      git('init', '--quiet');
+      git('add', '.');
+      git('commit', '--quiet', '--message', 'The shop as it is');
+    }
+    return new Repository(scratch, path);
+  }
+
+  /** Runs the repository's own tests. */
+  test(): { green: boolean; passed: number; failed: number } {
+    const run = spawnSync(process.execPath, ['--test'], { cwd: this.path, encoding: 'utf8', env: { PATH: process.env.PATH } });
+    const count = (name: string): number => Number(new RegExp(`^(?:#|ℹ) ${name} (\\d+)`, 'm').exec(run.stdout)?.[1] ?? 0);
+    return { green: run.status === 0, passed: count('pass'), failed: count('fail') };
+  }
+
+  remove(): void {
+    rmSync(this.scratch, { recursive: true, force: true });
+  }
+}
