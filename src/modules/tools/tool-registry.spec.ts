@@ -81,7 +81,7 @@ describe('ToolRegistry', () => {
     const { registry, context } = setup(tool('echo'));
     expect(registry.offered(null, 'isolated')).toEqual([]);
     const result = await registry.execute('echo', '{"text":"x"}', null, { ...context, tier: 'isolated' });
-    expect(result).toEqual({ isError: true, text: expect.stringContaining('"isolated"') as string });
+    expect(result).toEqual({ isError: true, text: expect.stringContaining('"isolated"') });
   });
 
   it('tells the model what was wrong with its call', async () => {
@@ -89,7 +89,7 @@ describe('ToolRegistry', () => {
     const bad = await registry.execute('echo', '{"text":"x","times":9,"more":1}', null, context);
     expect(bad).toMatchObject({
       isError: true,
-      text: expect.stringMatching(/times[\s\S]*more|more[\s\S]*times/) as string,
+      text: expect.stringMatching(/times[\s\S]*more|more[\s\S]*times/),
     });
     expect((await registry.execute('echo', 'not json', null, context)).text).toContain('not valid JSON');
     expect((await registry.execute('gone', '{}', null, context)).text).toContain('no tool "gone"');
@@ -109,7 +109,7 @@ describe('ToolRegistry', () => {
     const result = await registry.execute('slow', '{"text":"x"}', null, context);
     expect(result).toMatchObject({
       isError: true,
-      text: expect.stringContaining('did not end within 0.02 s') as string,
+      text: expect.stringContaining('did not end within 0.02 s'),
     });
   });
 

@@ -140,7 +140,7 @@ async function isPlainRepository(git: Directory): Promise<boolean> {
   const objects = await git.directoryOrNull('objects');
   const info = await objects?.directoryOrNull('info');
   try {
-    return (await info?.stat('alternates')) == null;
+    return ((await info?.stat('alternates')) ?? null) === null;
   } finally {
     await info?.close();
     await objects?.close();

@@ -102,7 +102,7 @@ async function bodyOf(base: string, tree: string, change: Difference): Promise<B
     `+++ ${change.after === null ? '/dev/null' : quoted(`b/${change.path}`)}`,
   ];
   for (const hunk of patch?.hunks ?? [replacement(before.text, after.text)]) {
-    lines.push(`@@ -${hunk.oldStart},${hunk.oldLines} +${hunk.newStart},${hunk.newLines} @@`, ...hunk.lines);
+    lines.push(`@@ -${range(hunk.oldStart, hunk.oldLines)} +${range(hunk.newStart, hunk.newLines)} @@`, ...hunk.lines);
   }
   return { text: `${lines.join('\n')}\n` };
 }
@@ -118,6 +118,11 @@ function replacement(before: string, after: string): StructuredPatchHunk {
   const [taken, put] = [side(before, '-'), side(after, '+')];
   const count = (lines: string[]): number => lines.filter((line) => !line.startsWith('\\')).length;
   return { oldStart: 1, oldLines: count(taken), newStart: 1, newLines: count(put), lines: [...taken, ...put] };
+}
+
+/** A side without lines is named by the line before it. */
+function range(start: number, lines: number): string {
+  return `${lines === 0 ? start - 1 : start},${lines}`;
 }
 
 function header({ path, before, after }: Difference): string {

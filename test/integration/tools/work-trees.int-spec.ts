@@ -1,0 +1,588 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync, renameSync } from 'node:fs';
+import {
+  chmod,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { AppConfig } from '../../../src/config/index.js';
+import { DomainError } from '../../../src/platform/errors/index.js';
+import { WorkTreeFenced, WorkTrees, type WorkTree } from '../../../src/modules/tools/index.js';
+import { WriteFileTool } from '../../../src/modules/tools/files/write-file.tool.js';
+import { contextFor, scratch } from './sandbox-folder.js';
+
+const TASK = '0190a000-0000-7000-8000-000000000001';
+
+let workspace: string;
+let dataDir: string;
+let trees: WorkTrees;
+let remove: () => Promise<void>;
+
+class SmallWorkTrees extends WorkTrees {
+  protected override readonly limits = { files: 20, bytes: 100_000 };
+}
+
+beforeEach(async () => {
+  const made = await scratch();
+  remove = made.remove;
+  workspace = join(made.path, 'workspace');
+  dataDir = join(made.path, 'data');
+  trees = new WorkTrees(config());
+});
+afterEach(() => remove());
+
+function config(): AppConfig {
+  return AppConfig.from({ NOVA_WORKSPACE: workspace, NOVA_DATA_DIR: dataDir });
+}
+
+async function put(root: string, files: Record<string, string | Buffer>): Promise<void> {
+  for (const [path, content] of Object.entries(files)) {
+    await mkdir(dirname(join(root, path)), { recursive: true });
+    await writeFile(join(root, path), content);
+  }
+}
+
+/** Every file and link below `root` but `.git`, with its content. */
+async function contentOf(root: string, prefix = ''): Promise<Record<string, string>> {
+  const found: Record<string, string> = {};
+  for (const entry of await readdir(join(root, prefix), { withFileTypes: true })) {
+    const path = join(prefix, entry.name);
+    if (entry.name === '.git') continue;
+    if (entry.isDirectory()) Object.assign(found, await contentOf(root, path));
+    else if (entry.isSymbolicLink()) found[path] = `-> ${await readlink(join(root, path))}`;
+    else if (entry.isFile()) found[path] = await readFile(join(root, path), 'utf8');
+  }
+  return found;
+}
+
+function git(...args: string[]): string {
+  const identity = ['-c', 'user.name=Owner', '-c', 'user.email=owner@example.test', '-c', 'safe.directory=*'];
+  return execFileSync('git', [...identity, ...args], { cwd: workspace, encoding: 'utf8' });
+}
+
+function gitIn(tree: WorkTree, ...args: string[]): string {
+  return execFileSync('git', ['-c', 'safe.directory=*', ...args], { cwd: tree.root, encoding: 'utf8' });
+}
+
+describe('a tree of a plain folder', () => {
+  beforeEach(() => put(workspace, { 'a.txt': 'one\n', 'dir/b.txt': 'two\n', 'run.sh': '#!/bin/sh\n' }));
+
+  it('is a copy that shares nothing with the workspace', async () => {
+    await chmod(join(workspace, 'run.sh'), 0o4755);
+    await symlink('a.txt', join(workspace, 'link'));
+    await symlink('/etc/passwd', join(workspace, 'outside'));
+    execFileSync('mkfifo', [join(workspace, 'fifo')]);
+    await put(workspace, { 'nested/.git/config': '[core]', 'nested/file': 'x' });
+    const tree = await trees.open(TASK, 1);
+    expect(await contentOf(tree.root)).toEqual({
+      'a.txt': 'one\n',
+      'dir/b.txt': 'two\n',
+      'run.sh': '#!/bin/sh\n',
+      link: '-> a.txt',
+      outside: '-> /etc/passwd',
+      'nested/file': 'x',
+    });
+    expect((await stat(join(tree.root, 'run.sh'))).mode & 0o7777).toBe(0o755);
+    expect((await stat(join(tree.root, 'a.txt'))).nlink).toBe(1);
+    await expect(lstat(join(tree.root, 'nested/.git'))).rejects.toThrow('ENOENT');
+    expect(await trees.diff(tree)).toMatchObject({ text: '', files: [], notShown: [] });
+  });
+
+  it('creates a missing workspace', async () => {
+    await rm(workspace, { recursive: true });
+    expect(await contentOf((await trees.open(TASK, 1)).root)).toEqual({});
+  });
+
+  it('is found again, by another process too', async () => {
+    const tree = await trees.open(TASK, 1);
+    await put(tree.root, { 'a.txt': 'changed' });
+    expect(await trees.exists(TASK)).toBe(true);
+    expect(await new WorkTrees(config()).open(TASK, 1)).toEqual(tree);
+    expect(await readFile(join(tree.root, 'a.txt'), 'utf8')).toBe('changed');
+  });
+
+  it('goes on in a later epoch with what it held, and leaves the earlier one nothing', async () => {
+    const old = await trees.open(TASK, 1);
+    await put(old.root, { 'a.txt': 'changed', 'new/c.txt': 'three' });
+    const tree = await new WorkTrees(config()).open(TASK, 4);
+    expect(await contentOf(tree.root)).toMatchObject({ 'a.txt': 'changed', 'new/c.txt': 'three' });
+    const late = await new WriteFileTool().run({ path: 'a.txt', content: 'late' }, contextFor(old.root));
+    expect(late.isError).toBe(true);
+    await expect(trees.diff(old)).rejects.toThrow(WorkTreeFenced);
+    await expect(trees.publish(old)).rejects.toThrow(WorkTreeFenced);
+    await expect(trees.open(TASK, 3)).rejects.toThrow(WorkTreeFenced);
+    expect(await readFile(join(tree.root, 'a.txt'), 'utf8')).toBe('changed');
+    expect((await readdir(join(dataDir, 'trees', TASK))).sort()).toEqual(['base', 'base.json', 'tree-4']);
+  });
+
+  it('is out of reach of what an earlier epoch left running in the folder itself', async () => {
+    const old = await trees.open(TASK, 1);
+    const orphan = process.cwd();
+    process.chdir(old.root);
+    try {
+      const tree = await trees.open(TASK, 2);
+      await writeFile('orphan', 'late').catch(() => undefined);
+      expect(await contentOf(tree.root)).not.toHaveProperty('orphan');
+    } finally {
+      process.chdir(orphan);
+    }
+  });
+
+  it('survives a take-over that died after it fenced, and one that died half-way', async () => {
+    const old = await trees.open(TASK, 1);
+    await put(old.root, { 'a.txt': 'changed' });
+    const home = join(dataDir, 'trees', TASK);
+    await rename(old.root, join(home, 'fenced-1'));
+    await put(join(home, 'making-2-0123abcd'), { 'a.txt': 'half' });
+    const tree = await new WorkTrees(config()).open(TASK, 3);
+    expect(await readFile(join(tree.root, 'a.txt'), 'utf8')).toBe('changed');
+    expect((await readdir(home)).sort()).toEqual(['base', 'base.json', 'tree-3']);
+  });
+
+  it('is whole or absent when its creation died', async () => {
+    await put(join(dataDir, 'trees', `.making-${TASK}-1-0123abcd`, 'base'), { 'a.txt': 'half' });
+    expect(await trees.exists(TASK)).toBe(false);
+    expect(await contentOf((await trees.open(TASK, 2)).root)).toMatchObject({ 'a.txt': 'one\n' });
+  });
+
+  it('has one winner when two workers open it at once', async () => {
+    const opened = await Promise.allSettled([1, 2, 2, 3].map((epoch) => new WorkTrees(config()).open(TASK, epoch)));
+    await trees.open(TASK, 3);
+    expect((await readdir(join(dataDir, 'trees', TASK))).filter((name) => name.startsWith('tree-'))).toEqual([
+      'tree-3',
+    ]);
+    for (const result of opened) {
+      if (result.status === 'rejected') expect(result.reason).toBeInstanceOf(Error);
+    }
+  });
+
+  it('is refused when the workspace is too large, and nothing of it stays', async () => {
+    const small = new SmallWorkTrees(config());
+    await put(workspace, { big: Buffer.alloc(100_001) });
+    await expect(small.open(TASK, 1)).rejects.toMatchObject({ code: 'workspace_too_large' });
+    await put(workspace, {
+      big: '',
+      ...Object.fromEntries(Array.from({ length: 20 }, (_, index) => [`f${index}`, ''])),
+    });
+    await expect(small.open(TASK, 1)).rejects.toBeInstanceOf(DomainError);
+    expect(await readdir(join(dataDir, 'trees'))).toEqual([]);
+    expect(await small.exists(TASK)).toBe(false);
+  });
+
+  it('is dropped with everything in it, whatever a tool made of it', async () => {
+    const tree = await trees.open(TASK, 1);
+    await put(join(dataDir, 'precious'), { file: 'stays' });
+    await symlink(join(dataDir, 'precious'), join(tree.root, 'out'));
+    await mkdir(join(tree.root, 'd/'.repeat(200)), { recursive: true });
+    await writeFile(Buffer.concat([Buffer.from(`${tree.root}/`), Buffer.from([0xff, 0xfe])]), 'not UTF-8');
+    await mkdir(join(tree.root, 'shut'), { mode: 0o000 });
+    await trees.drop(TASK);
+    expect(await readdir(join(dataDir, 'trees'))).toEqual([]);
+    expect(await readFile(join(dataDir, 'precious/file'), 'utf8')).toBe('stays');
+    await trees.drop(TASK);
+  });
+
+  it('is swept when its task is gone and it is not new', async () => {
+    const other = TASK.replace(/1$/, '2');
+    const third = TASK.replace(/1$/, '3');
+    for (const id of [TASK, other, third]) await trees.open(id, 1);
+    await put(join(dataDir, 'trees', '.dropped-x'), { file: '' });
+    await put(join(dataDir, 'trees', `.making-${other}-1-0123abcd`), { file: '' });
+    const old = new Date(Date.now() - 2 * 60 * 60 * 1000);
+    for (const name of [TASK, other, `.making-${other}-1-0123abcd`])
+      await utimes(join(dataDir, 'trees', name), old, old);
+    const asked: string[][] = [];
+    await trees.sweep(async (ids) => {
+      asked.push(ids);
+      return [TASK];
+    });
+    expect(asked.map((ids) => ids.sort())).toEqual([[TASK, other]]);
+    expect((await readdir(join(dataDir, 'trees'))).sort()).toEqual([TASK, third]);
+  });
+
+  it('has ids that are no paths', async () => {
+    for (const id of ['..', '../x', '', 'a/b', '.making-x']) {
+      await expect((async () => trees.open(id, 1))()).rejects.toThrow();
+    }
+  });
+});
+
+describe('a tree of a repository', () => {
+  beforeEach(async () => {
+    await put(workspace, {
+      'tracked.txt': 'committed\n',
+      'gone.txt': 'committed\n',
+      '.gitignore': 'ignored/\n.env\n',
+      'sub/x.txt': 'x\n',
+    });
+    git('init', '-q', '-b', 'main');
+    git('add', '-A');
+    git('commit', '-q', '-m', 'first');
+    await put(workspace, {
+      'tracked.txt': 'uncommitted\n',
+      'untracked.txt': 'new\n',
+      'ignored/a': 'a',
+      '.env': 'SECRET=1',
+    });
+    await rm(join(workspace, 'gone.txt'));
+  });
+
+  it('carries the uncommitted changes and leaves out what is ignored', async () => {
+    const tree = await trees.open(TASK, 1);
+    expect(await contentOf(tree.root)).toEqual({
+      'tracked.txt': 'uncommitted\n',
+      'untracked.txt': 'new\n',
+      '.gitignore': 'ignored/\n.env\n',
+      'sub/x.txt': 'x\n',
+    });
+    expect(gitIn(tree, 'status', '--porcelain')).toBe(git('status', '--porcelain'));
+    expect(gitIn(tree, 'log', '--format=%s')).toBe('first\n');
+    expect(gitIn(tree, 'fsck', '--strict')).toBe('');
+    expect((await trees.diff(tree)).files).toEqual([]);
+  });
+
+  it('takes over neither hooks nor configuration nor hard links', async () => {
+    await put(workspace, { '.git/hooks/post-checkout': '#!/bin/sh\ntouch fired\n' });
+    git('config', 'remote.origin.url', 'https://user:password@example.test/x.git');
+    git('config', 'filter.evil.clean', 'touch fired; cat');
+    await put(workspace, { '.gitattributes': '* filter=evil\n' });
+    const tree = await trees.open(TASK, 1);
+    expect((await readdir(join(tree.root, '.git'))).sort()).toEqual([
+      'HEAD',
+      'config',
+      'index',
+      'info',
+      'objects',
+      'refs',
+    ]);
+    expect(await readFile(join(tree.root, '.git/config'), 'utf8')).not.toMatch(/password|evil/);
+    gitIn(tree, 'status');
+    await expect(lstat(join(workspace, 'fired'))).rejects.toThrow('ENOENT');
+    const [folder = ''] = (await readdir(join(tree.root, '.git/objects'))).filter((name) => name.length === 2);
+    const [object = ''] = await readdir(join(tree.root, '.git/objects', folder));
+    const ours = await stat(join(tree.root, '.git/objects', folder, object));
+    const theirs = await stat(join(workspace, '.git/objects', folder, object));
+    expect(ours.ino).not.toBe(theirs.ino);
+    expect(ours.nlink).toBe(1);
+  });
+
+  it('runs nothing that a tool wrote into the .git of the workspace', async () => {
+    const fire = `touch ${join(workspace, '..', 'fired')}`;
+    await put(workspace, { fsmonitor: `#!/bin/sh\n${fire}\n` });
+    await chmod(join(workspace, 'fsmonitor'), 0o755);
+    git('config', 'core.fsmonitor', join(workspace, 'fsmonitor'));
+    git('config', 'core.hooksPath', workspace);
+    git('config', 'filter.evil.clean', fire);
+    git('config', 'uploadpack.packObjectsHook', join(workspace, 'fsmonitor'));
+    await put(workspace, { '.gitattributes': '* filter=evil\n' });
+    await trees.diff(await trees.open(TASK, 1));
+    await expect(lstat(join(workspace, '..', 'fired'))).rejects.toThrow('ENOENT');
+  });
+
+  it('works from packed objects and refs', async () => {
+    git('tag', 'v1');
+    git('gc', '-q');
+    const tree = await trees.open(TASK, 1);
+    expect(gitIn(tree, 'log', '--format=%s', 'v1')).toBe('first\n');
+    expect(gitIn(tree, 'fsck')).toBe('');
+  });
+
+  it('keeps its commits in a later epoch', async () => {
+    const old = await trees.open(TASK, 1);
+    gitIn(old, '-c', 'user.name=T', '-c', 'user.email=t@example.test', 'commit', '-q', '-a', '-m', 'task');
+    const tree = await trees.open(TASK, 2);
+    expect(gitIn(tree, 'log', '--format=%s')).toBe('task\nfirst\n');
+  });
+
+  it.each([
+    ['a repository above it', async () => rename(join(workspace, '.git'), join(workspace, '..', '.git'))],
+    [
+      'a worktree of another',
+      async () => {
+        await rename(join(workspace, '.git'), join(workspace, '..', 'elsewhere'));
+        await writeFile(join(workspace, '.git'), 'gitdir: ../elsewhere');
+      },
+    ],
+    [
+      'a link to another',
+      async () => {
+        await rename(join(workspace, '.git'), join(workspace, '..', 'elsewhere'));
+        await symlink('../elsewhere', join(workspace, '.git'));
+      },
+    ],
+    [
+      'a repository with objects elsewhere',
+      async () => put(workspace, { '.git/objects/info/alternates': '/elsewhere' }),
+    ],
+    ['a repository of another folder', async () => git('config', 'core.worktree', '/')],
+  ])('is a plain copy in %s', async (_, change) => {
+    await change();
+    const tree = await trees.open(TASK, 1);
+    expect(await contentOf(tree.root)).toHaveProperty(['.env']);
+    await expect(lstat(join(tree.root, '.git'))).rejects.toThrow('ENOENT');
+  });
+});
+
+describe('the difference', () => {
+  let tree: WorkTree;
+  beforeEach(async () => {
+    await put(workspace, { 'a.txt': 'one\ntwo\nthree\n', 'b.txt': 'bye\n', bin: Buffer.from([0, 1]), 'run.sh': 'x\n' });
+    tree = await trees.open(TASK, 1);
+  });
+
+  it('is a unified diff that git can apply', async () => {
+    await put(tree.root, { 'a.txt': 'one\nTWO\nthree', 'dir/new file.txt': 'hello\n' });
+    await rm(join(tree.root, 'b.txt'));
+    await chmod(join(tree.root, 'run.sh'), 0o755);
+    const { text, files } = await trees.diff(tree);
+    expect(files).toEqual([
+      { path: 'a.txt', change: 'modified', sha256: expect.stringMatching(/^[0-9a-f]{64}$/) },
+      { path: 'b.txt', change: 'deleted', sha256: null },
+      { path: 'dir/new file.txt', change: 'added', sha256: expect.any(String) },
+      { path: 'run.sh', change: 'modified', sha256: expect.any(String) },
+    ]);
+    expect(text).toContain('-two\n-three\n+TWO\n+three\n\\ No newline at end of file\n');
+    execFileSync('git', ['apply'], { cwd: workspace, input: text, env: { ...process.env, GIT_DIR: '/nonexistent' } });
+    expect(await contentOf(workspace)).toEqual(await contentOf(tree.root));
+  });
+
+  it('has the same hash for the same changes, and another for others', async () => {
+    const none = (await trees.diff(tree)).contentHash;
+    await put(tree.root, { 'a.txt': 'changed' });
+    const one = (await trees.diff(tree)).contentHash;
+    expect(one).not.toBe(none);
+    await utimes(join(tree.root, 'a.txt'), 1, 1);
+    expect((await trees.diff(await trees.open(TASK, 2))).contentHash).toBe(one);
+    tree = await trees.open(TASK, 2);
+    await chmod(join(tree.root, 'a.txt'), 0o755);
+    expect((await trees.diff(tree)).contentHash).not.toBe(one);
+    await put(tree.root, { 'a.txt': 'one\ntwo\nthree\n' });
+    await chmod(join(tree.root, 'a.txt'), 0o644);
+    expect((await trees.diff(tree)).contentHash).toBe(none);
+  });
+
+  it('says what it does not show, and gives that whole', async () => {
+    await put(tree.root, { bin: Buffer.from([0, 2]), large: 'x'.repeat(600_000), latin: Buffer.from([0xe4]) });
+    const diff = await trees.diff(tree);
+    expect(diff.notShown).toEqual([
+      { path: 'bin', reason: 'binary' },
+      { path: 'large', reason: 'large' },
+      { path: 'latin', reason: 'binary' },
+    ]);
+    expect(diff.text).toMatch(/Binary files differ: 2 bytes, sha256 [0-9a-f]{64} -> 2 bytes/);
+    const large = diff.files.find(({ path }) => path === 'large');
+    expect((await trees.read(tree, large!))?.length).toBe(600_000);
+    expect(await trees.read(tree, large!, 1_000)).toBeNull();
+    expect(await trees.read(tree, { path: '../base/a.txt', change: 'added', sha256: 'x' })).toBeNull();
+  });
+
+  it('shows a file that is quite different as replaced', async () => {
+    const lines = (text: string): string => Array.from({ length: 5_000 }, (_, line) => `${text} ${line}\n`).join('');
+    await put(tree.root, { 'a.txt': lines('new') });
+    const { text, notShown } = await trees.diff(tree);
+    expect(notShown).toEqual([]);
+    expect(text).toContain('@@ -1,3 +1,5000 @@\n-one\n-two\n-three\n+new 0\n');
+  });
+
+  it('cannot be forged by names or links, and leaves out .git and half-written files', async () => {
+    await put(tree.root, {
+      'x\n+++ b/forged': 'a\n',
+      '.git/hooks/pre-commit': 'evil',
+      'sub/.GIT/config': 'evil',
+      '.nova-0123456789abcdef.tmp': 'half',
+    });
+    await symlink('/etc/passwd', join(tree.root, 'link'));
+    const { text, files } = await trees.diff(tree);
+    expect(files.map(({ path }) => path)).toEqual(['link', 'x\n+++ b/forged']);
+    expect(text).toContain('+++ "b/x\\n+++ b/forged"');
+    expect(text).toContain('new file mode 120000\n--- /dev/null\n+++ b/link\n@@ -0,0 +1,1 @@\n+/etc/passwd\n');
+    expect(text).not.toContain('root:');
+  });
+
+  it('is refused when a tool has filled the tree', async () => {
+    const small = new SmallWorkTrees(config());
+    await put(tree.root, { big: Buffer.alloc(300_000) });
+    await expect(small.diff(tree)).rejects.toMatchObject({ code: 'workspace_too_large' });
+  });
+});
+
+describe('publishing', () => {
+  let tree: WorkTree;
+  const before = {
+    'a.txt': 'a\n',
+    'b.txt': 'b\n',
+    'dir/c.txt': 'c\n',
+    'dir/d.txt': 'd\n',
+    'to-dir': 'file\n',
+    'to-file/x': 'x\n',
+  };
+  beforeEach(async () => {
+    await put(workspace, before);
+    tree = await trees.open(TASK, 1);
+  });
+
+  async function change(): Promise<Record<string, string>> {
+    await put(tree.root, { 'a.txt': 'changed\n', 'new/deep/e.txt': 'e\n', 'run.sh': '#!/bin/sh\n' });
+    await chmod(join(tree.root, 'run.sh'), 0o755);
+    await rm(join(tree.root, 'dir'), { recursive: true });
+    await rm(join(tree.root, 'to-dir'));
+    await put(tree.root, { 'to-dir/inner': 'inner\n' });
+    await rm(join(tree.root, 'to-file'), { recursive: true });
+    await put(tree.root, { 'to-file': 'now a file\n' });
+    await symlink('a.txt', join(tree.root, 'link'));
+    return contentOf(tree.root);
+  }
+
+  it('brings additions, changes, deletions, modes, links and folders that became files', async () => {
+    const expected = await change();
+    expect(await trees.publish(tree)).toEqual({ conflicts: [] });
+    expect(await contentOf(workspace)).toEqual(expected);
+    expect((await stat(join(workspace, 'run.sh'))).mode & 0o777).toBe(0o755);
+    await expect(lstat(join(workspace, 'dir'))).rejects.toThrow('ENOENT');
+    const first = await stat(join(workspace, 'a.txt'));
+    expect(await trees.publish(tree)).toEqual({ conflicts: [] });
+    expect((await stat(join(workspace, 'a.txt'))).ino).toBe(first.ino);
+  });
+
+  it('completes what died at any step', async () => {
+    const expected = await change();
+    for (let steps = 0; ; steps++) {
+      await rm(workspace, { recursive: true });
+      await put(workspace, before);
+      let left = steps;
+      const dying = AbortSignal.abort(new Error('killed'));
+      const signal = { throwIfAborted: () => (left-- <= 0 ? dying.throwIfAborted() : undefined) } as AbortSignal;
+      const died = await trees.publish(tree, { signal }).then(
+        () => false,
+        () => true,
+      );
+      expect(await trees.publish(tree)).toEqual({ conflicts: [] });
+      expect(await contentOf(workspace)).toEqual(expected);
+      if (!died) {
+        expect(steps).toBeGreaterThan(10);
+        break;
+      }
+    }
+  });
+
+  it('takes over the file that a dead publication left half-written', async () => {
+    await put(tree.root, { 'a.txt': 'changed\n' });
+    let left = 6;
+    const stop = {
+      throwIfAborted: () => (left-- <= 0 ? AbortSignal.abort(new Error('x')).throwIfAborted() : undefined),
+    };
+    await trees.publish(tree, { signal: stop as AbortSignal }).catch(() => undefined);
+    expect(await trees.publish(tree)).toEqual({ conflicts: [] });
+    expect((await readdir(workspace)).filter((name) => name.startsWith('.nova-'))).toEqual([]);
+  });
+
+  it('finds every conflict first and then writes nothing', async () => {
+    await change();
+    await put(workspace, { 'b.txt': 'theirs, not touched by the task\n', 'a.txt': 'theirs\n', 'run.sh': 'theirs\n' });
+    await rm(join(workspace, 'dir/d.txt'));
+    await put(workspace, { 'dir/c.txt': 'theirs\n' });
+    const held = await contentOf(workspace);
+    const { conflicts } = await trees.publish(tree);
+    expect(conflicts.sort()).toEqual(['a.txt', 'dir/c.txt', 'run.sh']);
+    expect(await contentOf(workspace)).toEqual(held);
+    expect((await trees.publish(tree, { force: ['a.txt'] })).conflicts.sort()).toEqual(['dir/c.txt', 'run.sh']);
+    expect(await trees.publish(tree, { force: conflicts })).toEqual({ conflicts: [] });
+    expect(await contentOf(workspace)).toEqual({
+      ...(await contentOf(tree.root)),
+      'b.txt': 'theirs, not touched by the task\n',
+    });
+  });
+
+  it('keeps a folder in which the owner put something meanwhile', async () => {
+    await change();
+    await put(workspace, { 'to-file/theirs': 'x', 'dir/theirs': 'x' });
+    expect(await trees.publish(tree, { force: ['to-file'] })).toEqual({ conflicts: ['to-file'] });
+    await rm(join(workspace, 'to-file/theirs'));
+    expect(await trees.publish(tree)).toEqual({ conflicts: [] });
+    expect(await contentOf(workspace)).toMatchObject({ 'dir/theirs': 'x', 'to-file': 'now a file\n' });
+  });
+
+  it('never writes through a link, also when forced', async () => {
+    const outside = join(workspace, '..', 'outside');
+    await put(outside, { 'c.txt': 'c\n', victim: 'safe' });
+    await rm(join(workspace, 'dir'), { recursive: true });
+    await symlink('../outside', join(workspace, 'dir'));
+    await rm(join(workspace, 'a.txt'));
+    await symlink('../outside/victim', join(workspace, 'a.txt'));
+    await put(tree.root, { 'dir/c.txt': 'changed\n', 'dir/new.txt': 'new\n', 'a.txt': 'changed\n' });
+    const { conflicts } = await trees.publish(tree);
+    expect(conflicts).toEqual(['a.txt', 'dir/c.txt', 'dir/new.txt']);
+    expect((await trees.publish(tree, { force: conflicts })).conflicts).toEqual(['dir/c.txt', 'dir/new.txt']);
+    await put(tree.root, { 'dir/c.txt': 'c\n' });
+    await rm(join(tree.root, 'dir/new.txt'));
+    expect(await trees.publish(tree, { force: ['a.txt'] })).toEqual({ conflicts: [] });
+    expect(await contentOf(outside)).toEqual({ 'c.txt': 'c\n', victim: 'safe' });
+    expect((await lstat(join(workspace, 'a.txt'))).isFile()).toBe(true);
+  });
+
+  it.each(['/etc/passwd', '../outside', 'dir/../../outside', '.git/hooks'])(
+    'publishes a link to %s only where a person says so',
+    async (target) => {
+      await symlink(target, join(tree.root, 'link'));
+      expect(await trees.publish(tree)).toEqual({ conflicts: ['link'] });
+      expect(await contentOf(workspace)).not.toHaveProperty('link');
+      expect(await trees.publish(tree, { force: ['link'] })).toEqual({ conflicts: [] });
+    },
+  );
+
+  it('refuses content that is not what was approved', async () => {
+    await put(tree.root, { 'a.txt': 'reviewed\n' });
+    const { contentHash } = await trees.diff(tree);
+    await put(tree.root, { 'a.txt': 'something else\n' });
+    await expect(trees.publish(tree, { contentHash })).rejects.toMatchObject({ code: 'content_changed' });
+    expect(await readFile(join(workspace, 'a.txt'), 'utf8')).toBe('a\n');
+    await put(tree.root, { 'a.txt': 'reviewed\n' });
+    expect(await trees.publish(tree, { contentHash })).toEqual({ conflicts: [] });
+  });
+
+  it('lets two tasks publish at once what does not conflict', async () => {
+    const other = await trees.open(TASK.replace(/1$/, '2'), 1);
+    await put(tree.root, { 'a.txt': 'first\n', 'b.txt': 'first\n' });
+    await put(other.root, { 'a.txt': 'second\n', 'dir/c.txt': 'second\n' });
+    const results = await Promise.all([trees.publish(tree), trees.publish(other)]);
+    const won = results.findIndex(({ conflicts }) => conflicts.length === 0);
+    expect(results[1 - won]).toEqual({ conflicts: ['a.txt'] });
+    const [name, c] = won === 0 ? ['first\n', 'c\n'] : ['second\n', 'second\n'];
+    expect(await contentOf(workspace)).toMatchObject({ 'a.txt': name, 'dir/c.txt': c });
+  });
+
+  it('does not publish .git', async () => {
+    await put(tree.root, { '.git/hooks/pre-commit': 'evil', 'sub/.GIT/config': 'evil' });
+    expect(await trees.publish(tree)).toEqual({ conflicts: [] });
+    expect(await readdir(workspace)).not.toContain('.git');
+    expect(await readdir(workspace)).not.toContain('sub');
+  });
+
+  it('stops between two files once the tree is another epoch’s', async () => {
+    await put(tree.root, { 'a.txt': 'changed\n', 'b.txt': 'changed\n' });
+    let checks = 0;
+    const fenceAfterTheFirst = {
+      throwIfAborted: () => {
+        if (existsSync(join(workspace, 'a.txt')) && readFileSync(join(workspace, 'a.txt'), 'utf8') === 'changed\n') {
+          if (checks++ === 0) renameSync(tree.root, `${tree.root.replace('tree-', 'fenced-')}`);
+        }
+      },
+    } as AbortSignal;
+    await expect(trees.publish(tree, { signal: fenceAfterTheFirst })).rejects.toThrow(WorkTreeFenced);
+    expect(await contentOf(workspace)).toMatchObject({ 'a.txt': 'changed\n', 'b.txt': 'b\n' });
+    await expect(trees.publish(tree)).rejects.toThrow(WorkTreeFenced);
+    expect(await trees.publish(await trees.open(TASK, 2))).toEqual({ conflicts: [] });
+    expect(await contentOf(workspace)).toMatchObject({ 'a.txt': 'changed\n', 'b.txt': 'changed\n' });
+  });
+});
