@@ -68,12 +68,17 @@ export async function createApp(
   await shield(instance, config);
   app.useGlobalFilters(new ProblemFilter());
   app.useGlobalPipes(new RequestPipe());
-  SwaggerModule.setup('docs', app, openApiDocument(app, ownVersion()), {
-    jsonDocumentUrl: 'openapi.json',
-    raw: ['json'],
-    customSiteTitle: 'Nova Orchestrator',
-    swaggerOptions: { validatorUrl: null },
-  });
+  SwaggerModule.setup(
+    'docs',
+    app,
+    openApiDocument(app, { version: ownVersion(), authRequired: config.auth.required }),
+    {
+      jsonDocumentUrl: 'openapi.json',
+      raw: ['json'],
+      customSiteTitle: 'Nova Orchestrator',
+      swaggerOptions: { validatorUrl: null },
+    },
+  );
   return app;
 }
 

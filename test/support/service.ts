@@ -72,6 +72,7 @@ export async function startService(env: Record<string, string> = {}, options: Se
   const database = env['DATABASE_URL'] === undefined ? await createTestDatabase() : null;
   const adminSecret = env['ADMIN_SECRET'] ?? randomBytes(24).toString('base64url');
   const settings: Record<string, string> = {
+    HOST: '127.0.0.1',
     PORT: '0',
     LOG_LEVEL: 'DEBUG',
     ADMIN_SECRET: adminSecret,

@@ -17,7 +17,7 @@ const SECURITY: Record<Access, Record<string, string[]>[]> = {
   key: KEY,
   credential: KEY,
   admin: [{ AdminSecret: [] }],
-  operator: [{ AdminSecret: [] }, {}],
+  operator: [{ AdminSecret: [] }],
 };
 const EVERYWHERE: ErrorCode[] = ['origin_not_allowed', 'host_not_allowed'];
 const WITH_CREDENTIAL: ErrorCode[] = ['unauthenticated', 'rate_limited', 'dependency_unavailable'];
@@ -30,13 +30,19 @@ const BY_ACCESS: Record<Access, ErrorCode[]> = {
 };
 const WITH_BODY: ErrorCode[] = ['malformed_json', 'payload_too_large', 'unsupported_media_type'];
 
-/** The OpenAPI 3.1 document of `app`, with the errors that the catalogue and the decorators declare for each operation. */
-export function openApiDocument(app: INestApplication, version: string): OpenAPIObject {
+/**
+ * The OpenAPI 3.1 document of `app`, with the errors that the catalogue and the decorators declare for each operation. With
+ * `authRequired` off it says that keys are optional where they are.
+ */
+export function openApiDocument(
+  app: INestApplication,
+  about: { version: string; authRequired: boolean },
+): OpenAPIObject {
   const settings = new DocumentBuilder()
     .setOpenAPIVersion('3.1.0')
     .setTitle('Nova Orchestrator')
     .setDescription('Coordinates AI agents and puts their work through a reviewed five-stage pipeline.')
-    .setVersion(version)
+    .setVersion(about.version)
     .addApiKey({ type: 'apiKey', in: 'header', name: 'X-API-Key', description: 'An API key, `sk-nova-…`.' }, 'ApiKey')
     .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'sk-nova-…', description: 'An API key.' }, 'Bearer')
     .addApiKey(
@@ -54,7 +60,7 @@ export function openApiDocument(app: INestApplication, version: string): OpenAPI
   for (const { controller, method } of routesOf(app)) {
     const operation = operations.get(operationIdFactory(controller.name, method));
     if (operation === undefined) continue;
-    completeOperation(operation.operation, operation.verb, controller, method);
+    completeOperation(operation.operation, operation.verb, controller, method, about.authRequired);
     const parameters = Reflect.getMetadata('design:paramtypes', controller.prototype as object, method) as
       unknown[] | undefined;
     const classes = (parameters ?? []).filter((one): one is Type<object> => typeof one === 'function');
@@ -115,11 +121,17 @@ function accessOf(controller: object, handler: object): Access | undefined {
   return (Reflect.getMetadata(ACCESS, handler) ?? Reflect.getMetadata(ACCESS, controller)) as Access | undefined;
 }
 
-function completeOperation(operation: Operation, verb: string, controller: Type<object>, method: string): void {
+function completeOperation(
+  operation: Operation,
+  verb: string,
+  controller: Type<object>,
+  method: string,
+  authRequired: boolean,
+): void {
   const handler = handlerOf(controller, method);
   const access = accessOf(controller, handler) ?? 'admin';
   if (!operation.tags?.length) operation.tags = [tagOf(controller.name)];
-  operation.security = SECURITY[access];
+  operation.security = access === 'key' && !authRequired ? [...KEY, {}] : SECURITY[access];
   const codes = new Set<ErrorCode>(BY_ACCESS[access]);
   if (verb !== 'get') WITH_BODY.forEach((code) => codes.add(code));
   if (operation.requestBody !== undefined || operation.parameters?.length) codes.add('validation_failed');

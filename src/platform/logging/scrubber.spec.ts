@@ -71,7 +71,13 @@ describe('the scrubber', () => {
     fc.assert(
       fc.property(
         fc.string(),
-        fc.constantFrom('canary"secret', 'Bearer abcdefghij', 'postgres://a:b@c', '"password":"x"'),
+        fc.constantFrom(
+          'canary"secret',
+          'Bearer abcdefghij',
+          'postgres://a:b@c',
+          '"password":"x"',
+          '-----BEGIN PRIVATE KEY-----a\\',
+        ),
         (text, secret) => {
           const line = JSON.stringify({ message: `${text}${secret}${text}`, password: secret });
           expect(() => JSON.parse(scrubber.scrub(line)) as unknown).not.toThrow();

@@ -14,8 +14,9 @@ const PATTERNS: readonly (readonly [RegExp, string])[] = [
   [/\b(gh[pousr]_|github_pat_|glpat-|xox[abprs]-)[A-Za-z0-9_-]{16,255}/g, HIDDEN],
   [/\b(bearer|basic)(\s{1,8})[A-Za-z0-9._~+/=-]{8,}/gi, `$1$2${HIDDEN}`],
   [/\b([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s"'<>@/]{0,512}:[^\s"'<>@]{0,512}@/gi, `$1${HIDDEN}@`],
+  // As a file holds it and as JSON escapes it; whole escapes only, so that JSON stays JSON.
   [
-    /-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[A-Za-z0-9+/=\\\s:,-]{0,20000}?(-----END [A-Z ]{0,40}PRIVATE KEY-----|$)/g,
+    /-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----(?:[A-Za-z0-9+/=\s:,]|\\[nrt\\]|-(?!-)){0,20000}(?:-----END [A-Z ]{0,40}PRIVATE KEY-----)?/g,
     HIDDEN,
   ],
   [

@@ -1,0 +1,107 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { generateApiKey } from '../../../src/modules/auth/api-key.js';
+import { api, type Answer, type Api } from '../../support/openapi.js';
+import { startService, type Service } from '../../support/service.js';
+
+const VALIDATE = '/api/v1/keys/validate';
+
+describe('a service that trusts one proxy', () => {
+  let service: Service;
+  let client: Api;
+  beforeAll(async () => {
+    service = await startService({ REQUIRE_AUTH: 'true', TRUST_PROXY: '1' });
+    client = await api(service);
+  });
+  afterAll(() => service.stop());
+
+  const guess = (
+    address: string,
+    headers: Record<string, string> = { 'x-api-key': generateApiKey() },
+  ): Promise<Answer> => client.call('GET', VALIDATE, { headers: { ...headers, 'x-forwarded-for': address } });
+
+  it('tells an address that guesses to wait, and lets valid credentials pass from there', async () => {
+    const key = await service.createKey();
+    const statuses: number[] = [];
+    for (let count = 0; count < 25; count += 1) statuses.push((await guess('203.0.113.1')).status);
+    expect(statuses).toEqual([...Array<number>(20).fill(401), ...Array<number>(5).fill(429)]);
+    const refused = await guess('203.0.113.1');
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect((await guess('203.0.113.1', { 'x-api-key': key.raw_key })).status).toBe(200);
+    expect((await guess('203.0.113.1', { 'x-admin-secret': service.adminSecret })).status).toBe(200);
+    expect((await guess('203.0.113.2')).status).toBe(401);
+  });
+
+  it('counts wrong admin secrets too', async () => {
+    const wrong = (): Promise<Answer> =>
+      client.call('GET', '/api/v1/keys', { headers: { 'x-admin-secret': 'guess', 'x-forwarded-for': '203.0.113.3' } });
+    const statuses: number[] = [];
+    for (let count = 0; count < 22; count += 1) statuses.push((await wrong()).status);
+    expect(statuses).toEqual([...Array<number>(20).fill(403), 429, 429]);
+  });
+
+  it('does not count requests without a credential', async () => {
+    for (let count = 0; count < 25; count += 1) expect((await guess('203.0.113.4', {})).status).toBe(401);
+  });
+
+  it('believes only what its proxy appended', async () => {
+    const statuses: number[] = [];
+    for (let count = 0; count < 22; count += 1) statuses.push((await guess(`10.0.0.${count}, 203.0.113.5`)).status);
+    expect(statuses.slice(20)).toEqual([429, 429]);
+  });
+
+  it('counts an IPv6 network of 2^64 addresses as one client', async () => {
+    const statuses: number[] = [];
+    for (let count = 0; count < 22; count += 1)
+      statuses.push((await guess(`2001:db8:0:1::${count.toString(16)}`)).status);
+    expect(statuses.slice(20)).toEqual([429, 429]);
+    expect((await guess('2001:db8:0:2::1')).status).toBe(401);
+  });
+});
+
+describe('a service that trusts no proxy', () => {
+  let service: Service;
+  let client: Api;
+  beforeAll(async () => {
+    service = await startService({ ANON_RATE_LIMIT_RPM: '5' });
+    client = await api(service);
+  });
+  afterAll(() => service.stop());
+
+  it('is not fooled by X-Forwarded-For', async () => {
+    const statuses: number[] = [];
+    for (let count = 0; count < 22; count += 1) {
+      const headers = {
+        'x-api-key': generateApiKey(),
+        'x-forwarded-for': `203.0.113.${count}`,
+        forwarded: `for=203.0.113.${count}`,
+      };
+      statuses.push((await client.call('GET', VALIDATE, { headers })).status);
+    }
+    expect(statuses.slice(19)).toEqual([401, 429, 429]);
+  });
+
+  it('gives a key its requests a minute, and says how many are left', async () => {
+    const key = await service.createKey({ rate_limit_rpm: 3 });
+    const answers: Answer[] = [];
+    for (let count = 0; count < 5; count += 1) answers.push(await client.call('GET', VALIDATE, { as: key.raw_key }));
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 429, 429]);
+    expect(answers[0]?.headers.get('ratelimit-policy')).toBe('"requests";q=3;w=60');
+    expect(answers.map(({ headers }) => /r=(\d+)/.exec(headers.get('ratelimit') ?? '')?.[1])).toEqual([
+      '2',
+      '1',
+      '0',
+      '0',
+      '0',
+    ]);
+    expect(Number(answers[3]?.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect(answers[0]?.headers.get('retry-after')).toBeNull();
+  });
+
+  it('limits neither the admin nor keys without a limit', async () => {
+    const key = await service.createKey({ rate_limit_rpm: null });
+    for (let count = 0; count < 70; count += 1) {
+      const { status, headers } = await client.call('GET', VALIDATE, { as: count % 2 ? 'admin' : key.raw_key });
+      expect([status, headers.get('ratelimit')]).toEqual([200, null]);
+    }
+  });
+});
