@@ -1,3 +1,4 @@
+import { ApiProperty } from '@nestjs/swagger';
 import type { EventType } from '../move.js';
 import type { TaskEventView } from '../views/task-events.repository.js';
 import type { Notification } from './notification.js';
@@ -7,7 +8,7 @@ export class PipelineEventDto {
   /** Counts the task's events from 1. */
   seq: number;
   type: EventType;
-  /** @format uuid */
+  @ApiProperty({ format: 'uuid' })
   task_id: string;
   at: Date;
   data: Record<string, unknown>;
@@ -20,7 +21,7 @@ export class PipelineEventDto {
 /** What a person is told about a task. */
 export class PipelineNotificationDto {
   type: EventType;
-  /** @format uuid */
+  @ApiProperty({ format: 'uuid' })
   task_id: string;
   title: string;
   body: string;

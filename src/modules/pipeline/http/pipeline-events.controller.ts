@@ -1,5 +1,5 @@
 import { Controller, Get, Headers, Query, Res } from '@nestjs/common';
-import { ApiExtraModels, ApiHeader, ApiOkResponse, getSchemaPath } from '@nestjs/swagger';
+import { ApiExtraModels, ApiHeader, ApiOkResponse, getSchemaPath, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { DomainError } from '../../../platform/errors/index.js';
 import { openEventStream, Problems, UuidParam } from '../../../platform/http/index.js';
@@ -13,6 +13,7 @@ import { TaskEventFeed } from './task-event-feed.js';
 
 @RequiresKey()
 @ApiExtraModels(PipelineEventDto, PipelineNotificationDto)
+@ApiTags('pipeline')
 @Controller('api/v1/pipeline')
 export class PipelineEventsController {
   constructor(

@@ -41,18 +41,14 @@ export class ListPipelineTasksDto extends PageQueryDto {
   @Characters(1, 100)
   pod_name?: string;
 
-  /**
-   * Only tasks made after this time.
-   * @format date-time
-   */
+  /** Only tasks made after this time. */
+  @ApiProperty({ format: 'date-time' })
   @MayBeOmitted()
   @IsISO8601({ strict: true, strictSeparator: true })
   created_after?: string;
 
-  /**
-   * Only tasks made before this time.
-   * @format date-time
-   */
+  /** Only tasks made before this time. */
+  @ApiProperty({ format: 'date-time' })
   @MayBeOmitted()
   @IsISO8601({ strict: true, strictSeparator: true })
   created_before?: string;

@@ -1,4 +1,5 @@
 import { Controller, Delete, Get, HttpCode, Post, Query, Res } from '@nestjs/common';
+import { ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { linkNext, PageQueryDto, pageRequest, Problems, UuidParam } from '../../../platform/http/index.js';
 import { RequiresAdmin, RequiresKey } from '../../auth/index.js';
@@ -9,6 +10,7 @@ import { DeadLetterDto, PipelineQueueStatsDto, ReapedDto } from './pipeline-queu
 import { MovedPipelineTaskDto } from './pipeline-task.dto.js';
 
 @RequiresAdmin()
+@ApiTags('pipeline')
 @Controller('api/v1/pipeline')
 export class PipelineQueueController {
   constructor(

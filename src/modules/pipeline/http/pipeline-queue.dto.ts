@@ -16,10 +16,11 @@ export class PipelineQueueStatsDto {
   workers: number;
   @ApiProperty({
     type: 'object',
-    properties: Object.fromEntries(TASK_STATUSES.map((status) => [status, { type: 'integer', minimum: 0 }])),
+    properties: Object.fromEntries(TASK_STATUSES.map((status) => [status, { type: 'integer' as const, minimum: 0 }])),
     required: [...TASK_STATUSES],
     additionalProperties: false,
-  } as object)
+    selfRequired: true,
+  })
   by_status: Record<TaskStatus, number>;
 
   static from(stats: QueueStatsView): PipelineQueueStatsDto {
@@ -37,7 +38,7 @@ export class PipelineQueueStatsDto {
 
 /** A task that failed for good without a person's word. */
 export class DeadLetterDto {
-  /** @format uuid */
+  @ApiProperty({ format: 'uuid' })
   task_id: string;
   reason: string;
   error: string;

@@ -1,4 +1,5 @@
 import { Controller, Get, Query, Res } from '@nestjs/common';
+import { ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { linkNext, PageQueryDto, pageRequest, Problems, UuidParam } from '../../../platform/http/index.js';
 import { CurrentPrincipal, RequiresKey, type Principal } from '../../auth/index.js';
@@ -11,6 +12,7 @@ import {
 } from './pipeline-task-parts.dto.js';
 
 @RequiresKey()
+@ApiTags('pipeline')
 @Controller('api/v1/pipeline/tasks/:id')
 export class PipelineTaskPartsController {
   constructor(private readonly views: PipelineViews) {}

@@ -1,3 +1,4 @@
+import { ApiProperty } from '@nestjs/swagger';
 import type { Severity } from '../plan.js';
 import type { Role } from '../task.js';
 import type { ArtifactView, FindingView, ReviewView, StageView } from '../views/task-parts.repository.js';
@@ -8,11 +9,11 @@ type StageStatus = StageView['status'];
 
 /** Something the guardrail found. */
 export class PipelineFindingDto {
-  /** @format uuid */
+  @ApiProperty({ format: 'uuid' })
   id: string;
-  /** @format uuid */
+  @ApiProperty({ format: 'uuid' })
   task_id: string;
-  /** @format uuid */
+  @ApiProperty({ format: 'uuid' })
   stage_id: string;
   finding_type: string;
   severity: Severity;
@@ -59,11 +60,11 @@ export class PipelineReviewIssueDto {
 
 /** The verdict of a code review. */
 export class PipelineReviewDto {
-  /** @format uuid */
+  @ApiProperty({ format: 'uuid' })
   id: string;
-  /** @format uuid */
+  @ApiProperty({ format: 'uuid' })
   task_id: string;
-  /** @format uuid */
+  @ApiProperty({ format: 'uuid' })
   stage_id: string;
   iteration: number;
   verdict: Verdict;
@@ -93,11 +94,11 @@ export class PipelineReviewDto {
 
 /** Something a stage produced. */
 export class PipelineArtifactDto {
-  /** @format uuid */
+  @ApiProperty({ format: 'uuid' })
   id: string;
-  /** @format uuid */
+  @ApiProperty({ format: 'uuid' })
   task_id: string;
-  /** @format uuid */
+  @ApiProperty({ format: 'uuid' })
   stage_id: string | null;
   /** `pending_output` waits for a person's word; only those who may give it see it. */
   artifact_type: string;
@@ -127,9 +128,9 @@ export class PipelineArtifactDto {
 
 /** One turn of one agent. */
 export class PipelineStageDto {
-  /** @format uuid */
+  @ApiProperty({ format: 'uuid' })
   id: string;
-  /** @format uuid */
+  @ApiProperty({ format: 'uuid' })
   task_id: string;
   role: Role;
   position: number;

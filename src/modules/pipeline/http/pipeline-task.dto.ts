@@ -1,4 +1,5 @@
 import { ApiProperty } from '@nestjs/swagger';
+import type { TaskOutput, TaskSummary } from '../task-result.js';
 import type { GateKind } from '../task-control.js';
 import type { Role, TaskStatus } from '../task.js';
 import { cutForList } from '../../../platform/http/index.js';
@@ -6,7 +7,7 @@ import type { OpenGateView, TaskDetailView, TaskView, WaitingFor } from '../view
 
 /** The point where a person must decide. */
 export class OpenGateDto {
-  /** @format uuid */
+  @ApiProperty({ format: 'uuid' })
   gate_id: string;
   kind: GateKind;
   reason: string;
@@ -34,17 +35,49 @@ export class PipelineOutputDto {
   explanation: string;
   files_changed: string[];
   commands_run: string[];
+
+  static from(output: TaskOutput): PipelineOutputDto {
+    return {
+      output: output.output,
+      explanation: output.explanation,
+      files_changed: output.files_changed,
+      commands_run: output.commands_run,
+    };
+  }
+}
+
+/** What was done, in few words and figures. */
+export class PipelineSummaryDto {
+  headline: string;
+  files_modified: string[];
+  commands_run: string[];
+  findings_count: number;
+  /** Of the last code review; null when there was none. */
+  review_verdict: string | null;
+  cost_usd: number;
+  /** Seconds inside stages. */
+  duration_s: number;
+
+  static from(summary: TaskSummary): PipelineSummaryDto {
+    return {
+      headline: summary.headline,
+      files_modified: summary.files_modified,
+      commands_run: summary.commands_run,
+      findings_count: summary.findings_count,
+      review_verdict: summary.review_verdict,
+      cost_usd: summary.cost_usd,
+      duration_s: summary.duration_s,
+    };
+  }
 }
 
 /** A task: one request through one pod. */
 export class PipelineTaskDto {
-  /** @format uuid */
+  @ApiProperty({ format: 'uuid' })
   id: string;
   status: TaskStatus;
-  /**
-   * Null once the pod is deleted.
-   * @format uuid
-   */
+  /** Null once the pod is deleted. */
+  @ApiProperty({ format: 'uuid' })
   pod_id: string | null;
   pod_name: string;
   user_input: string;
@@ -71,8 +104,8 @@ export class PipelineTaskDto {
   updated_at: Date;
   last_heartbeat_at: Date | null;
   metadata: Record<string, unknown>;
-  /** In few words and figures what was done; null until there is something to tell. */
-  summary: Record<string, unknown> | null;
+  /** Null until the task is complete. */
+  summary: PipelineSummaryDto | null;
   total_input_tokens: number;
   total_output_tokens: number;
   total_cost_usd: number;
@@ -84,7 +117,7 @@ export class PipelineTaskDto {
       pod_id: task.podId,
       pod_name: task.podName,
       user_input: task.userInput,
-      output: task.output,
+      output: task.output && PipelineOutputDto.from(task.output),
       error: task.error,
       error_context: task.errorContext,
       current_stage: task.currentStage,
@@ -100,7 +133,7 @@ export class PipelineTaskDto {
       updated_at: task.updatedAt,
       last_heartbeat_at: task.lastHeartbeatAt,
       metadata: task.metadata,
-      summary: task.summary,
+      summary: task.summary && PipelineSummaryDto.from(task.summary),
       total_input_tokens: task.totalInputTokens,
       total_output_tokens: task.totalOutputTokens,
       total_cost_usd: task.totalCostUsd,
@@ -137,10 +170,8 @@ export class WaitingForDto {
   position?: number | '>1000';
   /** When it will be tried again. */
   until?: Date;
-  /**
-   * The gate that a person must decide.
-   * @format uuid
-   */
+  /** The gate that a person must decide. */
+  @ApiProperty({ format: 'uuid' })
   gate_id?: string;
   /** The provider that does not take work now. */
   provider?: string;
@@ -186,7 +217,7 @@ export class PipelineTaskDetailDto extends PipelineTaskDto {
 
 /** A task that was accepted: it is durable. */
 export class SubmittedPipelineTaskDto {
-  /** @format uuid */
+  @ApiProperty({ format: 'uuid' })
   task_id: string;
   /** `queued`, or where the task is now when the Idempotency-Key was used before. */
   status: TaskStatus;
@@ -196,7 +227,7 @@ export class SubmittedPipelineTaskDto {
 
 /** A task and where a command has put it. */
 export class MovedPipelineTaskDto {
-  /** @format uuid */
+  @ApiProperty({ format: 'uuid' })
   task_id: string;
   status: TaskStatus;
 }

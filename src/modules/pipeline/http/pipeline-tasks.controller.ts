@@ -1,5 +1,5 @@
 import { Body, Controller, Delete, Get, Headers, HttpCode, Post, Query, Res } from '@nestjs/common';
-import { ApiHeader } from '@nestjs/swagger';
+import { ApiHeader, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { DomainError } from '../../../platform/errors/index.js';
 import { BodyLimit, linkNext, pageRequest, Problems, UuidParam } from '../../../platform/http/index.js';
@@ -23,6 +23,7 @@ import { SubmitPipelineTaskDto } from './submit-pipeline-task.dto.js';
 const SUBMISSION_BYTES = 4 * 1024 * 1024;
 
 @RequiresKey()
+@ApiTags('pipeline')
 @Controller('api/v1/pipeline/tasks')
 export class PipelineTasksController {
   constructor(

@@ -2,6 +2,7 @@
  * Views are what callers see of the pipeline, read straight from the tables. What a caller may not see does not exist in
  * the caller's views.
  */
+import type { TaskOutput, TaskSummary } from '../task-result.js';
 import type { GateKind } from '../task-control.js';
 import { RUNNING_STATUSES, runningStatus, ROLES, type Role, type TaskStatus } from '../task.js';
 
@@ -15,14 +16,6 @@ export interface OpenGateView {
   details: Record<string, unknown>;
 }
 
-/** What a complete task made. */
-export interface TaskOutputView {
-  output: string;
-  explanation: string;
-  files_changed: string[];
-  commands_run: string[];
-}
-
 /** A task as lists show it. */
 export interface TaskView {
   id: string;
@@ -31,7 +24,7 @@ export interface TaskView {
   podName: string;
   userInput: string;
   /** Null until the task is complete. */
-  output: TaskOutputView | null;
+  output: TaskOutput | null;
   error: string | null;
   errorContext: Record<string, unknown> | null;
   /** The stage that runs, runs next, or ran last; null before the first one and once the task is complete. */
@@ -48,7 +41,7 @@ export interface TaskView {
   updatedAt: Date;
   lastHeartbeatAt: Date | null;
   metadata: Record<string, unknown>;
-  summary: Record<string, unknown> | null;
+  summary: TaskSummary | null;
   totalInputTokens: number;
   totalOutputTokens: number;
   totalCostUsd: number;

@@ -2,16 +2,10 @@ import { Injectable } from '@nestjs/common';
 import { Database, joinSql, sql, type Sql } from '../../../platform/database/index.js';
 import { pageOf, type Cursor, type Page, type PageRequest } from '../../../platform/http/index.js';
 import type { ReviewBy } from '../../pods/index.js';
+import type { TaskOutput, TaskSummary } from '../task-result.js';
 import type { GateKind } from '../task-control.js';
 import type { Role, TaskStatus } from '../task.js';
-import {
-  roleOf,
-  type TaskDetailView,
-  type TaskFilter,
-  type TaskOutputView,
-  type TaskView,
-  type WaitingFor,
-} from './task-view.js';
+import { roleOf, type TaskDetailView, type TaskFilter, type TaskView, type WaitingFor } from './task-view.js';
 
 /** How far into the queue a position is counted. */
 const COUNTED_POSITIONS = 1_000;
@@ -31,7 +25,7 @@ interface TaskRow {
   pod_id: string | null;
   pod_name: string;
   user_input: string;
-  output: TaskOutputView | null;
+  output: TaskOutput | null;
   error: string | null;
   error_code: string | null;
   error_context: Record<string, unknown> | null;
@@ -54,7 +48,7 @@ interface TaskRow {
   updated_at: Date;
   last_heartbeat_at: Date | null;
   metadata: Record<string, unknown>;
-  summary: Record<string, unknown> | null;
+  summary: TaskSummary | null;
   input_tokens: number;
   output_tokens: number;
   cost_usd: number;
@@ -75,8 +69,8 @@ interface TaskDetailRow extends TaskRow {
 }
 
 const TASK_COLUMNS = sql`
-  t.id, t.status, t.pod_id, t.pod_name, q.metadata, r.summary, t.error_code, t.error_context,
-  case when t.status = 'complete' then r.output end as output,
+  t.id, t.status, t.pod_id, t.pod_name, q.metadata, t.error_code, t.error_context,
+  case when t.status = 'complete' then r.output end as output, case when t.status = 'complete' then r.summary end as summary,
   t.next_status, t.attempt, t.retry_count, t.max_retries, t.priority,
   case when t.status in ('pending_human_review', 'failed', 'cancelled', 'completing') then (
     select s.role from stages s where s.task_id = t.id order by s.started_at desc, s.id desc limit 1
