@@ -10,7 +10,7 @@ export function MaxCharacters(max: number): PropertyDecorator {
   return ValidateBy({
     name: 'maxCharacters',
     validator: {
-      validate: (value) => typeof value === 'string' && [...value].length <= max,
+      validate: (value) => typeof value === 'string' && Array.from(value).length <= max,
       defaultMessage: (args) => `${args?.property} must be at most ${max} characters long`,
     },
   });

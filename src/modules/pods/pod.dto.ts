@@ -66,6 +66,6 @@ export class PodDetailDto extends PodDto {
   agents: PodAgentDto[];
 
   static override from(pod: PodDetail): PodDetailDto {
-    return { ...PodDto.from(pod), agents: pod.agents.map((agent) => PodAgentDto.from(agent)) };
+    return Object.assign(PodDto.from(pod), { agents: pod.agents.map((agent) => PodAgentDto.from(agent)) });
   }
 }

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Database, json, sql, violates, type Sql } from '../../platform/database/index.js';
 import { DomainError } from '../../platform/errors/index.js';
-import type { Pod, PodDetail, PodSelector, PodSettings, PodSnapshot } from './pod.js';
+import type { AgentSnapshot, Pod, PodAgent, PodDetail, PodSelector, PodSettings, PodSnapshot } from './pod.js';
 import { AGENT_COLUMNS, toPodAgent, type PodAgentRow } from './pod-agents.repository.js';
 
 interface PodRow {
@@ -222,6 +222,27 @@ function toSnapshot(pod: PodDetail): PodSnapshot & { enabled: boolean } {
     requireHumanReview: pod.requireHumanReview,
     escalationThreshold: pod.escalationThreshold,
     sandbox: pod.sandbox,
-    agents: pod.agents.map(({ podId, description, enabled, createdAt, updatedAt, ...agent }) => agent),
+    agents: pod.agents.map(toAgentSnapshot),
+  };
+}
+
+function toAgentSnapshot(agent: PodAgent): AgentSnapshot {
+  return {
+    id: agent.id,
+    name: agent.name,
+    role: agent.role,
+    position: agent.position,
+    parallelGroup: agent.parallelGroup,
+    model: agent.model,
+    fallbackModels: agent.fallbackModels,
+    temperature: agent.temperature,
+    maxTokens: agent.maxTokens,
+    timeoutSeconds: agent.timeoutSeconds,
+    maxRetries: agent.maxRetries,
+    systemPrompt: agent.systemPrompt,
+    allowedTools: agent.allowedTools,
+    onFailure: agent.onFailure,
+    runCondition: agent.runCondition,
+    artifactType: agent.artifactType,
   };
 }

@@ -160,19 +160,43 @@ describe('PodsRepository', () => {
 
   it('snapshots a pod by id, by name and by default, with enabled agents only', async () => {
     const id = await podNamed('Snapped');
-    const { position, ...agent } = { ...AGENT, enabled: true };
-    const taskId = clock.newId();
-    await agents.insert(taskId, id, { ...agent, role: 'task', position: 7 });
+    const agentId = clock.newId();
+    await agents.insert(agentId, id, { ...AGENT, role: 'task', position: 7, enabled: true });
     await agents.insert(clock.newId(), id, { ...AGENT, role: 'context', position: 1 });
     const snapshot = await pods.snapshot({ id });
-    const { description, enabled, ...kept } = { ...agent, role: 'task' as const, position: 7, id: taskId };
-    const {
-      description: text,
-      routingKeywords,
-      metadata,
-      ...settings
-    } = { ...POD, name: 'Snapped', enabled: true, id };
-    expect(snapshot).toEqual({ ...settings, agents: [kept] });
+    expect(snapshot).toEqual({
+      id,
+      name: 'Snapped',
+      enabled: true,
+      defaultModel: POD.defaultModel,
+      maxCostUsd: POD.maxCostUsd,
+      maxExecutionSeconds: POD.maxExecutionSeconds,
+      reviewBy: POD.reviewBy,
+      network: POD.network,
+      requireHumanReview: POD.requireHumanReview,
+      escalationThreshold: POD.escalationThreshold,
+      sandbox: POD.sandbox,
+      agents: [
+        {
+          id: agentId,
+          name: AGENT.name,
+          role: 'task',
+          position: 7,
+          parallelGroup: AGENT.parallelGroup,
+          model: AGENT.model,
+          fallbackModels: AGENT.fallbackModels,
+          temperature: AGENT.temperature,
+          maxTokens: AGENT.maxTokens,
+          timeoutSeconds: AGENT.timeoutSeconds,
+          maxRetries: AGENT.maxRetries,
+          systemPrompt: AGENT.systemPrompt,
+          allowedTools: AGENT.allowedTools,
+          onFailure: AGENT.onFailure,
+          runCondition: AGENT.runCondition,
+          artifactType: AGENT.artifactType,
+        },
+      ],
+    });
     expect(JSON.parse(JSON.stringify(snapshot))).toEqual(snapshot);
     expect(await pods.snapshot({ name: 'Snapped' })).toEqual(snapshot);
     expect((await pods.snapshot({}))?.name).toBe('Quartet');
