@@ -4,7 +4,8 @@ import type { PageQueryDto } from './page-query.dto.js';
 import { isUuid } from './uuid-param.js';
 
 const LONGEST_LISTED_TEXT = 2_000;
-const TIMESTAMP = /^\d{4,6}-\d{2}-\d{2}[ T]\d{2}:\d{2}:\d{2}(\.\d{1,6})?([+-]\d{2}(:?\d{2})?|Z)$/;
+/** PostgreSQL has no year 0 and no offset of 16 hours and more. */
+const TIMESTAMP = /^(?!0000)\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}:\d{2}(\.\d{1,6})?([+-](0\d|1[0-5])(:?\d{2})?|Z)$/;
 
 /** Where a page ended, in the order `(at, id)`. `at` is PostgreSQL's own text of the timestamp: a Date would lose µs. */
 export interface Cursor {
@@ -69,7 +70,7 @@ export function decodeCursor(text: string): Cursor {
     if (
       typeof at === 'string' &&
       TIMESTAMP.test(at) &&
-      !Number.isNaN(Date.parse(isoOf(at))) &&
+      exists(at) &&
       typeof id === 'string' &&
       isUuid(id)
     ) {
@@ -79,6 +80,12 @@ export function decodeCursor(text: string): Cursor {
     // Not JSON: refused below like everything else that is not ours.
   }
   throw DomainError.invalid('#/query/cursor', 'The cursor is not one that this list has given.');
+}
+
+/** Whether the moment exists: Date.parse takes the 31st of February, PostgreSQL does not. */
+function exists(at: string): boolean {
+  const day = at.slice(0, 10);
+  return !Number.isNaN(Date.parse(isoOf(at))) && new Date(`${day}T00:00:00Z`).toISOString().startsWith(day);
 }
 
 /** PostgreSQL's text of a timestamp as Date.parse takes it: `T` between date and time, minutes in the offset. */
