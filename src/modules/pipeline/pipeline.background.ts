@@ -14,7 +14,8 @@ export class PipelineBackground {
 
   /** Needs the database. */
   async start(): Promise<void> {
-    if (this.config.roles.includes('worker')) await this.worker.start();
+    const worker = this.config.roles.includes('worker') ? await this.worker.start() : 0;
+    if (this.config.redis.url === null) await this.reaper.reapOthers(worker);
     if (this.config.roles.includes('scheduler')) this.reaper.start();
   }
 }

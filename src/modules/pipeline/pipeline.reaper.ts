@@ -52,6 +52,21 @@ export class PipelineReaper {
     }
   }
 
+  /**
+   * Takes back everything that is leased to others. Only for a process that is alone on its database, as one with
+   * in-process state is: whoever else holds a lease there is dead, or fenced by this.
+   */
+  async reapOthers(self: number): Promise<void> {
+    for (const owner of await this.queue.leaseOwners()) {
+      if (owner === self) continue;
+      for (const task of await this.queue.findLeasedTo(owner, 10_000)) {
+        await this.reap(task, 'worker_dead', {
+          owner_without_beat_since: { owner, last_heartbeat_at: task.lastHeartbeatAt },
+        });
+      }
+    }
+  }
+
   /** Makes the tasks ready whose time has come. */
   async promote(): Promise<void> {
     for (;;) {

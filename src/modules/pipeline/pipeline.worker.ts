@@ -42,8 +42,8 @@ export class PipelineWorker implements OnModuleDestroy, BeforeApplicationShutdow
     private readonly executor: PipelineExecutor,
   ) {}
 
-  /** Begins to claim; needs the database. */
-  async start(): Promise<void> {
+  /** Begins to claim; needs the database. Returns this worker's id. */
+  async start(): Promise<number> {
     const id = await this.workers.register(`${hostname()}/${process.pid}`);
     this.heartbeat = new WorkerHeartbeat(id, this.config, this.clock, this.workers, () =>
       [...this.running.values()].map(({ lease }) => lease),
@@ -52,6 +52,7 @@ export class PipelineWorker implements OnModuleDestroy, BeforeApplicationShutdow
     this.unsubscribe = this.bus.subscribe(TASK_EVENTS_CHANNEL, (message) => this.hear(message));
     this.claiming = this.claimLoop(id);
     void this.pollWhileDeaf(id);
+    return id;
   }
 
   /** No new claims from here on. */
