@@ -27,7 +27,7 @@ export function errorCode(error: unknown): string | undefined {
 }
 
 /** `error` as a refusal of `path` where it is one of the file system's, else `error` itself. */
-export function asRefusal(error: unknown, path: string): unknown {
+export function asRefusal(error: unknown, path: string | Buffer): unknown {
   const reason = REASONS[errorCode(error) ?? ''];
-  return reason === undefined ? error : new PathRefused(`"${path}" ${reason}.`, { cause: error });
+  return reason === undefined ? error : new PathRefused(`"${path.toString()}" ${reason}.`, { cause: error });
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { constants, type Stats } from 'node:fs';
+import { constants, type Dirent, type Stats } from 'node:fs';
 import { chmod, open, rename } from 'node:fs/promises';
 import { isTemporaryName, type Directory, type Name } from './directory.js';
 import { errorCode, PathRefused } from './path-refused.js';
@@ -17,7 +17,16 @@ export interface WalkEntry {
   name: string;
   /** The open folder that holds the entry; closed when the walk moves on. */
   parent: Directory;
-  stat: Stats;
+  kind: EntryKind;
+}
+
+/** What an entry is, itself: a link is not followed. */
+export type EntryKind = 'file' | 'folder' | 'link' | 'other';
+
+export function entryKind(entry: Dirent | Stats): EntryKind {
+  if (entry.isFile()) return 'file';
+  if (entry.isDirectory()) return 'folder';
+  return entry.isSymbolicLink() ? 'link' : 'other';
 }
 
 export interface WalkOptions {
@@ -40,14 +49,15 @@ export async function* walkTree(
   depth = 0,
 ): AsyncGenerator<WalkEntry> {
   if (depth > MAX_DEPTH) throw new PathRefused(`Folders are nested more than ${MAX_DEPTH} deep.`);
-  for await (const { name } of directory.entries()) {
+  for await (const entry of directory.entries()) {
+    const { name } = entry;
     options.signal?.throwIfAborted();
     if (isTemporaryName(name) || (!options.git && isGitName(name))) continue;
-    const stat = await directory.stat(name);
+    const kind = entryKind(entry);
     const path = prefix + name;
-    if (stat === null || options.include?.(path, stat.isDirectory()) === false) continue;
-    yield { path, name, parent: directory, stat };
-    if (!stat.isDirectory()) continue;
+    if (options.include?.(path, kind === 'folder') === false) continue;
+    yield { path, name, parent: directory, kind };
+    if (kind !== 'folder') continue;
     const inner = await directory.directoryOrNull(name);
     if (inner === null) continue;
     try {

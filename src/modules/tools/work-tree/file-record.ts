@@ -3,7 +3,7 @@ import type { Stats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import type { Directory } from '../boundary/directory.js';
 import { PathRefused } from '../boundary/path-refused.js';
-import { walkTree } from '../boundary/tree-walk.js';
+import { walkTree, type EntryKind } from '../boundary/tree-walk.js';
 import type { TreeBudget } from './tree-budget.js';
 
 /** As git sees a file: of the permission bits only whether it is executable counts. */
@@ -22,13 +22,13 @@ export type Manifest = ReadonlyMap<string, FileRecord>;
 
 const CHUNK_BYTES = 128 * 1024;
 
-/** The content of an open file, in pieces that are only valid until the next one. */
-export async function* chunksOf(handle: FileHandle): AsyncGenerator<Buffer> {
-  const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+/** The content of an open file, in pieces that are only valid until the next one. A small file takes a single read. */
+export async function* chunksOf({ handle, stat }: { handle: FileHandle; stat: Stats }): AsyncGenerator<Buffer> {
+  const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, stat.size + 1));
   for (;;) {
     const { bytesRead } = await handle.read(chunk, 0, chunk.length, null);
-    if (bytesRead === 0) return;
-    yield chunk.subarray(0, bytesRead);
+    if (bytesRead > 0) yield chunk.subarray(0, bytesRead);
+    if (bytesRead < chunk.length) return;
   }
 }
 
@@ -47,15 +47,21 @@ export function linkRecord(target: string): FileRecord {
 }
 
 /** What `name` holds; null when there is nothing, or neither a file nor a link. */
-export async function recordOf(directory: Directory, name: string, stat: Stats): Promise<FileRecord | null> {
+export async function recordOf(
+  directory: Directory,
+  name: string,
+  kind: EntryKind,
+  budget?: TreeBudget,
+): Promise<FileRecord | null> {
   try {
-    if (stat.isSymbolicLink()) return linkRecord(await directory.linkTarget(name));
-    if (!stat.isFile()) return null;
-    const opened = await directory.file(name);
+    if (kind === 'link') return linkRecord(await directory.linkTarget(name));
+    if (kind !== 'file') return null;
+    const opened = await directory.walkedFile(name);
     try {
+      budget?.grow(opened.stat.size);
       const hash = createHash('sha256');
       let size = 0;
-      for await (const chunk of chunksOf(opened.handle)) {
+      for await (const chunk of chunksOf(opened)) {
         hash.update(chunk);
         size += chunk.length;
       }
@@ -72,10 +78,10 @@ export async function recordOf(directory: Directory, name: string, stat: Stats):
 /** Reads and hashes everything below `directory` but `.git`. */
 export async function manifestOf(directory: Directory, budget: TreeBudget, signal?: AbortSignal): Promise<Manifest> {
   const manifest = new Map<string, FileRecord>();
-  for await (const { path, name, parent, stat } of walkTree(directory, { signal })) {
-    if (stat.isDirectory()) continue;
-    budget.charge(stat.isFile() ? stat.size : 0);
-    const record = await recordOf(parent, name, stat);
+  for await (const { path, name, parent, kind } of walkTree(directory, { signal })) {
+    if (kind === 'folder') continue;
+    budget.charge(0);
+    const record = await recordOf(parent, name, kind, budget);
     if (record !== null) manifest.set(path, record);
   }
   return manifest;

@@ -3,7 +3,7 @@ import type { Stats } from 'node:fs';
 import { inDirectory } from '../boundary/directory.js';
 import { PathRefused } from '../boundary/path-refused.js';
 import { isGitName } from '../boundary/relative-path.js';
-import { walkTree } from '../boundary/tree-walk.js';
+import { entryKind, walkTree } from '../boundary/tree-walk.js';
 import { chunksOf, recordOf, sameRecord, type FileRecord } from './file-record.js';
 import { readRecorded, type Difference } from './tree-diff.js';
 
@@ -92,7 +92,7 @@ export class Publication {
         const stat = await directory.stat(name);
         if (stat === null) return { kind: 'nothing', record: null, stat };
         if (stat.isDirectory()) return { kind: 'folder', record: null, stat };
-        const record = await recordOf(directory, name, stat);
+        const record = await recordOf(directory, name, entryKind(stat));
         return { kind: record === null ? 'other' : 'file', record, stat };
       });
     } catch (error) {
@@ -149,7 +149,7 @@ export class Publication {
   private folderVanishes(path: string, vanishing: ReadonlySet<string>): Promise<boolean> {
     return inDirectory(this.workspace, path.split('/'), async (directory) => {
       for await (const entry of walkTree(directory, { git: true })) {
-        if (!entry.stat.isDirectory() && !vanishing.has(`${path}/${entry.path}`)) return false;
+        if (entry.kind !== 'folder' && !vanishing.has(`${path}/${entry.path}`)) return false;
       }
       return true;
     });
@@ -220,12 +220,12 @@ export class Publication {
   ): Promise<void> {
     const { folder, name } = split(path);
     return inDirectory(this.tree, folder, async (directory) => {
-      const { handle } = await directory.file(name);
+      const source = await directory.file(name);
       try {
         await use(
           (async function* () {
             const hash = createHash('sha256');
-            for await (const chunk of chunksOf(handle)) {
+            for await (const chunk of chunksOf(source)) {
               hash.update(chunk);
               yield chunk;
             }
@@ -233,7 +233,7 @@ export class Publication {
           })(),
         );
       } finally {
-        await handle.close();
+        await source.handle.close();
       }
     });
   }
@@ -243,7 +243,7 @@ export class Publication {
     const folders: string[] = [path];
     await inDirectory(this.workspace, path.split('/'), async (directory) => {
       for await (const inner of walkTree(directory, { git: true })) {
-        if (inner.stat.isDirectory()) folders.push(`${path}/${inner.path}`);
+        if (inner.kind === 'folder') folders.push(`${path}/${inner.path}`);
       }
     });
     for (const inner of folders.reverse()) {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { constants, type Stats } from 'node:fs';
+import { constants } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import type { Directory } from '../boundary/directory.js';
 import { PathRefused } from '../boundary/path-refused.js';
@@ -28,16 +28,16 @@ export interface CopyOptions extends WalkOptions {
 export async function copyTree(source: Directory, target: Directory, options: CopyOptions): Promise<void> {
   const open: { prefix: string; directory: Directory }[] = [{ prefix: '', directory: target }];
   try {
-    for await (const { path, name, parent, stat } of walkTree(source, options)) {
+    for await (const { path, name, parent, kind } of walkTree(source, options)) {
       const prefix = path.slice(0, path.length - name.length);
       while (open.length > 1 && open.at(-1)?.prefix !== prefix) await open.pop()?.directory.close();
       const into = open.at(-1)?.directory ?? target;
-      if (stat.isDirectory()) {
+      if (kind === 'folder') {
         await into.makeDirectory(name);
         open.push({ prefix: `${path}/`, directory: await into.directory(name) });
-      } else if (stat.isSymbolicLink()) {
+      } else if (kind === 'link') {
         if (!options.withoutLinks) await copyLink(path, name, parent, into, options);
-      } else if (stat.isFile()) await copyOne(path, name, parent, into, stat, options);
+      } else if (kind === 'file') await copyOne(path, name, parent, into, options);
     }
   } finally {
     for (const { directory } of open.slice(1).reverse()) await directory.close();
@@ -49,10 +49,9 @@ async function copyOne(
   name: string,
   from: Directory,
   into: Directory,
-  stat: Stats,
   options: CopyOptions,
 ): Promise<void> {
-  options.budget.charge(stat.size);
+  options.budget.charge(0);
   if (options.trusted) {
     await copyFile(from.at(name), into.at(name), constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
     await into.adopt(name);
@@ -60,24 +59,24 @@ async function copyOne(
   }
   let source: Awaited<ReturnType<Directory['file']>>;
   try {
-    source = await from.file(name);
+    source = await from.walkedFile(name);
   } catch (error) {
     if (error instanceof PathRefused) return;
     throw error;
   }
   try {
-    const copy = await into.createFile(name);
+    options.budget.grow(source.stat.size);
+    const type = fileType(source.stat);
+    const copy = await into.createFile(name, type === 'executable' ? 0o755 : 0o644);
     try {
       const hash = createHash('sha256');
       let size = 0;
-      for await (const chunk of chunksOf(source.handle)) {
+      for await (const chunk of chunksOf(source)) {
         size += chunk.length;
-        if (size > stat.size) options.budget.grow(chunk.length);
+        if (size > source.stat.size) options.budget.grow(chunk.length);
         hash.update(chunk);
         await copy.writeFile(chunk);
       }
-      const type = fileType(source.stat);
-      await copy.chmod(type === 'executable' ? 0o755 : 0o644);
       options.onCopied?.(path, { type, sha256: hash.digest('hex'), size });
     } finally {
       await copy.close();
