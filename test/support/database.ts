@@ -1,6 +1,10 @@
 import { randomBytes } from 'node:crypto';
+import { Logger } from '@nestjs/common';
 import { Database, type ConnectionOptions } from '../../src/platform/database/index.js';
 import { databaseUrl, execute } from './servers/test-servers.js';
+
+// What a test provokes would fill its report.
+Logger.overrideLogger(['error', 'fatal']);
 
 /** A database of one spec file's own. */
 export interface TestDatabase {

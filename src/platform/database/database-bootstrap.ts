@@ -83,6 +83,8 @@ export class DatabaseBootstrap {
         return;
       } catch (error) {
         if (signal.aborted || error instanceof SingleProcessError) throw error;
+        // A shared server ends with its owner; whether it did shows when it is asked for again.
+        if (this.server?.own === false) this.server = null;
         this.report(this.describe(error));
         const most = error instanceof MigrationError ? RETRY_MS.mostAfterMigration : RETRY_MS.most;
         const backoff = Math.min(most, RETRY_MS.first * 2 ** Math.min(attempt, 20));
@@ -154,8 +156,6 @@ export class DatabaseBootstrap {
       try {
         if (await this.guardAnswers()) continue;
         this.report('the connection to the database was lost');
-        // A shared server may have ended with its owner; whether it did shows when it is asked for again.
-        if (this.server?.own === false) this.server = null;
         await this.untilUp(signal);
         this.logger.log('The database is back.');
       } catch (error) {

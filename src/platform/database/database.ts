@@ -15,6 +15,8 @@ export interface ConnectionOptions extends pg.ClientConfig {
 interface OpenTransaction {
   readonly client: pg.PoolClient;
   done: boolean;
+  /** Settles when the statements started so far have: one connection runs one at a time. */
+  statements: Promise<unknown>;
 }
 
 /** How often a statement or a transaction is tried when others keep getting into its way. */
@@ -61,7 +63,7 @@ export class Database {
    */
   async query<Row extends object>(name: string, query: Sql): Promise<Row[]> {
     const transaction = this.current.getStore();
-    if (transaction !== undefined) return this.run<Row>(name, this.open(name, transaction).client, query);
+    if (transaction !== undefined) return this.queryIn<Row>(name, transaction, query);
     return this.retried(name, () => this.withClient(name, (client) => this.run<Row>(name, client, query)));
   }
 
@@ -86,7 +88,7 @@ export class Database {
   async transaction<T>(name: string, work: () => Promise<T>): Promise<T> {
     const outer = this.current.getStore();
     if (outer !== undefined) {
-      this.open(name, outer);
+      refuseEnded(name, outer);
       return work();
     }
     return this.retried(name, () => this.withClient(name, (client) => this.transactionOn(name, client, work)));
@@ -161,9 +163,13 @@ export class Database {
     void client?.end().catch(() => undefined);
   }
 
-  private open(name: string, transaction: OpenTransaction): OpenTransaction {
-    if (transaction.done) throw new Error(`${name}: the transaction this statement belongs to has ended`);
-    return transaction;
+  private async queryIn<Row extends object>(name: string, transaction: OpenTransaction, query: Sql): Promise<Row[]> {
+    const rows = transaction.statements.then(() => {
+      refuseEnded(name, transaction);
+      return this.run<Row>(name, transaction.client, query);
+    });
+    transaction.statements = rows.catch(() => undefined);
+    return rows;
   }
 
   private async run<Row extends object>(name: string, client: pg.PoolClient, query: Sql): Promise<Row[]> {
@@ -176,17 +182,19 @@ export class Database {
   }
 
   private async transactionOn<T>(name: string, client: pg.PoolClient, work: () => Promise<T>): Promise<T> {
-    const open: OpenTransaction = { client, done: false };
+    const open: OpenTransaction = { client, done: false, statements: Promise.resolve() };
     try {
       await client.query('begin');
       const result = await this.current.run(open, work);
       open.done = true;
+      await open.statements;
       // PostgreSQL answers a commit of a transaction in which a statement failed with ROLLBACK, not with an error.
       const { command } = await client.query('commit');
       if (command !== 'COMMIT') throw new Error(`${name}: a statement failed, so nothing was committed`);
       return result;
     } catch (error) {
       open.done = true;
+      await open.statements;
       if (!lostWith(error)) await client.query('rollback').catch(() => undefined);
       throw this.translated(name, error);
     }
@@ -218,7 +226,11 @@ export class Database {
         return await work();
       } catch (error) {
         if (!isRetryable(error)) throw error;
-        if (attempt < ATTEMPTS) continue;
+        if (attempt < ATTEMPTS) {
+          // At once, it would meet the one it was undone for again.
+          await delay(attempt * (10 + Math.random() * 40));
+          continue;
+        }
         this.logger.warn(`${name}: undone ${ATTEMPTS} times by concurrent transactions`);
         throw unavailable(error);
       }
@@ -230,6 +242,10 @@ export class Database {
     this.logger.warn(`${name}: ${outageReason(error)}`);
     return unavailable(error);
   }
+}
+
+function refuseEnded(name: string, transaction: OpenTransaction): void {
+  if (transaction.done) throw new Error(`${name}: the transaction this statement belongs to has ended`);
 }
 
 /** Opens a single connection with the service's type parsers. Its errors never end the process. */

@@ -25,6 +25,8 @@ export interface MigrateOptions {
   signal?: AbortSignal;
   /** Where the files are; the project's `migrations` when absent. */
   folder?: string;
+  /** Longest wait for a locked table before the queue behind it is let through and the file is tried again. */
+  lockTimeoutMs?: number;
 }
 
 interface LedgerRow {
@@ -57,7 +59,7 @@ export async function migrate(connection: pg.ClientConfig, options: MigrateOptio
     application_name: 'nova migrator',
     statement_timeout: 0,
     query_timeout: 0,
-    lock_timeout: LOCK_TIMEOUT_MS,
+    lock_timeout: options.lockTimeoutMs ?? LOCK_TIMEOUT_MS,
   });
   try {
     await lock(client, options.signal);

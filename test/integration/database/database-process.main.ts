@@ -13,6 +13,8 @@ const bootstrap = new DatabaseBootstrap(AppConfig.from(process.env), new Databas
 const quit = new AbortController();
 
 process.on('SIGTERM', () => quit.abort());
+// The test that started this process holds the other end.
+process.stdin.resume().once('end', () => process.exit(1));
 tell({ event: 'started' });
 let last = '';
 setInterval(() => {

@@ -14,7 +14,7 @@ import { serverAccount } from '../../../src/platform/database/embedded/server-ac
 import { serverBinaries } from '../../../src/platform/database/embedded/server-binaries.js';
 import { run, spawnServer } from '../../../src/platform/database/embedded/server-process.js';
 import { temporaryFolder, type TemporaryFolder } from '../../support/servers/index.js';
-import { startDatabaseProcess } from './database-process.js';
+import { endDatabaseProcesses, startDatabaseProcess } from './database-process.js';
 
 const asRoot = process.getuid?.() === 0;
 const NOBODY = { uid: 65_534, gid: 65_534 };
@@ -61,6 +61,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
+  await endDatabaseProcesses();
   for (const child of bystanders) child.kill('SIGKILL');
   for (const server of started) await server.stop();
   folder.remove();

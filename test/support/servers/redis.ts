@@ -40,7 +40,6 @@ export async function startRedis(options: RedisOptions = {}): Promise<TestRedis>
 
   const start = async (): Promise<void> => {
     child = spawn(command[0] ?? '', command.slice(1), { cwd: '/', detached: true, stdio: 'ignore' });
-    child.unref();
     await untilItAnswers(port, child);
   };
   const kill = async (): Promise<void> => {

@@ -66,7 +66,14 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
 
 async function share(home: ClusterHome, account: ServerAccount, signal?: AbortSignal): Promise<EmbeddedPostgres> {
   const connection = await connectionOf(home, await home.socketFolder(account));
-  await untilReady(connection, async () => ((await findPostmaster(home.cluster)) === null ? 'it ended' : null), signal);
+  const failure = async (): Promise<string | null> =>
+    (await findPostmaster(home.cluster)) === null ? 'it ended' : null;
+  try {
+    await untilReady(connection, failure, signal);
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new EmbeddedPostgresError('the embedded PostgreSQL of another process is ending', { cause: error });
+  }
   return shared(connection);
 }
 

@@ -98,8 +98,6 @@ export async function spawnServer(
   const child = spawn(program, args, { ...options.account, cwd: '/', env: ENVIRONMENT, detached: true, stdio });
   const lifeline = child.stdio[3] as Socket | undefined;
   lifeline?.on('error', () => undefined);
-  lifeline?.unref();
-  child.unref();
   let failure: string | null = null;
   const ended = new Promise<void>((resolve) => {
     child.once('exit', () => {
