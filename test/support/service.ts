@@ -29,6 +29,9 @@ export interface ServiceOptions {
   spawned?: boolean;
 }
 
+/** Variables of its environment; undefined takes one away that it would have. */
+export type Settings = Readonly<Record<string, string | undefined>>;
+
 /** The built service as a process of its own. */
 export interface Service {
   /** `http://127.0.0.1:<port>`; empty until it listens. */
@@ -64,14 +67,14 @@ export interface Service {
 
 /**
  * Starts `dist/main.js` on a free port with folders, an admin secret and a cloned database of its own. Nothing of the
- * surrounding environment but PATH and HOME reaches it. `DATABASE_URL: ''` makes it start its embedded PostgreSQL.
+ * surrounding environment but PATH and HOME reaches it. `DATABASE_URL: ''` or `undefined` makes it start its embedded PostgreSQL.
  */
-export async function startService(env: Record<string, string> = {}, options: ServiceOptions = {}): Promise<Service> {
+export async function startService(env: Settings = {}, options: ServiceOptions = {}): Promise<Service> {
   if (!existsSync(MAIN)) throw new Error('dist/main.js is missing: run `node scripts/ensure-dist.mjs` first');
   const folder = temporaryFolder();
-  const database = env['DATABASE_URL'] === undefined ? await createTestDatabase() : null;
+  const database = 'DATABASE_URL' in env ? null : await createTestDatabase();
   const adminSecret = env['ADMIN_SECRET'] ?? randomBytes(24).toString('base64url');
-  const settings: Record<string, string> = {
+  const settings: Record<string, string | undefined> = {
     HOST: '127.0.0.1',
     PORT: '0',
     LOG_LEVEL: 'DEBUG',
@@ -87,7 +90,7 @@ export async function startService(env: Record<string, string> = {}, options: Se
   const [program = '', ...args] = await tied('KILL', [process.execPath, '--enable-source-maps', MAIN]);
   const child = spawn(program, args, {
     cwd: folder.path,
-    env: { PATH: process.env['PATH'], HOME: folder.path, ...settings },
+    env: { PATH: process.env['PATH'], HOME: folder.path, ...settings } as NodeJS.ProcessEnv,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const exited = once(child, 'close').then(([code]) => code as number | null);

@@ -1,0 +1,141 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { createServer, type AddressInfo, type Server } from 'node:net';
+import { once } from 'node:events';
+import { getMetadataStorage } from 'class-validator';
+import { Environment } from '../../../src/config/environment.js';
+import { startService, type Service, type Settings } from '../../support/service.js';
+
+const services: Service[] = [];
+afterEach(async () => {
+  await Promise.all(services.splice(0).map((service) => service.kill()));
+});
+
+async function start(env: Settings, options: { listening?: boolean; spawned?: boolean } = {}): Promise<Service> {
+  const service = await startService(env, options);
+  services.push(service);
+  return service;
+}
+
+/** Every variable the service reads, from the class that reads them. */
+const VARIABLES = [
+  ...new Set(
+    getMetadataStorage()
+      .getTargetValidationMetadatas(Environment, '', false, false)
+      .map((rule) => rule.propertyName),
+  ),
+];
+
+/** A wrong value for each variable that can have one. Each is recognisable, so that it would be found in the output. */
+const WRONG: Record<string, string> = {
+  DATABASE_URL: 'mysql://canary-1',
+  REDIS_URL: 'http://canary-2',
+  ADMIN_SECRET: 'canary-3',
+  REQUIRE_AUTH: 'canary-4',
+  LLM_BASE_URL: 'ftp://canary-5',
+  LLM_STREAMING: 'canary-6',
+  OPENAI_BASE_URL: 'canary-7',
+  ANTHROPIC_BASE_URL: 'canary-8',
+  OLLAMA_BASE_URL: 'canary-9',
+  MODEL_PRICES: '{"canary-10":1}',
+  MODEL_CONNECT_TIMEOUT_MS: 'canary-11',
+  MODEL_FIRST_BYTE_TIMEOUT_MS: '-987612',
+  MODEL_IDLE_TIMEOUT_MS: '987613.5',
+  MODEL_TOTAL_TIMEOUT_MS: 'canary-14',
+  SHELL_SANDBOX: 'canary-15',
+  LOG_LEVEL: 'canary-16',
+  PORT: '987617',
+  HOST: 'canary 18',
+  NODE_ENV: 'canary-19',
+  NOVA_ALLOW_INSECURE: 'canary-20',
+  TRUST_PROXY: '987621',
+  ANON_RATE_LIMIT_RPM: '-987622',
+  ROLES: 'api,canary-23',
+  SYNC_WAIT_SECONDS: 'canary-24',
+  PROVIDER_WAIT_SECONDS: 'canary-25',
+  PIPELINE_MAX_CONCURRENT: 'canary-26',
+  TASK_HEARTBEAT_INTERVAL_SECONDS: 'canary-27',
+  TASK_STALE_SECONDS: '9876128',
+  REAPER_INTERVAL_SECONDS: 'canary-29',
+  SHUTDOWN_GRACE_SECONDS: 'canary-30',
+  TASK_MAX_CRASHES: 'canary-31',
+  MCP_ALLOW_PRIVATE_NETWORKS: 'canary-32',
+  RETENTION_TASKS_DAYS: 'canary-33',
+  RETENTION_TASK_EVENTS_DAYS: 'canary-34',
+  RETENTION_IDEMPOTENCY_KEYS_DAYS: 'canary-35',
+  RETENTION_TURNS_DAYS: 'canary-36',
+};
+/** Variables of which every text is a value. */
+const FREE = [
+  'DEFAULT_CHAT_MODEL',
+  'LLM_API_KEY',
+  'OPENAI_API_KEY',
+  'ANTHROPIC_API_KEY',
+  'GOOGLE_GENERATIVE_AI_API_KEY',
+  'MISTRAL_API_KEY',
+  'GROQ_API_KEY',
+  'ALLOWED_MODELS',
+  'NOVA_WORKSPACE',
+  'NOVA_DATA_DIR',
+  'CORS_ALLOWED_ORIGINS',
+  'ALLOWED_HOSTS',
+];
+
+async function refusal(env: Settings): Promise<string> {
+  const service = await start({ DATABASE_URL: undefined, ...env }, { spawned: true });
+  expect(await service.exited).toBe(1);
+  return service.output();
+}
+
+describe('a wrong value', () => {
+  it('is known for every variable that can have one', () => {
+    expect([...Object.keys(WRONG), ...FREE].sort()).toEqual([...VARIABLES].sort());
+  });
+
+  it('ends the start with every faulty variable named and no value shown', async () => {
+    const output = await refusal({ ...WRONG, LLM_API_KEY: 'canary-secret' });
+    for (const variable of Object.keys(WRONG)) expect(output).toMatch(new RegExp(`^\\s+${variable} `, 'm'));
+    expect(output).not.toMatch(/canary|9876/);
+  });
+
+  it.each<[string, Settings, string]>([
+    ['an open service on every address', { HOST: '0.0.0.0' }, 'HOST'],
+    ['a placeholder as secret', { ADMIN_SECRET: 'change-me-in-production' }, 'ADMIN_SECRET'],
+    [
+      'a stale time that two heartbeats do not fit in',
+      { TASK_STALE_SECONDS: '30', TASK_HEARTBEAT_INTERVAL_SECONDS: '20' },
+      'TASK_STALE_SECONDS',
+    ],
+  ])('%s is refused', async (_what, env, variable) => {
+    const output = await refusal(env);
+    expect(output).toMatch(new RegExp(`^\\s+${variable} `, 'm'));
+    expect(output).not.toContain('change-me');
+  });
+
+  it('a port that is taken ends the start with its name', async () => {
+    const other: Server = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const { port } = other.address() as AddressInfo;
+    try {
+      expect(await refusal({ PORT: String(port) })).toMatch(/^PORT .*EADDRINUSE/m);
+    } finally {
+      other.close();
+    }
+  });
+});
+
+describe('a missing value', () => {
+  const bare = Object.fromEntries(VARIABLES.map((variable) => [variable, undefined]));
+  const empty = Object.fromEntries(VARIABLES.map((variable) => [variable, '']));
+
+  it.each([
+    ['absent', bare],
+    ['empty', empty],
+  ])('never keeps the service from starting: all of them %s', async (_what, env) => {
+    // 8000 may be taken on the machine of the test, and the one folder it cannot choose is where it stands.
+    const service = await start({ ...env, PORT: '0' });
+    expect((await service.fetch('/health/live')).status).toBe(200);
+    expect(((await (await service.fetch('/health/ready')).json()) as { status: string }).status).toBe('ok');
+    expect(service.url).toMatch(/^http:\/\/127\.0\.0\.1:/);
+    expect(service.output()).toMatch(/REQUIRE_AUTH is false.*127\.0\.0\.1/);
+  });
+});
