@@ -32,6 +32,8 @@ export interface NewFile {
   content: Buffer | AsyncIterable<Buffer>;
   /** Also replaces a symbolic link (the link itself, not what it points to). */
   overLink?: boolean;
+  /** Is on the disk, name and all, when the call returns. Default: it is when the system gets to it. */
+  durable?: boolean;
   /** Permission bits. Default: those of the file it replaces, else 0644. */
   mode?: number;
   /** Refuses to replace a file that has another name too. */
@@ -233,7 +235,7 @@ export class Directory {
   }
 
   /**
-   * Puts a file of this content in the place of `name`: written to a temporary file in this folder, synced, renamed. What
+   * Puts a file of this content in the place of `name`: written to a temporary file in this folder, renamed. What
    * was there is whole until then. When the service is root, the file belongs to whom the old one, else the folder, does.
    * @throws PathRefused when `name` is anything but a regular file.
    */
@@ -261,7 +263,7 @@ export class Directory {
         const owner = present ?? (await this.handle.stat());
         if (process.geteuid?.() === 0) await handle.chown(owner.uid, owner.gid);
         await handle.chmod((file.mode ?? (present?.isFile() ? present.mode : 0o644)) & 0o777);
-        await handle.sync();
+        if (file.durable) await handle.sync();
         await file.check?.(present);
         const [written, named] = [await handle.stat(), await lstat(temporary)];
         if (written.ino !== named.ino || written.dev !== named.dev)
@@ -271,6 +273,7 @@ export class Directory {
         await handle.close();
       }
       await rename(temporary, this.at(name));
+      if (file.durable) await this.handle.sync();
     } catch (error) {
       await unlinkIfPresent(temporary);
       throw asRefusal(error, name);

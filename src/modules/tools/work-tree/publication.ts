@@ -205,7 +205,7 @@ export class Publication {
         const before = expected?.isFile() ? expected.mode & 0o777 : 0o644;
         const mode = after.type === 'executable' ? before | ((before & 0o444) >> 2) : before & ~0o111;
         return this.withContent(path, after, (content) =>
-          directory.replaceFile(name, { content, mode, temporary, check, overLink: true }),
+          directory.replaceFile(name, { content, mode, temporary, check, overLink: true, durable: true }),
         );
       },
       { create: true },
