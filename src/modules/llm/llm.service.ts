@@ -5,7 +5,7 @@ export abstract class LlmService {
   /**
    * Asks the models of `chain` in order until one answers: the next one is tried only while no text has reached
    * `onText`. Retries nothing by itself.
-   * @throws ModelCallError when no model answered; `call.signal.reason` when aborted.
+   * @throws ModelCallError when no model answered; `call.signal.reason` when aborted; what `onText` threw.
    */
   abstract call(chain: readonly string[], call: ModelCall): Promise<ModelAnswer>;
   /** The model of agents that name none, or null when no provider is configured. */

@@ -19,7 +19,7 @@ export interface ModelCall {
   maxOutputTokens?: number;
   /** Aborts the request; the call then rejects with `signal.reason`. */
   signal: AbortSignal;
-  /** Text as it arrives. Never called after the call has settled; must not throw. */
+  /** Text as it arrives. Never called after the call has settled; what it throws ends the call. */
   onText?: (delta: string) => void;
   /**
    * What an attempt consumed that brought no answer: a model of the chain that failed after it had begun to answer, or an

@@ -1,4 +1,9 @@
-import { APICallError } from '@ai-sdk/provider';
+import {
+  APICallError,
+  InvalidArgumentError,
+  InvalidPromptError,
+  UnsupportedFunctionalityError,
+} from '@ai-sdk/provider';
 import type { ModelFailureKind } from './model-call.js';
 import { ModelTransportError } from './model-fetch.js';
 import { ProviderNotUsable } from './providers/model-provider.js';
@@ -34,6 +39,8 @@ export interface ModelFailure {
   detail?: string;
 }
 
+/** What the SDK throws before it asks: the request holds something that the provider has no way to express. */
+const REFUSALS = [InvalidArgumentError, InvalidPromptError, UnsupportedFunctionalityError];
 const OVERLOADED = [429, 502, 503, 504, 529];
 /** What providers call such errors where they have no status to send. */
 const STATUS_OF_TYPE: Readonly<Record<string, number>> = {
@@ -50,6 +57,9 @@ export function toFailure(error: unknown, nowMs: number): ModelFailure {
     if (cause instanceof UnusableAnswer) return { kind: 'malformed', complaint: cause.message };
     if (cause instanceof CallDeadlinePassed) return { kind: 'timeout', complaint: 'took longer than a call may' };
     if (cause instanceof ProviderNotUsable) return { kind: 'not_configured', complaint: cause.message };
+    if (REFUSALS.some((refusal) => refusal.isInstance(cause))) {
+      return { kind: 'refused', complaint: 'cannot be asked this', detail: (cause as Error).message };
+    }
     if (cause instanceof ModelTransportError) return { kind: transportKind(cause), complaint: cause.message };
   }
   const api = causes(error).find((cause): cause is APICallError => APICallError.isInstance(cause));

@@ -42,6 +42,7 @@ class Exchange {
   private request: ClientRequest | undefined;
   private body: ReadableStreamDefaultController<Uint8Array> | undefined;
   private timer: NodeJS.Timeout | undefined;
+  private isAnswering = false;
   private ended = false;
   private stopListening = (): void => undefined;
 
@@ -119,22 +120,23 @@ class Exchange {
         this.request?.destroy();
         return;
       }
-      const boundary = isEventStream ? Math.max(chunk.lastIndexOf('\n\n'), chunk.lastIndexOf('\r\n\r\n')) : -1;
+      const boundary = isEventStream ? lastEventEnd(chunk) : -1;
       held = boundary < 0 ? held + chunk.length : chunk.length - boundary;
       if (received > total || (isEventStream && held > TRANSPORT_LIMITS.event)) {
         return this.fail(new ModelTransportError('too_large', 'sent more than an answer may hold'));
       }
-      this.arm(this.deadlines.idle, 'stopped answering');
+      if (this.isAnswering) this.timer?.refresh();
+      else this.arm(this.deadlines.idle, 'stopped answering');
+      this.isAnswering = true;
       this.body?.enqueue(chunk);
       if ((this.body?.desiredSize ?? 1) <= 0) response.pause();
     });
     response.on('end', () => this.finish());
-    response.on('error', () =>
-      this.fail(new ModelTransportError('unreachable', 'closed the connection in mid-answer')),
-    );
-    response.on('close', () =>
-      this.fail(new ModelTransportError('unreachable', 'closed the connection in mid-answer')),
-    );
+    const cutOff = (): void => {
+      if (!this.ended) this.fail(new ModelTransportError('unreachable', 'closed the connection in mid-answer'));
+    };
+    response.on('error', cutOff);
+    response.on('close', cutOff);
     const stream = new ReadableStream<Uint8Array>(
       {
         start: (controller) => {
@@ -187,4 +189,17 @@ class Exchange {
     clearTimeout(this.timer);
     this.stopListening();
   }
+}
+
+const BLANK_LINES = [Buffer.from('\n\n'), Buffer.from('\r\n\r\n')];
+const LF = 10;
+const CR = 13;
+
+/** Where the last event of `chunk` ends; -1 when none does. Most chunks end with an event, which is seen without a search. */
+function lastEventEnd(chunk: Buffer): number {
+  const before = chunk[chunk.length - 2];
+  if (chunk[chunk.length - 1] === LF && (before === LF || (before === CR && chunk[chunk.length - 3] === LF))) {
+    return chunk.length;
+  }
+  return Math.max(...BLANK_LINES.map((blank) => chunk.lastIndexOf(blank)));
 }

@@ -23,6 +23,8 @@ export interface CooldownState {
   record: CooldownRecord | null;
 }
 
+export const NEVER_COOLED: CooldownState = { retryAt: null, record: null };
+
 /**
  * Which providers are overloaded. Kept in `LiveState` for all processes (`nova:cooldown:<provider>`) and in this process's
  * memory, which is enough when the shared state is gone.

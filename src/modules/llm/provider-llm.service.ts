@@ -7,13 +7,15 @@ import { LlmService } from './llm.service.js';
 import { ModelCallError, type ModelAnswer, type ModelCall, type ModelPrice, type ModelUsage } from './model-call.js';
 import { CallDeadlinePassed, refusesSchema, toFailure, type ModelFailure } from './model-failure.js';
 import { catalogueOutputLimit, costOf, priceOf } from './model-prices.js';
-import { ProviderCooldown } from './provider-cooldown.js';
+import { NEVER_COOLED, ProviderCooldown } from './provider-cooldown.js';
 import { ModelProviders, type ModelAddress } from './providers/model-providers.js';
 import { withSchemaInPrompt } from './response-schema.js';
 import { estimatePromptTokens } from './token-estimate.js';
 
 /** What an answer is taken to hold at the most when neither the caller nor the price table says. */
 const ASSUMED_OUTPUT_TOKENS = 16_384;
+/** Aborts what a call may have left running; made once, since errors are slow to make. */
+const CALL_OVER = new Error('the call is over');
 const MOST_REMEMBERED_MODELS = 1_000;
 
 /** One model of a chain that did not answer. */
@@ -22,6 +24,13 @@ interface FailedModel extends ModelFailure {
   provider: string;
   /** Epoch milliseconds; present when its provider is cooling, before or since. */
   retryAt?: number;
+}
+
+/** Carries what a caller's `onText` threw past the sorting of providers' faults. */
+class ListenerFailed extends Error {
+  constructor(cause: unknown) {
+    super('onText threw', { cause });
+  }
 }
 
 /** Asks models through the AI SDK's providers. */
@@ -33,6 +42,8 @@ export class ProviderLlmService extends LlmService {
   private readonly secrets: string[];
   /** Models whose endpoint refused a schema: it goes into their prompt. */
   private readonly withoutSchemas = new Set<string>();
+  /** Models made before: making one costs as much as half a call, since its validators are built anew. */
+  private readonly made = new Map<string, LanguageModelV3>();
 
   constructor(
     config: AppConfig,
@@ -62,7 +73,11 @@ export class ProviderLlmService extends LlmService {
         onText: (delta: string) => {
           if (isSettled) return;
           isHeard = true;
-          call.onText?.(delta);
+          try {
+            call.onText?.(delta);
+          } catch (error) {
+            throw new ListenerFailed(error);
+          }
         },
       }),
       onLost: (loss) => {
@@ -81,6 +96,7 @@ export class ProviderLlmService extends LlmService {
     } finally {
       isSettled = true;
     }
+    call.signal.throwIfAborted();
     throw conclude(models, failed, lost);
   }
 
@@ -117,7 +133,7 @@ export class ProviderLlmService extends LlmService {
     return this.isProduction ? offered : [...offered, ...(await this.providers.scripted())];
   }
 
-  /** One model of the chain: its answer, or why there is none. Throws only the reason of an abort. */
+  /** One model of the chain: its answer, or why there is none. Throws the reason of an abort and what `onText` threw. */
   private async ask(model: string, call: ModelCall): Promise<ModelAnswer | FailedModel> {
     const address = await this.providers.resolve(model);
     call.signal.throwIfAborted();
@@ -126,9 +142,8 @@ export class ProviderLlmService extends LlmService {
       return { kind: 'not_configured', complaint: 'is not configured', model, provider: prefix ?? 'gateway' };
     }
     const provider = address.provider.name;
-    if (provider === 'script')
-      return this.attempt(model, address, call).catch((error: unknown) => this.fail(error, model, provider, call));
-    const seen = await this.cooldown.look(provider);
+    // Scripts cannot be overloaded, and the shared state need not be asked.
+    const seen = provider === 'script' ? NEVER_COOLED : await this.cooldown.look(provider);
     if (seen.retryAt !== null) {
       const complaint = `is cooling down until ${new Date(seen.retryAt).toISOString()}`;
       return { kind: 'cooling', complaint, model, provider, retryAt: seen.retryAt };
@@ -146,12 +161,13 @@ export class ProviderLlmService extends LlmService {
 
   private fail(error: unknown, model: string, provider: string, call: ModelCall): FailedModel {
     call.signal.throwIfAborted();
+    if (error instanceof ListenerFailed) throw error.cause;
     return { ...toFailure(error, this.clock.now().getTime()), model, provider };
   }
 
   /** Asks once, and once more with the schema in the prompt if the endpoint refuses it otherwise. */
   private async attempt(model: string, address: ModelAddress, call: ModelCall): Promise<ModelAnswer> {
-    const endpoint = `${address.provider.name} ${address.id}`;
+    const endpoint = endpointOf(address);
     if (!call.responseSchema || this.withoutSchemas.has(endpoint)) return this.exchange(model, address, call, false);
     try {
       return await this.exchange(model, address, call, true);
@@ -181,7 +197,7 @@ export class ProviderLlmService extends LlmService {
       return { usage, costUsd: price && costOf(usage, price) };
     };
     try {
-      const languageModel = await address.provider.model(address.id);
+      const languageModel = await this.modelAt(address);
       const options = toOptions(address, call, sendSchema, controller.signal);
       await untilAborted(this.receive(languageModel, options, draft), controller.signal);
       const { text, toolCalls, finishReason } = draft.close();
@@ -192,8 +208,19 @@ export class ProviderLlmService extends LlmService {
     } finally {
       clearTimeout(timer);
       call.signal.removeEventListener('abort', onAbort);
-      controller.abort();
+      controller.abort(CALL_OVER);
     }
+  }
+
+  private async modelAt(address: ModelAddress): Promise<LanguageModelV3> {
+    const endpoint = endpointOf(address);
+    let model = this.made.get(endpoint);
+    if (!model) {
+      model = await address.provider.model(address.id);
+      if (this.made.size >= MOST_REMEMBERED_MODELS) this.made.clear();
+      this.made.set(endpoint, model);
+    }
+    return model;
   }
 
   private async receive(
@@ -226,6 +253,10 @@ export class ProviderLlmService extends LlmService {
     said = said.replace(/\b(?:sk|pk|key|gsk|xai|AIza)[-_][\w-]{6,}/g, '[secret]').replace(/[\r\n]+/g, ' ');
     this.logger.warn(`The model ${model} of the provider "${provider}" ${complaint}.${said && ` It said: ${said}`}`);
   }
+}
+
+function endpointOf({ provider, id }: ModelAddress): string {
+  return `${provider.name} ${id}`;
 }
 
 /** The id under which the price table knows a model: that of a direct provider with its maker. */

@@ -4,7 +4,17 @@ import { gzipSync } from 'node:zlib';
 import { Logger } from '@nestjs/common';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { callOf, createLlm, failureOf } from './llm-setup.js';
-import { answersWhole, chunk, END, event, fails, ModelServer, says, streams, type Answer } from './model-server.js';
+import {
+  answersWhole,
+  chunk,
+  END,
+  event,
+  fails,
+  ModelServer,
+  says,
+  streams,
+  type Answer,
+} from '../../support/model-server.js';
 
 const KEY = 'sk-canary-9f8e7d6c5b4a';
 const HTML = '<!doctype html><html><body>Bad gateway</body></html>';

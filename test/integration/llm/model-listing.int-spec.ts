@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { createLlm } from './llm-setup.js';
-import { fails, ModelServer } from './model-server.js';
+import { fails, ModelServer } from '../../support/model-server.js';
 
 const listOf = (...ids: string[]): ReturnType<typeof fails> =>
   fails(200, { object: 'list', data: ids.map((id) => ({ id, object: 'model' })) });

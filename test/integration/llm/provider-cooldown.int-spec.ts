@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { callOf, createLlm, failureOf, MapLiveState, SetClock, type Llm } from './llm-setup.js';
-import { fails, ModelServer, says, streams, chunk } from './model-server.js';
+import { fails, ModelServer, says, streams, chunk } from '../../support/model-server.js';
 
 const MINUTE = 60_000;
 
