@@ -59,8 +59,12 @@ async function main(): Promise<number> {
   const narrator = new Narrator();
   narrator.title('Nova Orchestrator: one task through the Quartet');
   if (scripted) {
-    narrator.line('No model is configured: the words of the model are scripted. Everything else is real: the service, its');
-    narrator.line('database, the queue, the tools, the files, the guardrail’s rules, the tests. --model <id> uses a real one.');
+    narrator.line(
+      'No model is configured: the words of the model are scripted. Everything else is real: the service, its',
+    );
+    narrator.line(
+      'database, the queue, the tools, the files, the guardrail’s rules, the tests. --model <id> uses a real one.',
+    );
   }
   const repository = Repository.create(sample);
   let service: ServiceProcess | null = null;

@@ -34,11 +34,11 @@ export class Narrator {
   }
 
   stageFinished(event: TaskEvent): void {
-    const { role, status, model, input_tokens, output_tokens, cost_usd, duration_ms, error_code } = event.data as Record<
-      string,
-      string | number | null
-    >;
-    this.write(`  ${this.paint(status === 'complete' ? '32' : '31', `${role} ${status}`)}${error_code ? ` (${error_code})` : ''}\n`);
+    const { role, status, model, input_tokens, output_tokens, cost_usd, duration_ms, error_code } =
+      event.data as Record<string, string | number | null>;
+    this.write(
+      `  ${this.paint(status === 'complete' ? '32' : '31', `${role} ${status}`)}${error_code ? ` (${error_code})` : ''}\n`,
+    );
     this.detail(
       `cost: ${input_tokens} tokens in, ${output_tokens} out, ${cost_usd === null ? 'price unknown' : `$${cost_usd}`}, ${duration_ms} ms, ${model}`,
     );
@@ -46,7 +46,9 @@ export class Narrator {
 
   finding(finding: Finding): void {
     const by = finding.deterministic ? 'rule' : 'model';
-    this.detail(`${this.paint('31', 'blocked')} by a ${by}: ${finding.finding_type} (${finding.severity}): ${finding.description}`);
+    this.detail(
+      `${this.paint('31', 'blocked')} by a ${by}: ${finding.finding_type} (${finding.severity}): ${finding.description}`,
+    );
     this.detail(`evidence: ${finding.evidence}`);
   }
 
@@ -73,7 +75,9 @@ export class Narrator {
     }
     this.title('Findings');
     for (const { iteration, finding_type, severity, status, resolved_by } of findings) {
-      this.line(`iteration ${iteration}: ${finding_type} (${severity}), ${status}${resolved_by ? ` by ${resolved_by}` : ''}`);
+      this.line(
+        `iteration ${iteration}: ${finding_type} (${severity}), ${status}${resolved_by ? ` by ${resolved_by}` : ''}`,
+      );
     }
     this.title('Reviews');
     for (const { iteration, verdict, summary } of reviews) this.line(`iteration ${iteration}: ${verdict}: ${summary}`);

@@ -17,7 +17,10 @@ export class Repository {
     mkdirSync(path);
     cpSync(sample, path, { recursive: true });
     const git = (...args: string[]): void => {
-      execFileSync('git', ['-c', 'user.name=demo', '-c', 'user.email=demo@example.com', ...args], { cwd: path, stdio: 'ignore' });
+      execFileSync('git', ['-c', 'user.name=demo', '-c', 'user.email=demo@example.com', ...args], {
+        cwd: path,
+        stdio: 'ignore',
+      });
     };
     if (spawnSync('git', ['--version']).status === 0) {
       git('init', '--quiet');
@@ -29,8 +32,13 @@ export class Repository {
 
   /** Runs the repository's own tests. */
   test(): { green: boolean; passed: number; failed: number } {
-    const run = spawnSync(process.execPath, ['--test'], { cwd: this.path, encoding: 'utf8', env: { PATH: process.env.PATH } });
-    const count = (name: string): number => Number(new RegExp(`^(?:#|ℹ) ${name} (\\d+)`, 'm').exec(run.stdout)?.[1] ?? 0);
+    const run = spawnSync(process.execPath, ['--test'], {
+      cwd: this.path,
+      encoding: 'utf8',
+      env: { PATH: process.env.PATH },
+    });
+    const count = (name: string): number =>
+      Number(new RegExp(`^(?:#|ℹ) ${name} (\\d+)`, 'm').exec(run.stdout)?.[1] ?? 0);
     return { green: run.status === 0, passed: count('pass'), failed: count('fail') };
   }
 

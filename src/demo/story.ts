@@ -17,7 +17,10 @@ export function missing(account: Account): string[] {
   const leak = findings.find((finding) => finding.deterministic && finding.finding_type === 'credential_leak');
   const parts: [boolean, string][] = [
     [!before.green && before.failed > 0, 'the repository’s own tests were red before'],
-    [task.status === 'complete', `the task completed (it is ${task.status}: ${task.error ?? task.review?.reason ?? 'no reason given'})`],
+    [
+      task.status === 'complete',
+      `the task completed (it is ${task.status}: ${task.error ?? task.review?.reason ?? 'no reason given'})`,
+    ],
     [diff !== '', 'files were changed'],
     [after.green, 'the repository’s own tests are green after'],
   ];

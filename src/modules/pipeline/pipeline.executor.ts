@@ -132,13 +132,25 @@ export class PipelineExecutor {
     for (const finding of session.run.findings) if (next.effects.overridden.includes(finding.id)) finding.open = false;
     for (const stage of move.stages ?? []) {
       if (stage.status === 'running') {
-        session.run.stages.push({ ...stage, output: null, error: null, inputTokens: 0, outputTokens: 0, costUsd: null });
+        session.run.stages.push({
+          ...stage,
+          output: null,
+          error: null,
+          inputTokens: 0,
+          outputTokens: 0,
+          costUsd: null,
+        });
       }
     }
   }
 
   /** The work stopped before the task went anywhere: the lease is gone, this process shuts down, or a fault of ours. */
-  private async stopped(claimed: ClaimedTask, lease: Lease, session: TaskSession | null, error: unknown): Promise<void> {
+  private async stopped(
+    claimed: ClaimedTask,
+    lease: Lease,
+    session: TaskSession | null,
+    error: unknown,
+  ): Promise<void> {
     if (lease.lost) {
       this.logger.warn(`Task ${claimed.id}: the lease of epoch ${lease.epoch} is gone; its work stopped.`);
       return;

@@ -47,7 +47,9 @@ export class PipelineReaper {
     const checks = [() => this.reapExpired(), () => this.promote(), () => this.retention.pass()];
     for (const check of checks) {
       await check().catch((error: unknown) =>
-        this.logger.warn(`A check failed and will run again: ${error instanceof Error ? error.message : String(error)}`),
+        this.logger.warn(
+          `A check failed and will run again: ${error instanceof Error ? error.message : String(error)}`,
+        ),
       );
     }
   }
@@ -81,7 +83,9 @@ export class PipelineReaper {
       const expired = await this.queue.findExpired(BATCH);
       const guards = { lease: { lease_expired: true }, deadline: { deadline_passed: true } } as const;
       const reaped = await Promise.all(
-        expired.map((task) => this.reap(task, task.expired === 'lease' ? 'lease_expired' : 'deadline_passed', guards[task.expired])),
+        expired.map((task) =>
+          this.reap(task, task.expired === 'lease' ? 'lease_expired' : 'deadline_passed', guards[task.expired]),
+        ),
       );
       if (expired.length < BATCH || !reaped.includes(true)) return;
     }
@@ -139,7 +143,11 @@ export class PipelineReaper {
       ...base,
       to: 'queued',
       suspect: true,
-      queue: { next_status: task.status, delay_ms: delayMs, ...(delayMs > 0 ? { wait_reason: 'retry_at' as const } : {}) },
+      queue: {
+        next_status: task.status,
+        delay_ms: delayMs,
+        ...(delayMs > 0 ? { wait_reason: 'retry_at' as const } : {}),
+      },
       events: [{ type: 'task.reaped', data: told }],
     });
     if (applied && delayMs === 0) await this.bell.ring([task.id]);

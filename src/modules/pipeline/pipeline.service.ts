@@ -6,7 +6,8 @@ import { ownerOf, visibleOwners, type Principal } from '../auth/index.js';
 import { HumanReview } from './human-review.js';
 import { PipelineCommands, type Decision, type Submission, type Submitted } from './pipeline.commands.js';
 import { PipelineReaper } from './pipeline.reaper.js';
-import { enter, stepsOf } from './plan.js';
+import { stepsOf } from '../pods/index.js';
+import { enter } from './plan.js';
 import { lastStatus, PipelineSubmission } from './submission.js';
 import { stageKey, type TaskControl } from './task-control.js';
 import { TaskAdminRepository, type TaskHead } from './task-admin.repository.js';
@@ -57,7 +58,14 @@ export class PipelineService extends PipelineCommands {
         end_running_stages: { status: 'cancelled', error_code: 'cancelled', error: 'The task was cancelled.' },
         ...(task.gateId === null
           ? {}
-          : { decide_gate: { id: task.gateId, decision: 'cancel' as const, decided_by: ownerOf(principal), comment: null } }),
+          : {
+              decide_gate: {
+                id: task.gateId,
+                decision: 'cancel' as const,
+                decided_by: ownerOf(principal),
+                comment: null,
+              },
+            }),
         events: [{ type: 'task.finished', data: { status: 'cancelled', code: 'cancelled' } }],
       });
       if (!applied) continue;
@@ -148,6 +156,9 @@ function revival(run: TaskRun): { control: TaskControl; queue: { next_status: Ta
   const next = enter({ ...situationOf(run), control });
   return {
     control,
-    queue: { next_status: next.kind === 'run' ? runningStatus(next.roles[0] ?? 'task') : lastStatus(run.pod), delay_ms: 0 },
+    queue: {
+      next_status: next.kind === 'run' ? runningStatus(next.roles[0] ?? 'task') : lastStatus(run.pod),
+      delay_ms: 0,
+    },
   };
 }

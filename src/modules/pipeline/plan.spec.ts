@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import type { AgentSnapshot, PodSnapshot } from '../pods/index.js';
-import { afterStep, approved, enter, stepsOf, type OpenFinding, type Situation, type StageRecord } from './plan.js';
+import { stepsOf, type AgentSnapshot, type PodSnapshot } from '../pods/index.js';
+import { afterStep, approved, enter, type OpenFinding, type Situation, type StageRecord } from './plan.js';
 import { initialControl, type TaskControl } from './task-control.js';
 import type { Role } from './task.js';
 
@@ -29,7 +29,10 @@ function agent(role: Role, position: number, changes: Partial<AgentSnapshot> = {
   };
 }
 
-function quartet(changes: Partial<PodSnapshot> = {}, agents: Partial<Record<Role, Partial<AgentSnapshot> | null>> = {}): PodSnapshot {
+function quartet(
+  changes: Partial<PodSnapshot> = {},
+  agents: Partial<Record<Role, Partial<AgentSnapshot> | null>> = {},
+): PodSnapshot {
   const roles: Role[] = ['context', 'task', 'guardrail', 'code_review', 'decision'];
   return {
     id: 'pod',
@@ -205,14 +208,21 @@ describe('the decision', () => {
 
   it('turns every gate into a failure where the pod wants nobody', () => {
     const pod = quartet({ requireHumanReview: 'never' });
-    expect(afterStep(decided({ action: 'escalate' }, [], pod))).toMatchObject({ kind: 'fail', code: 'gate_escalation' });
+    expect(afterStep(decided({ action: 'escalate' }, [], pod))).toMatchObject({
+      kind: 'fail',
+      code: 'gate_escalation',
+    });
   });
 });
 
 describe('thresholds and the final gate', () => {
   it('opens a gate for an open finding at the threshold, and not below it', () => {
-    expect(afterStep(reviewed(CLEAN, 'pass', { findings: [finding({ severity: 'medium' })] }))).toMatchObject({ gate: 'finding' });
-    expect(afterStep(reviewed(CLEAN, 'pass', { findings: [finding({ severity: 'low' })] }))).toMatchObject({ kind: 'complete' });
+    expect(afterStep(reviewed(CLEAN, 'pass', { findings: [finding({ severity: 'medium' })] }))).toMatchObject({
+      gate: 'finding',
+    });
+    expect(afterStep(reviewed(CLEAN, 'pass', { findings: [finding({ severity: 'low' })] }))).toMatchObject({
+      kind: 'complete',
+    });
   });
 
   it('asks for a final review once for the same content', () => {
@@ -221,7 +231,9 @@ describe('thresholds and the final gate', () => {
     expect(afterStep(situation)).toMatchObject({ kind: 'gate', gate: 'final' });
     const control = approved('final', situation, []);
     expect(enter({ ...situation, control: { ...control, step: 4 } })).toMatchObject({ kind: 'complete' });
-    expect(enter({ ...situation, contentHash: 'other', control: { ...control, step: 4 } })).toMatchObject({ gate: 'final' });
+    expect(enter({ ...situation, contentHash: 'other', control: { ...control, step: 4 } })).toMatchObject({
+      gate: 'final',
+    });
   });
 });
 
@@ -233,8 +245,16 @@ describe('errors', () => {
 
   it('retries up to the task’s limit, then aborts', () => {
     const first = afterStep(broken('task', { step: 1 }));
-    expect(first).toMatchObject({ kind: 'retry', roles: ['task'], retryNumber: 1, control: { retries: { 'task#1': 1 } } });
-    expect(afterStep(broken('task', { step: 1, retries: { 'task#1': 2 } }))).toMatchObject({ kind: 'fail', code: 'stage_failed' });
+    expect(first).toMatchObject({
+      kind: 'retry',
+      roles: ['task'],
+      retryNumber: 1,
+      control: { retries: { 'task#1': 1 } },
+    });
+    expect(afterStep(broken('task', { step: 1, retries: { 'task#1': 2 } }))).toMatchObject({
+      kind: 'fail',
+      code: 'stage_failed',
+    });
   });
 
   it('runs the stage again after the pause', () => {
@@ -245,7 +265,11 @@ describe('errors', () => {
 
   it('skips context where the pod says so', () => {
     const pod = quartet({}, { context: { onFailure: 'skip' } });
-    expect(afterStep(broken('context', {}, pod, 0))).toMatchObject({ kind: 'run', roles: ['task'], effects: { skipped: ['context'] } });
+    expect(afterStep(broken('context', {}, pod, 0))).toMatchObject({
+      kind: 'run',
+      roles: ['task'],
+      effects: { skipped: ['context'] },
+    });
   });
 
   it('opens a gate for an escalating stage, whose approval gives it one more attempt', () => {

@@ -1,4 +1,10 @@
-import { evaluateCondition, type AgentSnapshot, type ConditionFlags, type PodSnapshot } from '../pods/index.js';
+import {
+  evaluateCondition,
+  stepsOf,
+  type AgentSnapshot,
+  type ConditionFlags,
+  type PodSnapshot,
+} from '../pods/index.js';
 import { stageKey, type GateKind, type TaskControl } from './task-control.js';
 import type { Role } from './task.js';
 
@@ -65,17 +71,6 @@ export type NextOf<Kind extends Next['kind']> = Extract<Next, { kind: Kind }>;
 
 /** No effects. */
 export const NO_EFFECTS: Effects = { skipped: [], overridden: [] };
-
-/** The steps of a pod: agents by position, adjacent ones with the same parallel group together. */
-export function stepsOf(pod: PodSnapshot): AgentSnapshot[][] {
-  const steps: AgentSnapshot[][] = [];
-  for (const agent of pod.agents) {
-    const last = steps.at(-1);
-    if (last && agent.parallelGroup !== null && last[0]?.parallelGroup === agent.parallelGroup) last.push(agent);
-    else steps.push([agent]);
-  }
-  return steps;
-}
 
 /** The iteration that `role` is in: stages before the task stage never run again. */
 export function iterationOf(pod: PodSnapshot, control: TaskControl, role: Role): number {

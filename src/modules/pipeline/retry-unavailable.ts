@@ -8,7 +8,11 @@ const ATTEMPTS = 20;
  * Runs `work` until it succeeds or fails for another reason than an unavailable database; gives up after about half a minute
  * or when `signal` aborts, with the last error. `work` must be safe to run twice: the answer of the first may be lost.
  */
-export async function retryUnavailable<T>(clock: Clock, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+export async function retryUnavailable<T>(
+  clock: Clock,
+  signal: AbortSignal | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await work();

@@ -22,7 +22,10 @@ export class StageDeadline {
     const leftMs = Math.max(limitSeconds * 1_000 - session.executionMs, 0);
     const abort = (error: Error) => (): void => this.controller.abort(error);
     this.timers = [
-      setTimeout(abort(new StageTimeoutError(`The stage took longer than ${timeoutSeconds} s.`)), timeoutSeconds * 1_000),
+      setTimeout(
+        abort(new StageTimeoutError(`The stage took longer than ${timeoutSeconds} s.`)),
+        timeoutSeconds * 1_000,
+      ),
       setTimeout(abort(new ExecutionLimitError(`The task spent its ${limitSeconds} s inside stages.`)), leftMs),
     ];
     if (session.lease.signal.aborted) this.onLease();

@@ -1,6 +1,13 @@
 import type { AgentSnapshot } from '../pods/index.js';
 import { iterationOf } from './plan.js';
-import { STAGES, type CodeReviewOutput, type GuardrailOutput, type StageFeedback, type StageInput, type StageOutputs } from './stages/index.js';
+import {
+  STAGES,
+  type CodeReviewOutput,
+  type GuardrailOutput,
+  type StageFeedback,
+  type StageInput,
+  type StageOutputs,
+} from './stages/index.js';
 import type { TaskSession } from './task-session.js';
 
 /** What `agent`'s stage reads, from everything that the task's stages have said so far. */
@@ -20,7 +27,10 @@ export function stageInput(session: TaskSession, agent: AgentSnapshot): StageInp
     systemPrompt: agent.systemPrompt,
     earlier,
     feedback: feedback(session, agent.role === 'decision' ? iteration : iteration - 1),
-    diff: session.tree === null ? null : { text: diff?.text ?? '', files: diff?.files ?? [], notShown: diff?.notShown ?? [] },
+    diff:
+      session.tree === null
+        ? null
+        : { text: diff?.text ?? '', files: diff?.files ?? [], notShown: diff?.notShown ?? [] },
     flags: run.control.flags,
   };
 }

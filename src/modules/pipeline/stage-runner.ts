@@ -4,8 +4,8 @@ import { Clock } from '../../platform/clock/index.js';
 import { DomainError } from '../../platform/errors/index.js';
 import { UnknownToolOutcomeError, type JournalEntry, type LoopHooks, type LoopJournal } from '../agents/index.js';
 import { LlmService, ModelCallError } from '../llm/index.js';
-import type { AgentSnapshot } from '../pods/index.js';
-import { ToolRegistry, WorkTreeFenced } from '../tools/index.js';
+import { stepsOf, type AgentSnapshot } from '../pods/index.js';
+import { ToolRegistry, WorkTreeFenced, type AllowedTools } from '../tools/index.js';
 import { JournalRepository } from './journal.repository.js';
 import { LeaseLostError } from './lease.js';
 import { modelChain } from './model-chain.js';
@@ -80,7 +80,9 @@ export class StageRunner {
   ): Promise<{ output: unknown }> {
     const { run } = session;
     const defaultModel = await this.llm.defaultModel();
-    const chain = modelChain(agent, run.pod, run.metadata, defaultModel).filter((model) => this.llm.isConfigured(model));
+    const chain = modelChain(agent, run.pod, run.metadata, defaultModel).filter((model) =>
+      this.llm.isConfigured(model),
+    );
     const hooks: LoopHooks = {
       beforeCall: async (models, call) => budget.beforeCall(models, call),
       afterCall: (spend) => budget.afterCall(spend),
@@ -98,7 +100,7 @@ export class StageRunner {
       readChanged: (path) => this.trees.readChanged(session, path),
       tools: {
         registry: this.tools,
-        allowed: agent.allowedTools,
+        allowed: this.allowedTools(session, agent),
         context: {
           root: session.tree?.root ?? this.config.workspace,
           tier: effectiveTier(run),
@@ -109,6 +111,17 @@ export class StageRunner {
         },
       },
     });
+  }
+
+  /** Members of a parallel group never write, also with tools that did not exist when the pod was written. */
+  private allowedTools(session: TaskSession, agent: AgentSnapshot): AllowedTools {
+    const step = stepsOf(session.run.pod).find((members) => members.includes(agent));
+    if (step === undefined || step.length < 2) return agent.allowedTools;
+    return this.tools
+      .offered(agent.allowedTools, effectiveTier(session.run))
+      .flatMap(({ name }) => this.tools.find(name) ?? [])
+      .filter((tool) => !tool.writes)
+      .map((tool) => tool.name);
   }
 
   private journal(session: TaskSession, stageId: string, recorded: readonly JournalEntry[]): LoopJournal {
@@ -122,7 +135,9 @@ export class StageRunner {
   }
 
   /** @throws what ends the whole run instead of the stage. */
-  private outcomeOf(error: unknown):
+  private outcomeOf(
+    error: unknown,
+  ):
     | { kind: 'failed' | 'fatal'; code: string; message: string }
     | { kind: 'snooze'; until: number; provider: string }
     | { kind: 'gate'; gate: 'cost' | 'tool_effect'; reason: string; details: Record<string, unknown> } {
@@ -131,14 +146,20 @@ export class StageRunner {
     }
     if (error instanceof PriceUnknown) return { kind: 'fatal', code: 'price_unknown', message: error.message };
     if (error instanceof UnknownToolOutcomeError) {
-      return { kind: 'gate', gate: 'tool_effect', reason: error.message, details: { tools: error.calls.map(({ name }) => name) } };
+      return {
+        kind: 'gate',
+        gate: 'tool_effect',
+        reason: error.message,
+        details: { tools: error.calls.map(({ name }) => name) },
+      };
     }
     if (error instanceof ModelCallError) {
       const { retryAt, provider } = error.details;
       if (retryAt !== undefined) return { kind: 'snooze', until: retryAt, provider };
       return { kind: 'failed', code: `model_${error.kind}`, message: error.message };
     }
-    if (error instanceof UnreadableAnswerError) return { kind: 'failed', code: 'unreadable_answer', message: error.message };
+    if (error instanceof UnreadableAnswerError)
+      return { kind: 'failed', code: 'unreadable_answer', message: error.message };
     if (error instanceof ScanFailedError) return { kind: 'failed', code: 'scan_failed', message: error.message };
     if (StageDeadline.isStageTimeout(error)) return { kind: 'failed', code: 'stage_timeout', message: error.message };
     if (StageDeadline.isExecutionLimit(error)) {

@@ -60,9 +60,7 @@ export class PipelineSubmission {
     this.assertAllowed(principal, submission, pod);
     this.assertModels(submission, pod, defaultModel);
     const control = initialControl(pod.maxCostUsd);
-    const first = enter(
-      situationOf({ pod, control, maxRetries: submission.maxRetries, stages: [], findings: [] }),
-    );
+    const first = enter(situationOf({ pod, control, maxRetries: submission.maxRetries, stages: [], findings: [] }));
     const { queuedAt } = await this.queue.insert({
       id,
       owner,
@@ -100,7 +98,11 @@ export class PipelineSubmission {
       throw new DomainError('forbidden', 'Tasks of a pod with the host tier need the admin credential.');
     }
     const model = metadata.model_override;
-    if (typeof model === 'string' && this.config.models.allowed !== null && !this.config.models.allowed.includes(model)) {
+    if (
+      typeof model === 'string' &&
+      this.config.models.allowed !== null &&
+      !this.config.models.allowed.includes(model)
+    ) {
       throw new DomainError('model_not_allowed', 'The model of metadata.model_override is not among the allowed ones.');
     }
   }
@@ -116,7 +118,10 @@ export class PipelineSubmission {
       if (pod.maxCostUsd === null) continue;
       const unknown = usable.find((model) => this.llm.price(model) === null);
       if (unknown !== undefined) {
-        throw new DomainError('price_unknown', `The pod has a cost limit and the price of the model ${unknown} is not known.`);
+        throw new DomainError(
+          'price_unknown',
+          `The pod has a cost limit and the price of the model ${unknown} is not known.`,
+        );
       }
     }
   }

@@ -1,13 +1,6 @@
 import type { Role } from './task.js';
 
-export type GateKind =
-  | 'escalation'
-  | 'finding'
-  | 'final'
-  | 'cost'
-  | 'stage_error'
-  | 'tool_effect'
-  | 'publish_conflict';
+export type GateKind = 'escalation' | 'finding' | 'final' | 'cost' | 'stage_error' | 'tool_effect' | 'publish_conflict';
 
 /** Names one iteration of one stage, for example `guardrail#2`. */
 export type StageKey = `${Role}#${number}`;

@@ -23,9 +23,7 @@ export class TaskEventPublisher {
   /** Never fails and never waits: a lost announcement is found by polling. */
   publish(events: readonly PublishedEvent[]): void {
     for (const event of events) {
-      this.bus
-        .publish(TASK_EVENTS_CHANNEL, { ...event, at: new Date(event.at).toISOString() })
-        .catch(() => undefined);
+      this.bus.publish(TASK_EVENTS_CHANNEL, { ...event, at: new Date(event.at).toISOString() }).catch(() => undefined);
     }
   }
 }

@@ -103,13 +103,19 @@ export class TaskQueueRepository {
    * (`tasks_suspect_idx` for suspects) and no sort, at any depth of the queue.
    */
   async claim(worker: number, limit: number, staleSeconds: number, suspects: boolean): Promise<ClaimedTask[]> {
-    const rows = await this.database.query<ClaimedRow>('tasks.claim', claimStatement(worker, limit, staleSeconds, suspects));
+    const rows = await this.database.query<ClaimedRow>(
+      'tasks.claim',
+      claimStatement(worker, limit, staleSeconds, suspects),
+    );
     return rows.map(toClaimed);
   }
 
   /** Whether a suspect is due that nobody has claimed. */
   async suspectDue(): Promise<boolean> {
-    const rows = await this.database.query('tasks.suspectDue', sql`select 1 as due from tasks where ready and suspect limit 1`);
+    const rows = await this.database.query(
+      'tasks.suspectDue',
+      sql`select 1 as due from tasks where ready and suspect limit 1`,
+    );
     return rows.length > 0;
   }
 
@@ -184,7 +190,14 @@ export const claimStatement = (worker: number, limit: number, staleSeconds: numb
   select id, owner, pod_name, status, epoch, version from u`;
 
 function toClaimed(row: ClaimedRow): ClaimedTask {
-  return { id: row.id, owner: row.owner, podName: row.pod_name, status: row.status, epoch: row.epoch, version: row.version };
+  return {
+    id: row.id,
+    owner: row.owner,
+    podName: row.pod_name,
+    status: row.status,
+    epoch: row.epoch,
+    version: row.version,
+  };
 }
 
 function toLeased(row: LeasedRow): LeasedTask {

@@ -25,7 +25,9 @@ export function contentHash(newest: Partial<Record<string, StageRecord>>, diffHa
     const record = newest[role];
     return record?.status === 'complete' ? [role, record.iteration, canonical(record.output)] : [role, null, null];
   });
-  return createHash('sha256').update(JSON.stringify([shown, diffHash])).digest('hex');
+  return createHash('sha256')
+    .update(JSON.stringify([shown, diffHash]))
+    .digest('hex');
 }
 
 /** The value with the keys of its objects in order: PostgreSQL gives jsonb back in an order of its own. */

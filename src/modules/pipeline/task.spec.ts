@@ -4,7 +4,9 @@ import { isLegalMove, isTerminal, TASK_STATUSES } from './task.js';
 
 describe('the table of moves', () => {
   it('says the same as the hand-written list', () => {
-    const table = TASK_STATUSES.flatMap((from) => TASK_STATUSES.filter((to) => from !== to && isLegalMove(from, to)).map((to) => `${from} > ${to}`));
+    const table = TASK_STATUSES.flatMap((from) =>
+      TASK_STATUSES.filter((to) => from !== to && isLegalMove(from, to)).map((to) => `${from} > ${to}`),
+    );
     expect(table.toSorted()).toEqual([...LEGAL_MOVES].toSorted());
   });
 

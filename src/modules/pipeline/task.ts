@@ -13,7 +13,13 @@ export const RUNNING_STATUSES = [
   'decision_running',
 ] as const;
 export const TERMINAL_STATUSES = ['complete', 'failed', 'cancelled'] as const;
-export const TASK_STATUSES = ['queued', ...RUNNING_STATUSES, 'completing', 'pending_human_review', ...TERMINAL_STATUSES] as const;
+export const TASK_STATUSES = [
+  'queued',
+  ...RUNNING_STATUSES,
+  'completing',
+  'pending_human_review',
+  ...TERMINAL_STATUSES,
+] as const;
 export type TaskStatus = (typeof TASK_STATUSES)[number];
 export type RunningStatus = (typeof RUNNING_STATUSES)[number];
 

@@ -18,7 +18,12 @@ export interface TransitionContext {
 type SessionMove = Parameters<TaskSession['commit']>[0];
 
 /** The one move that stores what ended (`parts`) and takes the task to what comes next. */
-export function transition(session: TaskSession, parts: MoveParts, next: Next, context: TransitionContext): SessionMove {
+export function transition(
+  session: TaskSession,
+  parts: MoveParts,
+  next: Next,
+  context: TransitionContext,
+): SessionMove {
   const stages = (parts.stages ?? []).map((stage) =>
     next.effects.skipped.includes(stage.role) ? { ...stage, status: 'skipped' as const } : stage,
   );
@@ -67,7 +72,12 @@ function completeMove(session: TaskSession, base: SessionMove, context: Transiti
   };
 }
 
-function runMove(session: TaskSession, base: SessionMove, next: NextOf<'run'>, context: TransitionContext): SessionMove {
+function runMove(
+  session: TaskSession,
+  base: SessionMove,
+  next: NextOf<'run'>,
+  context: TransitionContext,
+): SessionMove {
   const started = starts(session, next, context);
   return {
     ...base,
@@ -92,7 +102,10 @@ function retryMove(session: TaskSession, base: SessionMove, next: NextOf<'retry'
     to: 'queued',
     queue: { next_status: runningStatus(firstOf(session, next.roles)), delay_ms: delayMs, wait_reason: 'retry_at' },
     retries: next.roles.length,
-    events: [...base.events, { type: 'task.retried', data: { reason: 'stage_failed', roles: next.roles, delay_ms: delayMs } }],
+    events: [
+      ...base.events,
+      { type: 'task.retried', data: { reason: 'stage_failed', roles: next.roles, delay_ms: delayMs } },
+    ],
   };
 }
 
@@ -116,7 +129,12 @@ function snoozeMove(
   };
 }
 
-function gateMove(session: TaskSession, base: SessionMove, next: NextOf<'gate'>, context: TransitionContext): SessionMove {
+function gateMove(
+  session: TaskSession,
+  base: SessionMove,
+  next: NextOf<'gate'>,
+  context: TransitionContext,
+): SessionMove {
   const id = context.newId();
   return {
     ...base,

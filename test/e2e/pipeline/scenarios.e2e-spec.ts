@@ -1,0 +1,366 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { fails } from '../../support/model-server.js';
+import { PipelineClient, type PodPlan } from '../../support/pipeline-client.js';
+import { startService, type Service } from '../../support/service.js';
+import { after, PASSING, StageModels, type StageScript } from '../../support/stage-models.js';
+
+let models: StageModels;
+let service: Service;
+let pipeline: PipelineClient;
+
+beforeAll(async () => {
+  models = await StageModels.start();
+  service = await startService({
+    LLM_BASE_URL: models.url,
+    DEFAULT_CHAT_MODEL: 'model-default',
+    PIPELINE_MAX_CONCURRENT: '8',
+    MODEL_PRICES: JSON.stringify({ priced: { input: 1_000, output: 1_000 } }),
+  });
+  pipeline = await PipelineClient.of(service);
+});
+afterAll(async () => {
+  await service?.stop();
+  await models?.stop();
+});
+
+const KEY = `ghp_${'a1B2c3D4e5'.repeat(4).slice(0, 36)}`;
+const finding = (type: string, severity: string) => ({
+  type,
+  severity,
+  description: 'what is wrong',
+  evidence: 'here',
+});
+const blocks = (...findings: object[]) => ({ blocked: true, findings, summary: 'blocked' });
+const refactor = {
+  verdict: 'needs_refactor',
+  issues: [{ severity: 'low', description: 'tidy up the loop' }],
+  summary: 'untidy',
+};
+const reject = { verdict: 'reject', issues: [], summary: 'wrong approach' };
+const override = { action: 'override', reasoning: 'fine', adr: '# Why it is fine', escalation_message: null };
+
+async function run(script: StageScript, plan: PodPlan = {}, body: Record<string, unknown> = {}) {
+  const model = models.model(script);
+  const task = await pipeline.run(model, plan, body);
+  return { model, task };
+}
+
+describe('work that passes', () => {
+  it('goes through the stages once and hands back its result', async () => {
+    const { model, task } = await run({});
+    expect(task).toMatchObject({ status: 'complete', output: PASSING.task, error: null, current_stage: null });
+    expect(task.summary).toMatchObject({ review_verdict: 'pass', findings_count: 0 });
+    expect(task.total_input_tokens).toBe(4_000);
+    for (const role of ['context', 'task', 'guardrail', 'code_review'] as const)
+      expect(models.asked(model, role)).toBe(1);
+    expect(models.asked(model, 'decision')).toBe(0);
+    expect(await pipeline.list(task.id, 'stages')).toHaveLength(4);
+  });
+
+  it('is refactored once and then passes, with all feedback in the next prompt', async () => {
+    const { model, task } = await run({ code_review: [refactor, PASSING.code_review] });
+    expect(task.status).toBe('complete');
+    expect(models.prompts(model, 'task')[1]).toContain('tidy up the loop');
+    expect((await pipeline.list(task.id, 'reviews')).map(({ verdict }) => verdict)).toEqual(['needs_refactor', 'pass']);
+  });
+
+  it('is repaired after a remediable block, and the repaired finding does not hold it', async () => {
+    const { model, task } = await run({ task: [{ ...PASSING.task, output: `the key is ${KEY}` }, PASSING.task] });
+    expect(task.status).toBe('complete');
+    const [leak, ...others] = await pipeline.list(task.id, 'findings');
+    expect(others).toEqual([]);
+    expect(leak).toMatchObject({
+      finding_type: 'credential_leak',
+      deterministic: true,
+      status: 'resolved',
+      resolved_by: 'guardrail_rerun',
+    });
+    expect(JSON.stringify([leak, models.calls.filter((call) => call.model === model)])).not.toContain(KEY);
+  });
+});
+
+describe('loops that end', () => {
+  it('asks the decision agent when the refactor budget is gone', async () => {
+    const { model, task } = await run({ code_review: [refactor] });
+    expect(models.asked(model, 'task')).toBe(2);
+    expect(models.asked(model, 'decision')).toBe(1);
+    expect(task).toMatchObject({
+      status: 'pending_human_review',
+      review: { kind: 'escalation', reason: 'please look' },
+    });
+  });
+
+  it('lets the decision agent override a rejection, and keeps its record', async () => {
+    const { task } = await run({ code_review: [reject], decision: [override] });
+    expect(task.status).toBe('complete');
+    const artifacts = await pipeline.list(task.id, 'artifacts');
+    expect(artifacts.find(({ artifact_type }) => artifact_type === 'adr')).toMatchObject({
+      content: '# Why it is fine',
+    });
+  });
+
+  it('waits for a person when the decision agent escalates a rejection', async () => {
+    const { task } = await run({ code_review: [reject] });
+    expect(task).toMatchObject({ status: 'pending_human_review', output: null, review: { kind: 'escalation' } });
+    expect(task.checkpoint).not.toHaveProperty('task');
+    expect(JSON.stringify(await pipeline.events(task.id))).not.toContain('the result');
+    const artifacts = await pipeline.list(task.id, 'artifacts');
+    expect(artifacts.find(({ artifact_type }) => artifact_type === 'pending_output').content).toContain('the result');
+  });
+
+  it.each([
+    ['not remediable', blocks(finding('harmful_content', 'low'))],
+    ['without findings', blocks()],
+  ])('does not run again for a block that is %s, also beside a refactor verdict', async (_, block) => {
+    const { model, task } = await run({ guardrail: [block], code_review: [refactor] });
+    expect(models.asked(model, 'task')).toBe(1);
+    expect(models.asked(model, 'decision')).toBe(1);
+    expect(task.review).toMatchObject({ kind: 'escalation' });
+  });
+
+  it('lets an override clear a small finding of the model', async () => {
+    const { task } = await run({ guardrail: [blocks(finding('policy_violation', 'low'))], decision: [override] });
+    expect(task.status).toBe('complete');
+    expect(await pipeline.list(task.id, 'findings')).toMatchObject([
+      { status: 'resolved', resolved_by: 'decision_agent' },
+    ]);
+  });
+
+  it('does not let an override clear a deterministic finding', async () => {
+    const { task } = await run({ task: [{ ...PASSING.task, output: KEY }], decision: [override] });
+    expect(task).toMatchObject({ status: 'pending_human_review', review: { kind: 'finding' } });
+  });
+});
+
+describe('thresholds and human review', () => {
+  const reported = (severity: string) => ({ blocked: false, findings: [finding('spec_drift', severity)], summary: '' });
+
+  it('waits for an open finding at the threshold', async () => {
+    const { task } = await run({ guardrail: [reported('medium')] });
+    expect(task.review).toMatchObject({ kind: 'finding' });
+  });
+
+  it('goes on with one below it', async () => {
+    const { task } = await run({ guardrail: [reported('low')] });
+    expect(task.status).toBe('complete');
+  });
+
+  it('asks for every result where the pod says always, once for the same content', async () => {
+    const { task } = await run({}, { pod: { require_human_review: 'always' } });
+    expect(task.review).toMatchObject({ kind: 'final' });
+    expect((await pipeline.review(task.id, { decision: 'approve' })).status).toBe(200);
+    expect(await pipeline.settled(task.id, 1)).toMatchObject({ status: 'complete', output: PASSING.task });
+  });
+
+  it('fails instead where the pod says never', async () => {
+    const { task } = await run({ code_review: [reject] }, { pod: { require_human_review: 'never' } });
+    expect(task.status).toBe('failed');
+    const letters = await pipeline.admin('GET', '/api/v1/pipeline/dead-letter', undefined, 200);
+    expect(letters.body.find((letter: { task_id: string }) => letter.task_id === task.id)).toMatchObject({
+      reason: 'gate_escalation',
+    });
+  });
+});
+
+describe('gates', () => {
+  /** A way to each kind of gate, and what approving it leads to. */
+  const GATES: Record<string, { script: StageScript; plan?: PodPlan; approved: string }> = {
+    escalation: { script: { code_review: [reject] }, approved: 'complete' },
+    finding: {
+      script: { guardrail: [{ blocked: false, findings: [finding('spec_drift', 'high')], summary: '' }] },
+      approved: 'complete',
+    },
+    final: { script: {}, plan: { pod: { require_human_review: 'always' } }, approved: 'complete' },
+    stage_error: { script: { guardrail: ['no JSON', 'no JSON', PASSING.guardrail] }, approved: 'complete' },
+  };
+
+  it.each(Object.keys(GATES))('%s: approving goes on, once', async (kind) => {
+    const { script, plan, approved } = GATES[kind]!;
+    const { task } = await run(script, plan);
+    expect(task.review).toMatchObject({ kind });
+    expect(
+      await pipeline.review(task.id, { decision: 'approve', gate_id: '00000000-0000-7000-8000-00000000dead' }),
+    ).toMatchObject({
+      status: 409,
+      body: { code: 'gate_stale' },
+    });
+    const twice = await Promise.all([
+      pipeline.review(task.id, { decision: 'approve', gate_id: task.review.gate_id }),
+      pipeline.review(task.id, { decision: 'approve', gate_id: task.review.gate_id }),
+    ]);
+    expect(twice.map(({ status }) => status).toSorted()).toEqual([200, 409]);
+    expect(await pipeline.settled(task.id, 1)).toMatchObject({ status: approved });
+    expect((await pipeline.review(task.id, { decision: 'reject' })).status).toBe(409);
+  });
+
+  it.each(Object.keys(GATES))('%s: rejecting ends the task with the comment', async (kind) => {
+    const { script, plan } = GATES[kind]!;
+    const { task } = await run(script, plan);
+    expect((await pipeline.review(task.id, { decision: 'reject', comment: 'not like this' })).body).toMatchObject({
+      status: 'cancelled',
+    });
+    expect(await pipeline.task(task.id)).toMatchObject({ status: 'cancelled', error: 'not like this', review: null });
+    expect((await pipeline.review(task.id, { decision: 'approve' })).status).toBe(409);
+  });
+
+  it('needs a credential, also with auth off', async () => {
+    const { task } = await run({ code_review: [reject] });
+    const answer = await pipeline.api.call('POST', `/api/v1/pipeline/tasks/${task.id}/review`, {
+      json: { decision: 'approve' },
+    });
+    expect(answer.status).toBe(401);
+  });
+
+  it('publish_conflict: opens when the workspace changed meanwhile, and approving lets the task’s file win', async () => {
+    let release: () => void = () => undefined;
+    const reviewed = new Promise<void>((resolve) => (release = resolve));
+    const model = models.model({
+      task: [
+        { tool_calls: [{ name: 'write_file', arguments: { path: 'notes.txt', content: 'the task’s words' } }] },
+        'done',
+        PASSING.task,
+      ],
+      code_review: [after(reviewed, PASSING.code_review)],
+    });
+    const pod = await pipeline.createPod(model, { agents: { task: { allowed_tools: ['write_file'] } } });
+    const id = await pipeline.submit(pod.name);
+    await pipeline.until(id, ({ type, data }) => type === 'stage.started' && data.role === 'code_review');
+    await writeFile(join(service.workspace, 'notes.txt'), 'somebody else’s words');
+    release();
+    const waiting = await pipeline.settled(id);
+    expect(waiting).toMatchObject({ status: 'pending_human_review', review: { kind: 'publish_conflict' } });
+    expect(waiting.review.reason).toContain('notes.txt');
+    expect((await pipeline.review(id, { decision: 'approve' })).status).toBe(200);
+    expect(await pipeline.settled(id, 1)).toMatchObject({ status: 'complete' });
+    const artifacts = await pipeline.list(id, 'artifacts');
+    expect(artifacts.find(({ artifact_type }) => artifact_type === 'code')).toMatchObject({
+      file_path: 'notes.txt',
+      content: 'the task’s words',
+    });
+  });
+});
+
+describe('failing stages', () => {
+  const ROLES = ['context', 'task', 'guardrail', 'code_review'] as const;
+
+  it.each(ROLES.flatMap((role) => ['abort', 'escalate'].map((onFailure) => [role, onFailure] as const)))(
+    '%s that fails with on_failure %s never completes',
+    async (role, onFailure) => {
+      const { task } = await run({ [role]: [fails(400)] }, { agents: { [role]: { on_failure: onFailure } } });
+      if (onFailure === 'abort') expect(task).toMatchObject({ status: 'failed' });
+      else expect(task).toMatchObject({ status: 'pending_human_review', review: { kind: 'stage_error' } });
+    },
+  );
+
+  it.each(['abort', 'escalate'] as const)(
+    'decision that fails with on_failure %s never completes',
+    async (onFailure) => {
+      const script = { code_review: [reject], decision: [fails(400)] };
+      const { task } = await run(script, { agents: { decision: { on_failure: onFailure } } });
+      expect(task.status).toBe(onFailure === 'abort' ? 'failed' : 'pending_human_review');
+    },
+  );
+
+  it('skips context where the pod says so, and only there', async () => {
+    const { task } = await run({ context: [fails(400)] }, { agents: { context: { on_failure: 'skip' } } });
+    expect(task.status).toBe('complete');
+    expect((await pipeline.list(task.id, 'stages'))[0]).toMatchObject({ role: 'context', status: 'skipped' });
+  });
+
+  it('retries a failed stage with a pause and counts it', async () => {
+    const { task } = await run({ task: [fails(400), PASSING.task] }, {}, { max_retries: 2 });
+    expect(task).toMatchObject({ status: 'complete', retry_count: 1 });
+  });
+});
+
+describe('limits', () => {
+  const PRICED = { MODEL: 'priced' };
+
+  it('opens the gate cost before a call that could go over, and approving raises the limit once', async () => {
+    const pod = await pipeline.createPod(PRICED.MODEL, { pod: { max_cost_usd: 6 } });
+    const id = await pipeline.submit(pod.name);
+    const waiting = await pipeline.settled(id);
+    expect(waiting).toMatchObject({ status: 'pending_human_review', review: { kind: 'cost' } });
+    expect(waiting.total_cost_usd).toBeLessThanOrEqual(6);
+    expect((await pipeline.review(id, { decision: 'approve' })).status).toBe(200);
+    const next = await pipeline.settled(id, 1);
+    expect(next.total_cost_usd).toBeLessThanOrEqual(12);
+    expect(next.total_cost_usd).toBeGreaterThan(waiting.total_cost_usd);
+  });
+
+  it('refuses a cost limit with a model whose price is not known', async () => {
+    const pod = await pipeline.createPod('nobody-knows-its-price', { pod: { max_cost_usd: 1 } });
+    const answer = await pipeline.api.call('POST', '/api/v1/pipeline/tasks', {
+      as: 'admin',
+      json: { user_input: 'x', pod_name: pod.name },
+    });
+    expect(answer).toMatchObject({ status: 422, body: { code: 'price_unknown' } });
+  });
+
+  it('fails a stage that takes too long, and a task that spends its time', async () => {
+    const never = after(new Promise(() => undefined), PASSING.task);
+    const slow = await run({ task: [never] }, { agents: { task: { timeout_seconds: 1 } } });
+    expect(slow.task).toMatchObject({ status: 'failed', error: expect.stringContaining('longer than 1 s') });
+    const spent = await run({ task: [never] }, { pod: { max_execution_seconds: 1 } });
+    expect(spent.task.status).toBe('failed');
+    const letters = await pipeline.admin('GET', '/api/v1/pipeline/dead-letter', undefined, 200);
+    const reasons = new Map(
+      letters.body.map((letter: { task_id: string; reason: string }) => [letter.task_id, letter.reason]),
+    );
+    expect(reasons.get(spent.task.id)).toBe('execution_time_exceeded');
+  });
+});
+
+describe('cancelling', () => {
+  it('stops running work and keeps it stopped', async () => {
+    const model = models.model({ task: [after(new Promise(() => undefined), PASSING.task)] });
+    const id = await pipeline.submit((await pipeline.createPod(model)).name);
+    await pipeline.until(id, ({ type, data }) => type === 'stage.started' && data.role === 'task');
+    expect(await pipeline.cancel(id)).toMatchObject({ status: 200, body: { status: 'cancelled' } });
+    expect(await pipeline.settled(id)).toMatchObject({ status: 'cancelled' });
+    expect(await pipeline.cancel(id)).toMatchObject({ status: 409, body: { code: 'task_terminal' } });
+  });
+
+  it('cancels a task that waits for a person, and its gate with it', async () => {
+    const { task } = await run({ code_review: [reject] });
+    expect((await pipeline.cancel(task.id)).status).toBe(200);
+    expect((await pipeline.review(task.id, { decision: 'approve' })).status).toBe(409);
+  });
+});
+
+describe('a pod that changes while its task runs', () => {
+  it('does not touch the task, and cannot be deleted before it ends', async () => {
+    let release: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => (release = resolve));
+    const model = models.model({ context: [after(held, PASSING.context)] });
+    const pod = await pipeline.createPod(model);
+    const id = await pipeline.submit(pod.name);
+    await pipeline.until(id, ({ type }) => type === 'stage.started');
+    await pipeline.admin(
+      'PATCH',
+      `/api/v1/pods/${pod.id}`,
+      { require_human_review: 'always', name: `${pod.name} renamed` },
+      200,
+    );
+    await pipeline.admin('DELETE', `/api/v1/pods/${pod.id}`, undefined, 409);
+    release();
+    expect(await pipeline.settled(id)).toMatchObject({ status: 'complete', pod_name: pod.name });
+    await pipeline.admin('DELETE', `/api/v1/pods/${pod.id}`, undefined, 204);
+    expect(await pipeline.task(id)).toMatchObject({ status: 'complete', pod_id: null });
+  });
+});
+
+// Last: it cools the provider of every task here down.
+describe('a provider that is unavailable', () => {
+  it('cancels a task that waits for its retry', async () => {
+    const model = models.model({ task: [fails(503, {}, { 'retry-after': '3600' })] });
+    const pod = await pipeline.createPod(`gateway/${model}`);
+    const id = await pipeline.submit(pod.name);
+    await pipeline.until(id, ({ type }) => type === 'task.retried');
+    expect((await pipeline.task(id)).waiting_for).toMatchObject({ reason: 'provider' });
+    expect((await pipeline.cancel(id)).status).toBe(200);
+    await pipeline.expectLegalMoves(id);
+  });
+});
