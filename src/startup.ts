@@ -18,7 +18,7 @@ export const START_STEPS: readonly StartStep[] = [
     run: (modules, signal) => modules.get(DatabaseBootstrap, { strict: false }).start(signal),
   },
   {
-    name: 'pipeline',
+    name: 'background-tasks',
     run: (modules) => modules.get(PipelineBackground, { strict: false }).start(),
   },
 ];
