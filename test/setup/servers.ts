@@ -14,18 +14,19 @@ interface Resolver {
  */
 function resolveTypeScript(): void {
   const module = Module as unknown as Resolver;
-  const original = module._resolveFilename;
-  module._resolveFilename = function (this: unknown, request, ...rest): string {
+  const original = module._resolveFilename.bind(Module);
+  module._resolveFilename = (request, ...rest): string => {
     try {
-      return original.call(this, request, ...rest);
+      return original(request, ...rest);
     } catch (error) {
       if (!/^\.{1,2}\/.*\.js$/.test(request)) throw error;
-      return original.call(this, request.replace(/\.js$/, '.ts'), ...rest);
+      return original(request.replace(/\.js$/, '.ts'), ...rest);
     }
   };
 }
 
 /** Starts the servers that all projects of this run share, and tells specs through `process.env` where they are. */
+// oxlint-disable-next-line import/no-default-export -- Jest calls the default export.
 export default async function setUp(): Promise<void> {
   resolveTypeScript();
   const { startTestServers } = await import('../support/servers/test-servers.js');

@@ -81,7 +81,11 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Test
 
   const start = async (): Promise<void> => {
     const log = await open(join(home, 'server.log'), 'a');
-    server = await spawnServer(command, { account, log: log.fd }).finally(() => log.close());
+    try {
+      server = await spawnServer(command, { account, log: log.fd });
+    } finally {
+      await log.close();
+    }
     await untilItAnswers(url(), server);
     pid = (await findPostmaster(cluster))?.pid ?? 0;
   };

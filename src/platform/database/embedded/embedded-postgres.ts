@@ -1,4 +1,4 @@
-import { lchown, lstat, open, readdir, readFile, rename, stat, type FileHandle } from 'node:fs/promises';
+import { lchown, lstat, open, readdir, readFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
@@ -18,7 +18,7 @@ import {
 } from './postmaster.js';
 import { serverAccount, type ServerAccount } from './server-account.js';
 import { serverBinaries } from './server-binaries.js';
-import { spawnServer } from './server-process.js';
+import { spawnServer, type ServerProcess } from './server-process.js';
 import { withStartLock } from './start-lock.js';
 
 export interface EmbeddedPostgresOptions {
@@ -107,9 +107,7 @@ async function startOwn(home: ClusterHome, account: ServerAccount, signal?: Abor
   const command = [binaries.postgres, '-D', home.cluster, '-p', String(PORT)];
   for (const [name, value] of Object.entries(settings)) command.push('-c', `${name}=${value}`);
 
-  const log = await openLog(home.log);
-  const logStart = (await log.stat()).size;
-  const server = await spawnServer(command, { account, log: log.fd }).finally(() => log.close());
+  const { server, logStart } = await spawnLogged(command, home.log, account);
   const stop = async (): Promise<void> => {
     const postmaster = server.failure() === null ? await findPostmaster(home.cluster) : null;
     if (postmaster === null) server.interrupt();
@@ -176,10 +174,21 @@ async function giveTree(account: NonNullable<ServerAccount>, path: string): Prom
   for (const name of await readdir(path)) await giveTree(account, join(path, name));
 }
 
-async function openLog(path: string): Promise<FileHandle> {
+/** Starts the server with its log appended to `path`, which moves aside once it is large. */
+async function spawnLogged(
+  command: readonly string[],
+  path: string,
+  account: ServerAccount,
+): Promise<{ server: ServerProcess; logStart: number }> {
   const size = (await stat(path).catch(() => null))?.size ?? 0;
   if (size > LOG_LIMIT) await rename(path, `${path}.1`);
-  return open(path, 'a', 0o600);
+  const log = await open(path, 'a', 0o600);
+  try {
+    const logStart = (await log.stat()).size;
+    return { server: await spawnServer(command, { account, log: log.fd }), logStart };
+  } finally {
+    await log.close();
+  }
 }
 
 /** The last fault that PostgreSQL logged since `start`, without its time stamp. */

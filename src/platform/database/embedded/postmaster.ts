@@ -32,7 +32,7 @@ async function processStat(pid: number): Promise<ProcessStat | null> {
     // The second field is the command in parentheses and may itself hold blanks and parentheses.
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
     return { state: fields[0] ?? '', startTicks: fields[19] ?? '' };
-  } catch (error) {
+  } catch {
     if (process.platform === 'linux') return null;
     try {
       process.kill(pid, 0);
@@ -67,11 +67,15 @@ export async function identityRuns(identity: string): Promise<boolean> {
 export async function findPostmaster(clusterFolder: string): Promise<Postmaster | null> {
   const pid = await recordedPid(clusterFolder);
   if (pid === null || !(await processRuns(pid))) return null;
-  if (process.platform !== 'linux') return { pid, owner: null };
+  // Elsewhere the file in which the server notes its command line has to do; it may be that of an earlier one for a moment.
+  const opts = (): Promise<string> => readFile(join(clusterFolder, 'postmaster.opts'), 'utf8');
+  if (process.platform !== 'linux') return { pid, owner: ownerIn((await opts().catch(() => '')).split('"')) };
   const args = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0');
-  if (args[args.indexOf('-D') + 1] !== clusterFolder) return null;
-  const owner = args.find((arg) => arg.startsWith(`${OWNER_SETTING}=`));
-  return { pid, owner: owner === undefined ? null : owner.slice(OWNER_SETTING.length + 1) };
+  return args[args.indexOf('-D') + 1] === clusterFolder ? { pid, owner: ownerIn(args) } : null;
+}
+
+function ownerIn(args: readonly string[]): string | null {
+  return args.find((arg) => arg.startsWith(`${OWNER_SETTING}=`))?.slice(OWNER_SETTING.length + 1) ?? null;
 }
 
 /**

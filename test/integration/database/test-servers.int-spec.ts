@@ -1,0 +1,37 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from '@jest/globals';
+import { processRuns } from '../../../src/platform/database/embedded/postmaster.js';
+
+const ROOT = join(fileURLToPath(import.meta.url), '../../../..');
+
+const OWNER = `
+  import { startPostgres, startRedis, temporaryFolder } from './test/support/servers/index.js';
+  const [postgres, redis] = await Promise.all([startPostgres(), startRedis()]);
+  console.log(JSON.stringify({ pids: [postgres.pid, redis.pid], folders: [postgres.socketFolder, temporaryFolder().path] }));
+`;
+
+describe("the tests' own servers", () => {
+  it.each(['SIGKILL', 'SIGINT'] as const)('end with the process that started them, when it gets %s', async (signal) => {
+    const owner = spawn(
+      process.execPath,
+      ['--import', './scripts/typescript.mjs', '--input-type=module', '-e', OWNER],
+      {
+        cwd: ROOT,
+        env: { PATH: process.env.PATH },
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    );
+    const [line] = (await once(owner.stdout, 'data')) as [Buffer];
+    const { pids, folders } = JSON.parse(line.toString()) as { pids: number[]; folders: string[] };
+    for (const pid of pids) expect(await processRuns(pid)).toBe(true);
+    for (const folder of folders) expect(existsSync(folder)).toBe(true);
+    owner.kill(signal);
+    while ((await Promise.all(pids.map(processRuns))).includes(true)) await delay(10);
+    while (folders.some((folder) => existsSync(folder))) await delay(10);
+  });
+});
