@@ -144,10 +144,13 @@ export class PipelineTasksController {
   }
 }
 
-/** @throws DomainError `validation_failed` for a day that does not exist. */
+/**
+ * The moment that a query names; without an offset it is UTC, whatever the zone of this process.
+ * @throws DomainError `validation_failed` for a moment that does not exist, or that PostgreSQL cannot hold.
+ */
 function timeOf(text: string | undefined, name: string): Date | undefined {
   if (text === undefined) return undefined;
-  const time = new Date(text);
+  const time = new Date(/T[\d:.,]+$/.test(text) ? `${text}Z` : text);
   if (Number.isNaN(time.getTime()) || time.getUTCFullYear() < 1 || time.getUTCFullYear() > 9_999) {
     throw DomainError.invalid(`#/query/${name}`, `The query's ${name} is not a time.`);
   }
