@@ -9,7 +9,6 @@ import {
   ModelServer,
   says,
   streams,
-  USAGE,
 } from '../../support/model-server.js';
 
 const TOOL = {
