@@ -12,7 +12,7 @@ export function mergeFindings(deterministic: readonly Finding[], model: readonly
   const seen = new Set<string>();
   for (const { type, severity, description, evidence } of model) {
     const words = `${description}\n${evidence}`;
-    if (deterministic.some((known) => known.type === type && anchorsOf(known).some((anchor) => words.includes(anchor))))
+    if (deterministic.some((known) => known.type === type && anchorsOf(known).some((anchor) => names(words, anchor))))
       continue;
     const fingerprint = fingerprintOf(type, normalised(evidence === '' ? description : evidence));
     if (seen.has(fingerprint)) continue;
@@ -27,6 +27,14 @@ function anchorsOf({ evidence }: Finding): string[] {
   const hash = /#[0-9a-f]{4,8}(?=\])/.exec(evidence)?.[0];
   const place = /^\S+:\d+(?= )/.exec(evidence)?.[0];
   return [hash, place].filter((anchor) => anchor !== undefined);
+}
+
+/** `src/a.ts:1` is not named by `src/a.ts:12`. */
+function names(words: string, anchor: string): boolean {
+  for (let at = words.indexOf(anchor); at >= 0; at = words.indexOf(anchor, at + 1)) {
+    if (!/\w/.test(words[at + anchor.length] ?? '')) return true;
+  }
+  return false;
 }
 
 function normalised(text: string): string {

@@ -25,11 +25,11 @@ const PHONE_WORDS = /phone|\btel\b|call|mobile|whatsapp|signal|contact|fax|\bsms
 const PERSONAL_MAIL =
   /@(?:gmail|googlemail|outlook|hotmail|live|msn|yahoo|ymail|icloud|me|aol|proton|protonmail|pm|gmx|web|mail|fastmail|zoho|yandex|qq|163)\.[a-z.]{2,6}$/i;
 const NOBODY =
-  /^(?:no-?reply|do-?not-?reply|test\w*|user\w*|example|foo|bar|someone|somebody|name|email|your[\w.-]*|me|you|info|admin|support)[@+\d]/i;
+  /^(?:no-?reply|do-?not-?reply|test|user|example|sample|foo|bar|someone|somebody|name|e?mail|address|account|your|me|you|info|admin|support|x{2,}|a{2,})(?:[\w.+-]{0,20})@/i;
 /** Where authors name themselves. */
 const AUTHORS_LINE = /author|maintainer|contributor|signed-off-by|co-authored-by|copyright|git@/i;
 const AUTHORS_FILE =
-  /(?:^|\/)(?:authors|contributors|maintainers|codeowners|\.mailmap|license|copying|notice|security|package(?:-lock)?\.json|composer\.json|cargo\.toml|pyproject\.toml|setup\.(?:py|cfg)|pom\.xml)[^/]*$/i;
+  /(?:^|\/)(?:authors|contributors|maintainers|codeowners|\.mailmap|license|copying|notice|security|readme|code_of_conduct|changelog|package(?:-lock)?\.json|composer\.json|cargo\.toml|pyproject\.toml|setup\.(?:py|cfg)|pom\.xml)[^/]*$/i;
 
 /** Lengths of the IBANs of each country that has them. */
 const IBAN_LENGTHS: Readonly<Record<string, number>> = {

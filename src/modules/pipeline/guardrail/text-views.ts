@@ -9,7 +9,8 @@ const FULL_WIDTH = /[\uff01-\uff5e]/g;
 const SEAM = /["'`]\s{0,80}[+.&]?\s{0,80}["'`]|\\\r?\n[ \t]{0,80}/g;
 const ESCAPED = /%[0-9a-f]{2}|\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\u\{[0-9a-f]{1,6}\}|&#\d{1,7};|&#x[0-9a-f]{1,6};/gi;
 const BASE64 = /[A-Za-z0-9+/_-]{22,}/g;
-const WRAPPED_BASE64 = /(?:[A-Za-z0-9+/]{40,}[ \t]{0,40}\r?\n[ \t]{0,40}){1,2000}[A-Za-z0-9+/]{2,}/g;
+const WRAPPED_BASE64 =
+  /(?<![A-Za-z0-9+/])(?:[A-Za-z0-9+/]{40,200}[ \t]{0,40}\r?\n[ \t]{0,40}){1,2000}[A-Za-z0-9+/]{2,200}/g;
 /** What makes decoded bytes worth reading: what only looks like base64 decodes to noise. */
 const WORDS = /[\t\n\r -~]{16,}/;
 const HEX = /(?:[0-9a-f]{2}){16,}/gi;
@@ -38,8 +39,8 @@ export function secretViews(text: string): View[] {
   const plain = plainView(text);
   const joined = plain.replace(SEAM, () => '');
   const unescaped = joined.replace(ESCAPED, characterOf);
-  const whole = [...new Set([raw, plain, joined, unescaped])].map(asView);
-  return [...whole, ...decodedViews(asView(unescaped), DEPTH)];
+  const whole = new Map([raw, plain, joined, unescaped].map((mapped) => [mapped.text, asView(mapped)]));
+  return [...whole.values(), ...decodedViews(asView(unescaped), DEPTH)];
 }
 
 function asView(mapped: MappedText): View {
@@ -52,10 +53,14 @@ function decodedViews(outer: View, depth: number): View[] {
   const add = (start: number, end: number, text: string): void => {
     if (!WORDS.test(text)) return;
     const scale = (end - start) / text.length;
+    // Wider by a group of four on each side: half an encoded secret is still half a secret.
     const view: View = {
       text,
       rangeOf: (from, to) =>
-        outer.rangeOf(start + Math.floor(from * scale), Math.min(end, start + Math.ceil(to * scale))),
+        outer.rangeOf(
+          Math.max(start, start + Math.floor(from * scale) - 4),
+          Math.min(end, start + Math.ceil(to * scale) + 4),
+        ),
     };
     views.push(view, ...decodedViews(view, depth - 1));
   };

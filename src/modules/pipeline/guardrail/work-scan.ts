@@ -25,9 +25,9 @@ export interface WorkToScan {
   signal: AbortSignal;
 }
 
-const SECONDS = 60;
-/** Characters of all texts; past it the work is not examined whole, which is a finding. */
-const MOST_CHARACTERS = 32 * 1024 * 1024;
+const SECONDS = 45;
+/** Characters of all texts, some ten seconds' work; what is past them is not examined, which is a finding. */
+const MOST_CHARACTERS = 8 * 1024 * 1024;
 /** Findings of one kind in one place that are told one by one. */
 const MOST_ALIKE = 5;
 const MOST_FINDINGS = 100;

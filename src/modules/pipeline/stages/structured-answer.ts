@@ -20,17 +20,7 @@ const SHOWN_ANSWER = 8_000;
 const MOST_FAULTS = 20;
 
 /** Limits that some providers refuse in a schema; the answer is held to them all the same. */
-const UNSENT_KEYWORDS = [
-  '$schema',
-  'default',
-  'minLength',
-  'maxLength',
-  'minItems',
-  'maxItems',
-  'minimum',
-  'maximum',
-  'pattern',
-];
+const UNSENT_KEYWORDS = ['default', 'minLength', 'maxLength', 'minItems', 'maxItems', 'minimum', 'maximum', 'pattern'];
 
 /**
  * Asks for JSON of `schema` and nothing else: one call, and one corrective retry that shows the model its own invalid answer.
@@ -103,7 +93,7 @@ function shown(answer: ModelAnswer): string {
 
 /** The JSON Schema that providers are sent: strict modes want every property required and know few limits. */
 function wireSchema(schema: z.ZodType): Record<string, unknown> {
-  return z.toJSONSchema(schema, {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, {
     io: 'output',
     unrepresentable: 'any',
     override: ({ jsonSchema }) => {
@@ -114,4 +104,5 @@ function wireSchema(schema: z.ZodType): Record<string, unknown> {
       }
     },
   }) as Record<string, unknown>;
+  return rest;
 }
