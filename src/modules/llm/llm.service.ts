@@ -4,7 +4,7 @@ import type { ModelAnswer, ModelCall, ModelPrice } from './model-call.js';
 export abstract class LlmService {
   /**
    * Asks the models of `chain` in order until one answers: the next one is tried only while no text has reached
-   * `onText`. Retries nothing by itself.
+   * `onText`. Retries nothing by itself, save that an endpoint which refuses a schema is asked again with it in the prompt.
    * @throws ModelCallError when no model answered; `call.signal.reason` when aborted; what `onText` threw.
    */
   abstract call(chain: readonly string[], call: ModelCall): Promise<ModelAnswer>;
@@ -19,6 +19,6 @@ export abstract class LlmService {
     model: string,
     call: Pick<ModelCall, 'prompt' | 'tools' | 'maxOutputTokens'>,
   ): number | null;
-  /** Models the providers offer now, for people and tools; a provider that does not answer is left out. */
+  /** Models the providers offer now, for people and tools; one that does not answer is left out, scripts are in production. */
   abstract available(): Promise<string[]>;
 }

@@ -1,15 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createLlm, callOf, failureOf } from './llm-setup.js';
-import {
-  answersWhole,
-  chunk,
-  END,
-  event,
-  fails,
-  ModelServer,
-  says,
-  streams,
-} from '../../support/model-server.js';
+import { answersWhole, chunk, END, event, fails, ModelServer, says, streams } from '../../support/model-server.js';
 
 const TOOL = {
   name: 'read_file',
