@@ -75,7 +75,9 @@ export class PipelineExecutor {
             await this.advance(session, parts, decided);
             return;
           }
-          const unfinished = roles.find((other) => !ended.some((done) => done.role === other)) ?? role;
+          // A stage that waits has not ended: there is nothing to store yet, and the status still names it.
+          if (parts.stages === undefined) return;
+          const unfinished = roles.find((other) => session.situation.newest[other]?.status === 'running') ?? role;
           const { control } = session.run;
           await session.commit({ ...parts, events: parts.events ?? [], to: runningStatus(unfinished), control });
         });
