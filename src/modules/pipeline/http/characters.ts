@@ -21,5 +21,5 @@ export function Characters(min: number, max: number): PropertyDecorator {
 
 function codePointsUpTo(text: string, max: number): boolean {
   if (text.length <= max) return true;
-  return text.length <= 2 * max && [...text].length <= max;
+  return text.length <= 2 * max && Array.from(text).length <= max;
 }

@@ -150,7 +150,10 @@ export class ListedPipelineTaskDto extends PipelineTaskDto {
     const listed = cutForList(PipelineTaskDto.from(task), ['user_input', 'error']);
     if (listed.output === null) return listed;
     const { truncated, ...output } = cutForList(listed.output, ['output', 'explanation']);
-    return { ...listed, output, truncated: [...listed.truncated, ...(truncated.length > 0 ? ['output'] : [])] };
+    return Object.assign(listed, {
+      output,
+      truncated: [...listed.truncated, ...(truncated.length > 0 ? ['output'] : [])],
+    });
   }
 }
 
@@ -204,14 +207,13 @@ export class PipelineTaskDetailDto extends PipelineTaskDto {
   waiting_for: WaitingForDto | null;
 
   static override from(task: TaskDetailView): PipelineTaskDetailDto {
-    return {
-      ...PipelineTaskDto.from(task),
+    return Object.assign(PipelineTaskDto.from(task), {
       checkpoint: task.checkpoint,
       findings_count: task.findingsCount,
       reviews_count: task.reviewsCount,
       artifacts_count: task.artifactsCount,
       waiting_for: task.waitingFor && WaitingForDto.from(task.waitingFor),
-    };
+    });
   }
 }
 
