@@ -69,11 +69,13 @@ export class RedisConnections {
   /** Closes every connection once what was sent has been answered, within the time limit of a command. */
   async stop(): Promise<void> {
     if (this.commands.status === 'ready') await this.commands.quit().catch(() => undefined);
-    const closed = this.all().map((client) => {
-      const idle = ['wait', 'reconnecting', 'end'].includes(client.status);
-      const end = new Promise((resolve) => client.once('end', resolve));
+    const closed = this.all().map(async (client) => {
+      if (client.status === 'end') return;
+      // A client that waits for its next attempt ends without saying so.
+      const silent = ['wait', 'reconnecting'].includes(client.status);
+      const end = new Promise<void>((resolve) => client.once('end', () => resolve()));
       client.disconnect();
-      return idle ? undefined : end;
+      if (!silent) await end;
     });
     const late = new Promise((resolve) => setTimeout(resolve, DISCONNECT_TIMEOUT_MS * 2).unref());
     await Promise.race([Promise.all(closed), late]);

@@ -73,7 +73,9 @@ export class RedisTaskBell extends TaskBell {
       if (isTimeout(error)) this.connections.blocking.disconnect(true);
       const healed =
         isWrongType(error) && (await this.connections.run((client) => client.novaHeard(this.key), 0)) === 1;
-      if (!healed) await pause();
+      if (healed) return;
+      this.connections.noteRefusal(error);
+      await pause();
     }
   }
 

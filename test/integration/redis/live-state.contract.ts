@@ -147,7 +147,7 @@ export function describeSharedState(name: string, open: () => Promise<Store>): v
           two.bus.subscribe(channel, () => {
             throw new Error('listener');
           }),
-          two.bus.subscribe(channel, async () => Promise.reject(new Error('async listener'))),
+          two.bus.subscribe(channel, () => Promise.reject(new Error('async listener')) as unknown as void),
           two.bus.subscribe(channel, (message) => heard.push(message)),
         ];
         await eventually('it listens', () => two.bus.connected);

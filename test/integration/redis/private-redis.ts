@@ -40,7 +40,9 @@ export async function privateRedis(options?: RedisOptions): Promise<PrivateRedis
     },
     close: async () => {
       await Promise.all(clients.map((client) => client.stop()));
+      const left = new Promise((resolve) => stranger.once('end', resolve));
       stranger.disconnect();
+      await left;
       await server.stop();
     },
   };

@@ -124,7 +124,9 @@ describe('a Redis that others write to', () => {
 
   it('may cut connections at any time', async () => {
     const heard: unknown[] = [];
-    const leave = one.bus.subscribe('cut', (message) => heard.push(message));
+    let live = 0;
+    const onLive = (): void => void (live += 1);
+    const leave = one.bus.subscribe('cut', (message) => heard.push(message), onLive);
     const waiting = one.bell.wait(60_000, never);
     for (let round = 0; round < 3; round += 1) {
       await eventually('it is connected', () => works(one) && works(two));
@@ -133,6 +135,7 @@ describe('a Redis that others write to', () => {
       await eventually('the cut was felt', () => !one.bus.connected);
     }
     await eventually('it is connected', () => works(one) && works(two));
+    expect(live).toBe(4);
     await eventually('a message arrives', async () => {
       await two.bus.publish('cut', 1);
       return heard.length > 0;
@@ -177,6 +180,33 @@ describe('a Redis that others write to', () => {
     }
     await eventually('locks are to be had', () => one.live.acquire('lock', 'me', 60_000).catch(() => false));
     const waiting = one.bell.wait(60_000, never);
+    await two.bell.ring([randomUUID()]);
+    expect(await waiting).toBe(true);
+  });
+
+  it('may take permissions away and give them back', async () => {
+    const waiting = one.bell.wait(60_000, never);
+    const heard: unknown[] = [];
+    await redis.stranger.config('RESETSTAT');
+    await redis.stranger.acl('SETUSER', 'default', '-brpop', 'resetchannels');
+    try {
+      const leave = one.bus.subscribe('forbidden', (message) => heard.push(message));
+      expect(one.bus.connected).toBe(false);
+      // The bell's connection is told no as soon as its pop ends, and must not ask again and again.
+      await redis.stranger.client('KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+      expect(await two.bell.wait(500, never)).toBe(false);
+      const refused = /cmdstat_brpop:.*rejected_calls=(\d+)/.exec(await redis.stranger.info('commandstats'))?.[1];
+      expect(Number(refused)).toBeGreaterThan(0);
+      expect(Number(refused)).toBeLessThan(10);
+      expect(one.bus.connected).toBe(false);
+      await redis.stranger.acl('SETUSER', 'default', '+@all', 'allchannels');
+      await eventually('it listens', () => works(one) && works(two));
+      await two.bus.publish('forbidden', 1);
+      await eventually('the message arrived', () => heard.length > 0);
+      leave();
+    } finally {
+      await redis.stranger.acl('SETUSER', 'default', '+@all', 'allchannels');
+    }
     await two.bell.ring([randomUUID()]);
     expect(await waiting).toBe(true);
   });
