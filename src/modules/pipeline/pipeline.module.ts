@@ -4,7 +4,7 @@ import { PodsModule } from '../pods/index.js';
 import { ToolsModule } from '../tools/index.js';
 import { PIPELINE_CONTROLLERS, PIPELINE_VIEWS } from './http/pipeline-http.js';
 import { HumanReview } from './human-review.js';
-import { IdempotencyRepository } from './idempotency.repository.js';
+import { IdempotencyRepository } from '../../platform/idempotency/index.js';
 import { JournalRepository } from './journal.repository.js';
 import { PipelineBackground } from './pipeline.background.js';
 import { PipelineCommands } from './pipeline.commands.js';

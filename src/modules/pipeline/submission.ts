@@ -7,7 +7,7 @@ import { TaskBell } from '../../platform/redis/index.js';
 import { ownerOf, type Principal } from '../auth/index.js';
 import { LlmService } from '../llm/index.js';
 import { PodsService, type PodSnapshot } from '../pods/index.js';
-import { IdempotencyRepository } from './idempotency.repository.js';
+import { IdempotencyRepository } from '../../platform/idempotency/index.js';
 import { modelChain } from './model-chain.js';
 import type { Submission, Submitted } from './pipeline.commands.js';
 import { enter } from './plan.js';

@@ -7,7 +7,7 @@ import { CurrentPrincipal, RequiresAdmin, RequiresCredential, RequiresKey, type 
 import { PipelineCommands } from '../pipeline.commands.js';
 import { isTerminal, type TaskStatus } from '../task.js';
 import { PipelineViews } from '../views/pipeline-views.service.js';
-import { idempotencyOf } from './idempotency-key.js';
+import { idempotencyOf } from '../../../platform/idempotency/index.js';
 import { DeletePipelineTasksDto, ListPipelineTasksDto } from './pipeline-queries.dto.js';
 import {
   DeletedPipelineTasksDto,

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { DomainError } from '../../../platform/errors/index.js';
+import { DomainError } from '../errors/index.js';
 
 const KEY = /^[\x20-\x7e]{1,255}$/;
 

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { Database, sql } from '../../platform/database/index.js';
-import { DomainError } from '../../platform/errors/index.js';
+import { Database, sql } from '../database/index.js';
+import { DomainError } from '../errors/index.js';
 
 /** An `Idempotency-Key` of one caller on one route, with the hash of the body it came with. */
 export interface IdempotencyClaim {
