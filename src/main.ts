@@ -15,7 +15,18 @@ const CLOSING_MS = 4_000;
 /** How long a process that is told twice may take to give its leases back. */
 const HASTE_MS = 2_000;
 
+/** Settings may also stand in `.env` of the folder the service is started in; the environment wins. */
+function loadEnvFile(): void {
+  try {
+    process.loadEnvFile('.env');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOENT') process.stderr.write(`.env is left out: it cannot be read (${code})\n`);
+  }
+}
+
 function readConfig(): AppConfig {
+  loadEnvFile();
   try {
     return AppConfig.from(process.env);
   } catch (error) {
