@@ -32,6 +32,7 @@ const BY_TEXT: readonly (readonly [text: string, reason: string])[] = [
   ['Socket timeout', 'it does not answer in time'],
   ['DB index is out of range', 'it has no database of that number'],
   ['Connection is closed', 'the connection was lost'],
+  ['Command aborted', 'the connection was lost'],
   ["Stream isn't writeable", 'there is no connection'],
   ['invalid password', 'the credentials were refused'],
 ];

@@ -15,7 +15,7 @@ export class RedisHealth extends LiveStateHealth {
   private readonly logger = new Logger('Redis');
   private lastAnswerMs = -Infinity;
   private reason: string | null;
-  private reported: string | null = null;
+  private readonly reported = new Set<string>();
   private timer: NodeJS.Timeout | undefined;
   private running = false;
 
@@ -85,11 +85,15 @@ export class RedisHealth extends LiveStateHealth {
     if (this.running) this.reason = reason;
   }
 
-  /** Logs the begin and the end of an outage, and a new reason. */
+  /** Logs the end of an outage, and each of its reasons once: they may alternate from second to second. */
   private report(): void {
-    if (!this.running || this.reason === this.reported) return;
-    if (this.reason === null) this.logger.log('Redis answers again');
-    else this.logger.warn(`Redis does not answer: ${this.reason}. The service goes on without it.`);
-    this.reported = this.reason;
+    if (!this.running) return;
+    if (this.reason === null) {
+      if (this.reported.size > 0) this.logger.log('Redis answers again');
+      this.reported.clear();
+    } else if (!this.reported.has(this.reason)) {
+      this.reported.add(this.reason);
+      this.logger.warn(`Redis does not answer: ${this.reason}. The service goes on without it.`);
+    }
   }
 }
