@@ -59,6 +59,10 @@ export class JournalCursor {
     }
   }
 
+  get hasAnswer(): boolean {
+    return this.next < this.answers.length;
+  }
+
   /** The next recorded answer, or null when the record is at its end. */
   takeAnswer(): ModelAnswer | null {
     return this.answers[this.next++]?.answer ?? null;

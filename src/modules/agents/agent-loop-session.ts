@@ -1,5 +1,5 @@
 import type { LanguageModelV3Prompt } from '@ai-sdk/provider';
-import { storableJson, storableText } from '../../platform/http/text.js';
+import { storableJson, storableText } from '../../platform/http/index.js';
 import {
   ModelCallError,
   type LlmService,
@@ -92,6 +92,11 @@ export class ModelSession {
   /** Tokens of all calls, replayed ones and failed ones of this attempt included. */
   get usage(): ModelUsage {
     return { ...this.spent };
+  }
+
+  /** Whether the next answer comes from the journal. */
+  get isReplaying(): boolean {
+    return this.journal.hasAnswer;
   }
 
   /** USD of the same calls; null when a price was not known. */

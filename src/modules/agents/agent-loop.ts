@@ -1,6 +1,6 @@
 import type { LanguageModelV3Prompt } from '@ai-sdk/provider';
 import type { SandboxTier } from '../../config/index.js';
-import { storableText } from '../../platform/http/text.js';
+import { storableText } from '../../platform/http/index.js';
 import {
   estimateTokens,
   type ModelAnswer,
@@ -11,7 +11,7 @@ import {
 import type { AllowedTools, Tool, ToolContext, ToolResult } from '../tools/index.js';
 import { fitHistory, withoutToolParts, withUserText } from './agent-loop-history.js';
 import { UnknownToolOutcomeError } from './agent-loop-journal.js';
-import { ModelSession, type SessionOptions, type ToolCallRecord } from './agent-loop-session.js';
+import { ModelSession, type LoopHooks, type SessionOptions, type ToolCallRecord } from './agent-loop-session.js';
 
 /** What the loop needs of the tool registry. */
 export interface LoopToolRegistry {
@@ -112,25 +112,30 @@ class Conversation {
       return this.result(answer, 'answer');
     }
     const { answer } = await this.ask(withUserText(withoutToolParts(this.messages), LAST_ROUND), []);
-    return this.result(answer, 'round_limit');
+    if (answer.text !== '') return this.result(answer, 'round_limit');
+    return this.endWith(
+      `Stopped: the model gave no answer after ${roundLimit} rounds of tools.`,
+      answer,
+      'round_limit',
+    );
   }
 
   private async ask(messages: LanguageModelV3Prompt, tools: OfferedTool[]): ReturnType<ModelSession['ask']> {
-    const { hooks } = this.session;
+    const hooks = this.session.isReplaying ? {} : this.session.hooks;
     const budget = this.input.maxContextTokens - (tools.length > 0 ? estimateTokens(JSON.stringify(tools)) : 0);
     const started = performance.now();
+    const separator = this.said === '' ? '' : '\n\n';
     let generatingSince: number | null = null;
     hooks.onStep?.({ step: 'model', state: 'running' });
-    const separator = this.said === '' ? '' : '\n\n';
     const onText = (delta: string): void => {
       if (delta === '') return;
       if (generatingSince === null) {
         generatingSince = performance.now();
         hooks.onStep?.({ step: 'model', state: 'done', elapsed_ms: since(started) });
         hooks.onStep?.({ step: 'generating', state: 'running' });
-        this.say(separator);
+        this.say(separator, hooks);
       }
-      this.say(delta);
+      this.say(delta, hooks);
     };
     const asked = await this.session.ask(
       {
@@ -140,19 +145,19 @@ class Conversation {
       },
       (answer) => !this.input.recordFinal && (answer.toolCalls.length === 0 || tools.length === 0),
     );
-    if (generatingSince !== null)
+    if (generatingSince !== null) {
       hooks.onStep?.({ step: 'generating', state: 'done', elapsed_ms: since(generatingSince) });
-    else {
+    } else {
       hooks.onStep?.({ step: 'model', state: 'done', detail: asked.answer.model, elapsed_ms: since(started) });
-      if (asked.answer.text !== '') this.say(separator + asked.answer.text);
+      if (asked.answer.text !== '') this.say(separator + asked.answer.text, hooks);
     }
     return asked;
   }
 
-  private say(text: string): void {
+  private say(text: string, hooks: LoopHooks): void {
     if (text === '') return;
     this.said += text;
-    this.session.hooks.onText?.(text);
+    hooks.onText?.(text);
   }
 
   /** The call that this answer repeats once too often: asked for in every answer of a row, `MAX_REPEATS` times in all. */
@@ -173,8 +178,13 @@ class Conversation {
     const shown = `${call.name}(${call.arguments.slice(0, 200)})`;
     const text = `Stopped: the model asked ${MAX_REPEATS} times in a row for the identical call ${shown}.`;
     this.addResults(answer.toolCalls.map((each) => record(each, { text: `Not run. ${text}`, isError: true }, 0)));
-    this.say((this.said === '' ? '' : '\n\n') + text);
-    return this.result({ ...answer, text, toolCalls: [], finishReason: 'stop' }, 'repeated_call');
+    return this.endWith(text, answer, 'repeated_call');
+  }
+
+  /** Words of the loop's own in the place of an answer. */
+  private endWith(text: string, answer: ModelAnswer, ended: AgentLoopResult['ended']): AgentLoopResult {
+    this.say((this.said === '' ? '' : '\n\n') + text, this.session.hooks);
+    return this.result({ ...answer, text, toolCalls: [], finishReason: 'stop' }, ended);
   }
 
   /**

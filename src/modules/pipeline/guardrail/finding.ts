@@ -43,7 +43,7 @@ export function fingerprintOf(...parts: readonly string[]): string {
 
 /** Never more than a quarter of it: four characters of a short password are the password. */
 function shownStart(value: string): string {
-  return [...value].slice(0, Math.min(4, Math.floor(value.length / 4))).join('');
+  return value.slice(0, Math.min(4, Math.floor(value.length / 4))).toWellFormed();
 }
 
 function shortHash(value: string, key: string, digits: number): string {

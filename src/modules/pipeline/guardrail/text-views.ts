@@ -1,8 +1,7 @@
 import { MappedText } from './mapped-text.js';
 
 /** Characters that nobody sees: zero-width, bidirectional controls, tags, variation selectors, soft hyphens. */
-export const INVISIBLE =
-  /[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]|[\u{e0000}-\u{e0fff}]/gu;
+export const INVISIBLE = /\p{Default_Ignorable_Code_Point}/gu;
 /** Letters, digits and signs in their wide forms, which read like the plain ones. */
 const FULL_WIDTH = /[\uff01-\uff5e]/g;
 /** The seam of a string that was put together from pieces, or of a line that goes on. */

@@ -83,7 +83,7 @@ describe('secrets in the work', () => {
 
   const encodings: Record<string, (secret: string) => string> = {
     plain: (secret) => secret,
-    'zero-width characters': (secret) => [...secret].join('\u200b'),
+    'zero-width characters': (secret) => Array.from(secret).join('\u200b'),
     'string pieces': (secret) => `"${secret.slice(0, 7)}" + "${secret.slice(7, 15)}" +\n   '${secret.slice(15)}'`,
     'adjacent literals': (secret) => `"${secret.slice(0, 9)}" "${secret.slice(9)}"`,
     'continued lines': (secret) => `${secret.slice(0, 9)}\\\n${secret.slice(9)}`,
@@ -97,8 +97,14 @@ describe('secrets in the work', () => {
     hex: (secret) => Buffer.from(secret).toString('hex'),
     'percent signs': (secret) =>
       encodeURIComponent(secret).replace(/[A-M]/g, (char) => `%${char.charCodeAt(0).toString(16)}`),
-    escapes: (secret) => [...secret].map((char) => `\\u00${char.charCodeAt(0).toString(16)}`).join(''),
-    entities: (secret) => [...secret].map((char) => `&#${char.charCodeAt(0)};`).join(''),
+    escapes: (secret) =>
+      Array.from(secret)
+        .map((char) => `\\u00${char.charCodeAt(0).toString(16)}`)
+        .join(''),
+    entities: (secret) =>
+      Array.from(secret)
+        .map((char) => `&#${char.charCodeAt(0)};`)
+        .join(''),
     'wide letters': (secret) => secret.replace(/[A-Z]/g, (char) => String.fromCharCode(char.charCodeAt(0) + 0xfee0)),
   };
   it.each(Object.keys(encodings))('finds and masks a secret in %s', async (name) => {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { storableText } from '../../../platform/http/text.js';
+import { storableText } from '../../../platform/http/index.js';
 import { FINDING_TYPES, type Finding } from '../guardrail/finding.js';
 import { SEVERITIES } from '../plan.js';
 import type { Role } from '../task.js';
