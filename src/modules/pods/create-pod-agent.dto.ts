@@ -1,6 +1,5 @@
 import { Allow, IsBoolean, IsIn, IsNumber, IsOptional, IsString, Length, Max, MaxLength, Min } from 'class-validator';
-import { MayBeOmitted } from '../../platform/http/index.js';
-import { MaxCharacters, TextList, WholeNumber } from './limits.js';
+import { MaxCharacters, MayBeOmitted, TextList, WholeNumber } from '../../platform/http/index.js';
 import { ON_FAILURES, POD_ROLES, type NewPodAgent, type OnFailure, type PodRole } from './pod.js';
 import { RunConditionDto } from './run-condition.dto.js';
 import { conditionOf } from './run-condition.js';

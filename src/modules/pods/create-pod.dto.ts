@@ -10,8 +10,7 @@ import {
   MaxLength,
   Min,
 } from 'class-validator';
-import { MayBeOmitted } from '../../platform/http/index.js';
-import { MaxCharacters, MaxJsonBytes, TextList, WholeNumber } from './limits.js';
+import { MaxCharacters, MaxJsonBytes, MayBeOmitted, TextList, WholeNumber } from '../../platform/http/index.js';
 import {
   ESCALATION_THRESHOLDS,
   HUMAN_REVIEWS,

@@ -1,6 +1,5 @@
 import { Allow, IsBoolean, IsIn, IsNumber, IsOptional, IsString, Length, Max, MaxLength, Min } from 'class-validator';
-import { IgnoresReadOnly, MayBeOmitted } from '../../platform/http/index.js';
-import { MaxCharacters, TextList, WholeNumber } from './limits.js';
+import { IgnoresReadOnly, MaxCharacters, MayBeOmitted, TextList, WholeNumber } from '../../platform/http/index.js';
 import { ON_FAILURES, POD_ROLES, type OnFailure, type PodAgentSettings, type PodRole } from './pod.js';
 import type { PodAgentDto } from './pod-agent.dto.js';
 import { RunConditionDto } from './run-condition.dto.js';

@@ -10,8 +10,14 @@ import {
   MaxLength,
   Min,
 } from 'class-validator';
-import { IgnoresReadOnly, MayBeOmitted } from '../../platform/http/index.js';
-import { MaxCharacters, MaxJsonBytes, TextList, WholeNumber } from './limits.js';
+import {
+  IgnoresReadOnly,
+  MaxCharacters,
+  MaxJsonBytes,
+  MayBeOmitted,
+  TextList,
+  WholeNumber,
+} from '../../platform/http/index.js';
 import {
   ESCALATION_THRESHOLDS,
   HUMAN_REVIEWS,

@@ -10,6 +10,7 @@ export {
 export { BodyLimit } from './body-limit.js';
 export { clientAddress, isLocalCaller, networkOf } from './client-address.js';
 export { EventStream, openEventStream, type EventFrame, type EventStreamOptions } from './event-stream.js';
+export { MaxCharacters, MaxJsonBytes, TextList, WholeNumber } from './limits.js';
 export { MayBeOmitted } from './may-be-omitted.js';
 export { PageQueryDto } from './page-query.dto.js';
 export { cutForList, linkNext, pageOf, pageRequest, type Cursor, type Page, type PageRequest } from './paging.js';
