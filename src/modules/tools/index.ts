@@ -1,4 +1,4 @@
-export type { AllowedTools, Tool, ToolContext, ToolResult, ToolSource } from './tool.js';
+export type { AllowedTools, Spending, Tool, ToolContext, ToolResult, ToolSource } from './tool.js';
 export { ToolRegistry, type ToolCategory } from './tool-registry.js';
 export { ToolsModule } from './tools.module.js';
 export type { TreeChange, TreeDiff } from './work-tree/tree-diff.js';

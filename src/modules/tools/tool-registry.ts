@@ -82,7 +82,7 @@ export class ToolRegistry {
     if (!parsed.success) {
       return refusal(`The arguments of "${shown}" are not valid:\n${capText(z.prettifyError(parsed.error), 4_000)}`);
     }
-    return this.run(tool, parsed.data, context);
+    return this.run(tool, parsed.data, { ...context, allowed });
   }
 
   /** All tools by group, for people. */
@@ -99,6 +99,16 @@ export class ToolRegistry {
     return [...categories.values()].sort(
       (a, b) => a.source.localeCompare(b.source) || a.category.localeCompare(b.category),
     );
+  }
+
+  /** An allow-list of what both hold: for work that an agent starts, which gets no tool that its caller lacks. */
+  both(one: AllowedTools, other: AllowedTools): AllowedTools {
+    if (one === null || other === null) return one ?? other;
+    const shared = one.filter((entry) => other.includes(entry));
+    const named = this.all().filter(
+      (tool) => isAllowed(tool, one) && isAllowed(tool, other) && !isAllowed(tool, shared),
+    );
+    return [...new Set([...shared, ...named.map((tool) => tool.name)])];
   }
 
   /**

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { SandboxTier } from '../../config/index.js';
+import type { ModelCall, ModelUsage } from '../llm/index.js';
 
 /** Where and with what rights a tool call runs. */
 export interface ToolContext {
@@ -17,6 +18,17 @@ export interface ToolContext {
   agentId?: string;
   /** Tools that start work: how deep the present work already is (0 = asked for by a person). */
   depth?: number;
+  /** What the caller itself may use, set by the registry; what the call starts gets no more. */
+  allowed?: AllowedTools;
+  /** Asked before and told after every model call of what the tool starts, so that the caller's limits hold for it too. */
+  spending?: Spending;
+}
+
+/** The limits of who pays for model calls. */
+export interface Spending {
+  /** Refuses the call by rejecting. */
+  beforeCall(chain: readonly string[], call: ModelCall): Promise<void>;
+  afterCall(spend: { model: string; usage: ModelUsage; costUsd: number | null; failed: boolean }): Promise<void>;
 }
 
 export interface ToolResult {
