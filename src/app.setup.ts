@@ -9,7 +9,7 @@ import type { FastifyHttpOptions, FastifyInstance, FastifyReply, FastifyRequest,
 import { AppModule } from './app.module.js';
 import type { AppConfig } from './config/index.js';
 import { Clock } from './platform/clock/index.js';
-import { DomainError, ERRORS } from './platform/errors/index.js';
+import { DomainError } from './platform/errors/index.js';
 import { Lifecycle } from './platform/health/index.js';
 import {
   acceptedRequestId,
@@ -119,7 +119,7 @@ function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Socket, reque
     'bad_request',
     'The request is not valid HTTP, too slow, or its headers are too large.',
   );
-  const body = JSON.stringify({ ...problemOf(refusal, '/', requestId), status, title: ERRORS.bad_request.title });
+  const body = JSON.stringify(Object.assign(problemOf(refusal, '/', requestId), { status }));
   socket.end(
     `HTTP/1.1 ${status} Bad Request\r\nContent-Type: application/problem+json\r\nX-Request-Id: ${requestId}\r\n` +
       `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { Logger } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { createApp } from './app.setup.js';
-import { AppConfig, EnvironmentError, SECRET_VARIABLES } from './config/index.js';
+import { AppConfig, EnvironmentError, isLoopbackHost, SECRET_VARIABLES } from './config/index.js';
 import { DatabaseBootstrap } from './platform/database/index.js';
 import { Lifecycle } from './platform/health/index.js';
 import { JsonLogger, Scrubber } from './platform/logging/index.js';
@@ -91,11 +91,11 @@ function announce(app: NestFastifyApplication, config: AppConfig, logger: Logger
   const { address, port, family } = app.getHttpServer().address() as AddressInfo;
   const url = `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
   logger.log({ message: `Listening on ${url}`, url });
-  if (!config.auth.required) {
-    logger.warn(
-      `REQUIRE_AUTH is false: whoever reaches ${url} may use the service; it is bound to ${config.http.host} only`,
-    );
-  }
+  if (config.auth.required) return;
+  const reach = isLoopbackHost(config.http.host)
+    ? 'it is bound to loopback only'
+    : 'NOVA_ALLOW_INSECURE lets everybody who reaches this address use it';
+  logger.warn(`REQUIRE_AUTH is false, so no key is asked for at ${url}: ${reach}`);
 }
 
 let ending: Promise<void> | null = null;

@@ -66,6 +66,10 @@ export class ApiKeyDto {
 export class CreatedApiKeyDto extends ApiKeyDto {
   /** The key itself; it is shown this once. */
   raw_key: string;
+
+  static of(key: ApiKey, rawKey: string): CreatedApiKeyDto {
+    return Object.assign(ApiKeyDto.from(key), { raw_key: rawKey });
+  }
 }
 
 /** Which keys to list. */

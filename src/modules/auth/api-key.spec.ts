@@ -3,7 +3,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { API_KEY_PATTERN, generateApiKey, hashApiKey, isWellFormedApiKey, prefixOfApiKey } from './api-key.js';
 
-const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
+const BASE62 = Array.from('0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz');
 const base62 = (length: number): fc.Arbitrary<string> =>
   fc.array(fc.constantFrom(...BASE62), { minLength: length, maxLength: length }).map((chars) => chars.join(''));
 
@@ -28,7 +28,7 @@ describe('an API key', () => {
   it('is another one each time, and uses the whole alphabet', () => {
     const keys = Array.from({ length: 200 }, generateApiKey);
     expect(new Set(keys).size).toBe(200);
-    expect(new Set(keys.flatMap((key) => [...key.slice(8, 45)])).size).toBe(62);
+    expect(new Set(keys.flatMap((key) => Array.from(key.slice(8, 45)))).size).toBe(62);
   });
 
   it('has a checksum that is padded with zeros', () => {

@@ -32,7 +32,7 @@ export class KeysController {
       expiresAt: expiryOf(body.expires_at),
       metadata: body.metadata ?? {},
     });
-    return { ...ApiKeyDto.from(key), raw_key: rawKey };
+    return CreatedApiKeyDto.of(key, rawKey);
   }
 
   /** Lists the keys, newest first, revoked ones too. */

@@ -48,6 +48,8 @@ export class EventStream {
   private readonly closed = new AbortController();
   private readonly ping: NodeJS.Timeout;
   private stalled: NodeJS.Timeout | null = null;
+  /** Bytes handed to the response. */
+  private written = 0;
   private readonly response: FastifyReply['raw'];
 
   constructor(reply: FastifyReply, options: EventStreamOptions) {
@@ -105,19 +107,21 @@ export class EventStream {
   private write(text: string): boolean {
     if (this.signal.aborted) return false;
     if (this.response.writableLength > MOST_BUFFERED) return this.cutOff();
+    this.written += Buffer.byteLength(text);
     if (!this.response.write(text)) this.watchStall();
     return true;
   }
 
-  /** Gives the bytes that wait now `DRAIN_TIMEOUT_MS` to leave. */
+  /** Gives the bytes that wait now `DRAIN_TIMEOUT_MS` to leave; those that come later wait for the next look. */
   private watchStall(): void {
     if (this.stalled !== null) return;
-    this.stalled = setTimeout(() => this.cutOff(), DRAIN_TIMEOUT_MS);
-    this.stalled.unref();
-    this.response.once('drain', () => {
-      if (this.stalled !== null) clearTimeout(this.stalled);
+    const mark = this.written;
+    this.stalled = setTimeout(() => {
       this.stalled = null;
-    });
+      if (this.written - this.response.writableLength < mark) this.cutOff();
+      else if (this.response.writableNeedDrain) this.watchStall();
+    }, DRAIN_TIMEOUT_MS);
+    this.stalled.unref();
   }
 
   private cutOff(): false {

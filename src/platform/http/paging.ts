@@ -67,13 +67,7 @@ export function encodeCursor(cursor: Cursor): string {
 export function decodeCursor(text: string): Cursor {
   try {
     const [at, id] = JSON.parse(Buffer.from(text, 'base64url').toString('utf8')) as unknown[];
-    if (
-      typeof at === 'string' &&
-      TIMESTAMP.test(at) &&
-      exists(at) &&
-      typeof id === 'string' &&
-      isUuid(id)
-    ) {
+    if (typeof at === 'string' && TIMESTAMP.test(at) && exists(at) && typeof id === 'string' && isUuid(id)) {
       return { at, id };
     }
   } catch {

@@ -80,6 +80,18 @@ describe('a service that trusts no proxy', () => {
     expect(statuses.slice(19)).toEqual([401, 429, 429]);
   });
 
+  it('gives an anonymous address its requests a minute, and takes none of them for keys', async () => {
+    const answers: Answer[] = [];
+    for (let count = 0; count < 7; count += 1) {
+      answers.push(await client.call('GET', '/api/v1/pods', { headers: { 'x-forwarded-for': `203.0.113.${count}` } }));
+    }
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200, 429, 429]);
+    expect(answers[0]?.headers.get('ratelimit-policy')).toBe('"requests";q=5;w=60');
+    const key = await service.createKey();
+    expect((await client.call('GET', '/api/v1/pods', { as: key.raw_key })).status).toBe(200);
+    expect((await client.call('GET', '/api/v1/pods', { as: 'admin' })).status).toBe(200);
+  });
+
   it('gives a key its requests a minute, and says how many are left', async () => {
     const key = await service.createKey({ rate_limit_rpm: 3 });
     const answers: Answer[] = [];

@@ -166,6 +166,19 @@ describe('what cannot be served is a problem document', () => {
   });
 });
 
+it.each([
+  ['headers', 'GET /health/live HTTP/1.1\r\nHost: localhost\r\nX-Slow: '],
+  [
+    'a body',
+    'POST /api/v1/keys HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{',
+  ],
+])('a caller that never finishes %s is cut off', async (_what, text) => {
+  const socket = connect(Number(new URL(service.url).port), '127.0.0.1');
+  socket.write(text);
+  socket.resume();
+  await once(socket, 'close');
+});
+
 describe('request ids', () => {
   it('are taken over when they are harmless, and minted otherwise', async () => {
     const given = (id: string): Promise<Raw> => raw({ path: '/nope', headers: { 'x-request-id': id } });
