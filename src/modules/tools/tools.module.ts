@@ -1,20 +1,29 @@
 import { Module } from '@nestjs/common';
 import { EditFileTool } from './files/edit-file.tool.js';
 import { ListDirTool } from './files/list-dir.tool.js';
+import { Places } from './files/places.js';
 import { ReadFileTool } from './files/read-file.tool.js';
 import { SearchCodebaseTool } from './files/search-codebase.tool.js';
 import { WriteFileTool } from './files/write-file.tool.js';
+import { GitCommitTool, GitDiffTool, GitLogTool, GitStatusTool } from './git/git-tools.js';
+import { Sandbox } from './sandbox/sandbox.js';
+import { RunShellTool } from './shell/run-shell.tool.js';
 import { ToolRegistry } from './tool-registry.js';
 import { WorkTrees } from './work-tree/work-trees.js';
 
 /**
  * A *tool* is something a model may call; the *registry* holds all of them. A *root* is the one folder that a call may
- * touch, and the *boundary* what keeps it inside. A *work tree* is the copy of the workspace that one task works in.
+ * touch, and the *boundary* what keeps it inside: descriptors for the file tools, a *box* (a sandboxed process) for
+ * commands. A *work tree* is the copy of the workspace that one task works in.
  */
-@Module({ providers: [ToolRegistry, WorkTrees], exports: [ToolRegistry, WorkTrees] })
+@Module({ providers: [ToolRegistry, Places, Sandbox, WorkTrees], exports: [ToolRegistry, Sandbox, WorkTrees] })
 export class ToolsModule {
-  constructor(registry: ToolRegistry) {
-    const tools = [ListDirTool, ReadFileTool, WriteFileTool, EditFileTool, SearchCodebaseTool];
-    for (const tool of tools) registry.register(new tool());
+  constructor(registry: ToolRegistry, places: Places, sandbox: Sandbox) {
+    for (const tool of [ListDirTool, ReadFileTool, WriteFileTool, EditFileTool, SearchCodebaseTool]) {
+      registry.register(new tool(places));
+    }
+    for (const tool of [RunShellTool, GitStatusTool, GitDiffTool, GitLogTool, GitCommitTool]) {
+      registry.register(new tool(sandbox));
+    }
   }
 }

@@ -5,6 +5,8 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { z } from 'zod';
 import type { Tool, ToolContext, ToolResult } from '../../../src/modules/tools/index.js';
+import { AppConfig } from '../../../src/config/index.js';
+import { Places } from '../../../src/modules/tools/files/places.js';
 import { EditFileTool } from '../../../src/modules/tools/files/edit-file.tool.js';
 import { ListDirTool } from '../../../src/modules/tools/files/list-dir.tool.js';
 import { ReadFileTool } from '../../../src/modules/tools/files/read-file.tool.js';
@@ -16,6 +18,7 @@ let folder: string;
 let root: string;
 let remove: () => Promise<void>;
 let context: ToolContext;
+let places: Places;
 
 beforeEach(async () => {
   ({ path: folder, remove } = await scratch());
@@ -25,6 +28,7 @@ beforeEach(async () => {
   await writeFile(join(folder, 'secret'), 'SECRET');
   await writeFile(join(folder, 'workspace-evil', 'secret'), 'SECRET');
   context = contextFor(root);
+  places = new Places(AppConfig.from({ NOVA_WORKSPACE: root }));
 });
 afterEach(() => remove());
 
@@ -32,15 +36,15 @@ async function call(tool: Tool, args: z.input<z.ZodType>): Promise<ToolResult> {
   return tool.run(tool.schema.parse(args), context);
 }
 const read = (path: string, more: object = {}): Promise<ToolResult> =>
-  call(new ReadFileTool() as Tool, { path, ...more });
+  call(new ReadFileTool(places) as Tool, { path, ...more });
 const write = (path: string, content = 'written'): Promise<ToolResult> =>
-  call(new WriteFileTool() as Tool, { path, content });
+  call(new WriteFileTool(places) as Tool, { path, content });
 const edit = (path: string, before: string, after: string): Promise<ToolResult> =>
-  call(new EditFileTool() as Tool, { path, old: before, new: after });
+  call(new EditFileTool(places) as Tool, { path, old: before, new: after });
 const list = (path = '.', recursive = false): Promise<ToolResult> =>
-  call(new ListDirTool() as Tool, { path, recursive });
+  call(new ListDirTool(places) as Tool, { path, recursive });
 const search = (pattern: string, more: object = {}): Promise<ToolResult> =>
-  call(new SearchCodebaseTool() as Tool, { pattern, ...more });
+  call(new SearchCodebaseTool(places) as Tool, { pattern, ...more });
 
 describe('the way out of the root', () => {
   it.each(

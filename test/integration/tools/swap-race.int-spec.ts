@@ -2,7 +2,9 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { mkdir, readdir, readFile, realpath, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { AppConfig } from '../../../src/config/index.js';
 import { ListDirTool } from '../../../src/modules/tools/files/list-dir.tool.js';
+import { Places } from '../../../src/modules/tools/files/places.js';
 import { ReadFileTool } from '../../../src/modules/tools/files/read-file.tool.js';
 import { WriteFileTool } from '../../../src/modules/tools/files/write-file.tool.js';
 import { contextFor, scratch } from './sandbox-folder.js';
@@ -35,6 +37,7 @@ const SWAPPER = `
   }
 `;
 
+const places = new Places(AppConfig.from({}));
 let root: string;
 let outside: string;
 let remove: () => Promise<void>;
@@ -108,7 +111,7 @@ describe('folders and files that are swapped for links while they are used', () 
   it(
     'let nothing from outside be read',
     async () => {
-      const [read, list] = [new ReadFileTool(), new ListDirTool()];
+      const [read, list] = [new ReadFileTool(places), new ListDirTool(places)];
       await writeFile(join(outside, 'OUTSIDE'), '');
       const context = contextFor(root);
       const counts = await tryOften(async (turn) => {
@@ -130,7 +133,7 @@ describe('folders and files that are swapped for links while they are used', () 
   it(
     'let nothing outside be written',
     async () => {
-      const write = new WriteFileTool();
+      const write = new WriteFileTool(places);
       const context = contextFor(root);
       const counts = await tryOften(async (turn) => {
         const path = turn % 2 === 0 ? 'folder/name' : turn % 4 === 1 ? 'file' : `folder/new-${turn % 16}`;

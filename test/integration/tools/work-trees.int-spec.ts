@@ -19,6 +19,7 @@ import { dirname, join } from 'node:path';
 import { AppConfig } from '../../../src/config/index.js';
 import { DomainError } from '../../../src/platform/errors/index.js';
 import { WorkTreeFenced, WorkTrees, type WorkTree } from '../../../src/modules/tools/index.js';
+import { Places } from '../../../src/modules/tools/files/places.js';
 import { WriteFileTool } from '../../../src/modules/tools/files/write-file.tool.js';
 import { contextFor, scratch } from './sandbox-folder.js';
 
@@ -117,7 +118,10 @@ describe('a tree of a plain folder', () => {
     await put(old.root, { 'a.txt': 'changed', 'new/c.txt': 'three' });
     const tree = await new WorkTrees(config()).open(TASK, 4);
     expect(await contentOf(tree.root)).toMatchObject({ 'a.txt': 'changed', 'new/c.txt': 'three' });
-    const late = await new WriteFileTool().run({ path: 'a.txt', content: 'late' }, contextFor(old.root));
+    const late = await new WriteFileTool(new Places(config())).run(
+      { path: 'a.txt', content: 'late' },
+      contextFor(old.root),
+    );
     expect(late.isError).toBe(true);
     await expect(trees.diff(old)).rejects.toThrow(WorkTreeFenced);
     await expect(trees.publish(old)).rejects.toThrow(WorkTreeFenced);

@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { inDirectory } from '../boundary/directory.js';
 import { PathRefused } from '../boundary/path-refused.js';
-import { parsePath, refuseGit } from '../boundary/relative-path.js';
 import type { ToolContext } from '../tool.js';
 import { FileTool, splitPath } from './file-tool.js';
 
@@ -24,11 +23,10 @@ export class EditFileTool extends FileTool<typeof schema> {
   override readonly writes = true;
 
   protected async work(args: z.output<typeof schema>, context: ToolContext): Promise<string> {
-    const segments = parsePath(args.path);
-    refuseGit(segments);
+    const { root, segments } = this.places.toWrite(args.path, context);
     const { folder, name } = splitPath(segments);
-    return FileTool.writers.take(context.root, () =>
-      inDirectory(context.root, folder, async (directory) => {
+    return FileTool.writers.take(root, () =>
+      inDirectory(root, folder, async (directory) => {
         context.signal.throwIfAborted();
         const read = await directory.readFile(name, MAX_BYTES);
         if (read === null) throw new PathRefused(`"${name}" is larger than ${MAX_BYTES} bytes.`);

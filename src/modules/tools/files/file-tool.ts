@@ -2,11 +2,12 @@ import type { z } from 'zod';
 import type { SandboxTier } from '../../../config/index.js';
 import { asRefusal, PathRefused } from '../boundary/path-refused.js';
 import { Turns } from '../boundary/turns.js';
+import type { Places } from './places.js';
 import type { Tool, ToolContext, ToolResult } from '../tool.js';
 
 /**
- * What the file tools share: they work below `context.root` through checked descriptors only, and a refusal of the
- * boundary is an answer to the model.
+ * What the file tools share: they reach files through checked descriptors only, below a root that the tier decides, and a
+ * refusal of the boundary is an answer to the model.
  */
 export abstract class FileTool<Arguments extends z.ZodType> implements Tool<Arguments> {
   /** Writers of one root take turns, so that two edits of one file in one round do not undo each other. */
@@ -14,12 +15,14 @@ export abstract class FileTool<Arguments extends z.ZodType> implements Tool<Argu
 
   readonly group = 'files';
   readonly timeoutMs: number = 30_000;
-  readonly tiers: readonly SandboxTier[] = ['workspace'];
+  readonly tiers: readonly SandboxTier[] = ['workspace', 'nova', 'host'];
   readonly idempotent: boolean = true;
   readonly writes: boolean = false;
   abstract readonly name: string;
   abstract readonly description: string;
   abstract readonly schema: Arguments;
+
+  constructor(protected readonly places: Places) {}
 
   protected abstract work(args: z.output<Arguments>, context: ToolContext): Promise<string>;
 

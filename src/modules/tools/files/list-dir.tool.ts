@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { inDirectory, type Directory } from '../boundary/directory.js';
-import { parsePath } from '../boundary/relative-path.js';
 import type { ToolContext } from '../tool.js';
 import { FileTool } from './file-tool.js';
 
@@ -48,7 +47,8 @@ export class ListDirTool extends FileTool<typeof schema> {
         else lines.push(`${path} (not a regular file)`);
       }
     };
-    await inDirectory(context.root, parsePath(args.path), (directory) => list(directory, '', 0));
+    const { root, segments } = this.places.toRead(args.path, context);
+    await inDirectory(root, segments, (directory) => list(directory, '', 0));
     lines.sort();
     if (lines.length === 0) return 'The folder is empty.';
     return cut ? `${lines.join('\n')}\n[… not all of it: list a folder below instead …]` : lines.join('\n');

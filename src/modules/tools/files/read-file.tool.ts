@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { inDirectory } from '../boundary/directory.js';
 import { PathRefused } from '../boundary/path-refused.js';
-import { parsePath } from '../boundary/relative-path.js';
 import type { ToolContext } from '../tool.js';
 import { FileTool, splitPath } from './file-tool.js';
 import { looksBinary, textLines } from './text-lines.js';
@@ -23,8 +22,9 @@ export class ReadFileTool extends FileTool<typeof schema> {
   readonly schema = schema;
 
   protected async work(args: z.output<typeof schema>, context: ToolContext): Promise<string> {
-    const { folder, name } = splitPath(parsePath(args.path));
-    return inDirectory(context.root, folder, async (directory) => {
+    const { root, segments } = this.places.toRead(args.path, context);
+    const { folder, name } = splitPath(segments);
+    return inDirectory(root, folder, async (directory) => {
       const { handle } = await directory.file(name);
       try {
         if (await looksBinary(handle)) throw new PathRefused(`"${args.path}" is not a text file.`);

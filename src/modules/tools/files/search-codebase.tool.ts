@@ -2,7 +2,6 @@ import { RE2JS } from 're2js';
 import { z } from 'zod';
 import { inDirectory, type Directory } from '../boundary/directory.js';
 import { PathRefused } from '../boundary/path-refused.js';
-import { parsePath } from '../boundary/relative-path.js';
 import type { ToolContext } from '../tool.js';
 import { FileTool } from './file-tool.js';
 import { globTest } from './glob.js';
@@ -40,10 +39,10 @@ export class SearchCodebaseTool extends FileTool<typeof schema> {
   protected async work(args: z.output<typeof schema>, context: ToolContext): Promise<string> {
     const pattern = compile(args.pattern, args.case_sensitive ?? false);
     const wanted = args.file_glob === undefined ? () => true : globTest(args.file_glob);
-    const segments = parsePath(args.path ?? '.');
+    const { root, segments } = this.places.toRead(args.path ?? '.', context);
     const search = new Search(pattern, wanted, context.signal);
     const name = segments.at(-1);
-    await inDirectory(context.root, segments.slice(0, -1), async (directory) => {
+    await inDirectory(root, segments.slice(0, -1), async (directory) => {
       if (name === undefined) return search.folder(directory, [], 0);
       if ((await directory.stat(name))?.isDirectory()) {
         const folder = await directory.directory(name);

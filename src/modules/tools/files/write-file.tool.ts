@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { inDirectory } from '../boundary/directory.js';
 import { PathRefused } from '../boundary/path-refused.js';
-import { parsePath, refuseGit } from '../boundary/relative-path.js';
 import type { ToolContext } from '../tool.js';
 import { FileTool, splitPath } from './file-tool.js';
 
@@ -19,14 +18,13 @@ export class WriteFileTool extends FileTool<typeof schema> {
   override readonly writes = true;
 
   protected async work(args: z.output<typeof schema>, context: ToolContext): Promise<string> {
-    const segments = parsePath(args.path);
-    refuseGit(segments);
+    const { root, segments } = this.places.toWrite(args.path, context);
     const { folder, name } = splitPath(segments);
     const content = Buffer.from(args.content);
     if (content.length > MAX_BYTES) throw new PathRefused(`The content is larger than ${MAX_BYTES} bytes.`);
-    await FileTool.writers.take(context.root, () =>
+    await FileTool.writers.take(root, () =>
       inDirectory(
-        context.root,
+        root,
         folder,
         (directory) => {
           context.signal.throwIfAborted();

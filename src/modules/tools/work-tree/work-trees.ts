@@ -9,6 +9,7 @@ import { Directory, inDirectory } from '../boundary/directory.js';
 import { errorCode, PathRefused } from '../boundary/path-refused.js';
 import { removeTree } from '../boundary/tree-walk.js';
 import { Turns } from '../boundary/turns.js';
+import { BOX_USER } from '../sandbox/box-user.js';
 import { manifestOf, contentOf, type FileRecord, type Manifest } from './file-record.js';
 import { copyRepositoryObjects, copyRepositoryState, listWorkingFiles } from './git-history.js';
 import { Publication } from './publication.js';
@@ -51,9 +52,6 @@ const LIMITS: TreeLimits = { files: 50_000, bytes: 1024 * 1024 * 1024 };
 const TASK_ID = /^[A-Za-z0-9][A-Za-z0-9-]{0,63}$/;
 const BASE = 'base';
 const MANIFEST = 'base.json';
-
-/** Who tools work as where the service is root; no account on any system that matters. */
-const NOBODY = 65534;
 
 /** Trees that `sweep` leaves alone although it was not told of them: their task may be younger than its list. */
 const SWEEP_AGE_MS = 60 * 60 * 1000;
@@ -315,7 +313,7 @@ export class WorkTrees {
 
   private async makeTreeFolder(path: string): Promise<void> {
     await mkdir(path, { mode: 0o755 });
-    if (process.geteuid?.() === 0) await chown(path, NOBODY, NOBODY);
+    if (process.geteuid?.() === 0) await chown(path, BOX_USER.uid, BOX_USER.gid);
   }
 
   private async epochs(home: string): Promise<Epochs | null> {

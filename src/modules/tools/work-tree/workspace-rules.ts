@@ -1,10 +1,7 @@
 import { realpathSync } from 'node:fs';
-import { basename, dirname, join, resolve, sep } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { basename, dirname, join, sep } from 'node:path';
 import { EnvironmentError, type AppConfig } from '../../../config/index.js';
-
-/** Where the service itself is installed: above `src` or `dist`. */
-const SERVICE = resolve(fileURLToPath(new URL('../../../../', import.meta.url)));
+import { SERVICE_ROOT } from '../sandbox/service-folders.js';
 
 const OWN_FOLDERS = ['src', 'migrations', 'docs', 'dist', 'node_modules', '.git'];
 
@@ -13,7 +10,7 @@ const OWN_FOLDERS = ['src', 'migrations', 'docs', 'dist', 'node_modules', '.git'
  * or a folder of its code. Links are resolved first. To be called before anything is served.
  * @throws EnvironmentError naming NOVA_WORKSPACE.
  */
-export function assertWorkspaceAllowed(config: Pick<AppConfig, 'workspace' | 'dataDir'>, service = SERVICE): void {
+export function assertWorkspaceAllowed(config: Pick<AppConfig, 'workspace' | 'dataDir'>, service = SERVICE_ROOT): void {
   const workspace = real(config.workspace);
   const guarded = [config.dataDir, ...OWN_FOLDERS.map((name) => join(service, name))];
   for (const folder of guarded) {
