@@ -105,6 +105,8 @@ describe('the events of a task', () => {
     expect(await read('&limit=2')).toEqual(all.slice(0, 2));
     expect(await read('&after=2&limit=2')).toEqual(all.slice(2, 4));
     expect(await read('&after=1000')).toEqual([]);
+    const { headers } = await client.call('GET', `${TASKS}/${id}/events?wait=false&limit=2`);
+    expect(headers.get('link')).toBe(`<${TASKS}/${id}/events?wait=false&limit=2&after=2>; rel="next"`);
   });
 
   it.each([
@@ -114,7 +116,7 @@ describe('the events of a task', () => {
     'after=9007199254740993',
     'wait=maybe',
     'wait=false&limit=0',
-    'wait=false&limit=201',
+    'wait=false&limit=1001',
   ])('refuse %s', async (query) => {
     const id = await submit({ user_input: 'x', pod_name: 'Quick Reply' });
     expect((await client.call('GET', `${TASKS}/${id}/events?${query}`)).status).toBe(422);

@@ -64,12 +64,11 @@ describe('views of the queue', () => {
     const other = await createTestDatabase();
     const before = (await queue.stats()).workers;
     const living = await workers.register('living');
-    await workers.register('dead');
+    const [dead, elsewhere] = [await workers.register('dead'), await workers.register('alive in another database')];
     const connection = await workers.connect(living, () => undefined);
-    const elsewhere = new WorkersRepository(other.database);
-    const foreign = await elsewhere.connect(await elsewhere.register('elsewhere'), () => undefined);
-    // Some other lock with the same number is no worker.
-    await connection.query('select pg_advisory_lock(1853190753)');
+    const foreign = await new WorkersRepository(other.database).connect(elsewhere, () => undefined);
+    // A lock of one 64-bit key is no worker's, though its halves are those of one.
+    await connection.query('select pg_advisory_lock((1853190753::bigint << 32) + $1)', [dead]);
     expect((await queue.stats()).workers).toBe(before + 1);
     await connection.end();
     await foreign.end();

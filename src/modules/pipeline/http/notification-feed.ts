@@ -29,6 +29,7 @@ export class NotificationFeed {
   private readonly told = new Set<string>();
   private readonly announced = new Map<string, { taskId: string; seq: number }>();
   private reading = false;
+  private lookedAt = 0;
   private watching: AbortController | null = null;
   private started: Promise<void> = Promise.resolve();
 
@@ -69,26 +70,35 @@ export class NotificationFeed {
   /** Starts to watch; resolves when what happened before is known, so that it is not told. */
   private async watch(signal: AbortSignal): Promise<void> {
     this.told.clear();
-    const unsubscribe = this.bus.subscribe(TASK_EVENTS_CHANNEL, (message) => this.hear(message));
+    const unsubscribe = this.bus.subscribe(
+      TASK_EVENTS_CHANNEL,
+      (message) => this.hear(message),
+      () => void this.started.then(() => this.look()).catch(() => undefined),
+    );
     signal.addEventListener('abort', unsubscribe, { once: true });
     const now = this.clock.monotonicMs();
     for (const event of await this.events.recent(NOTIFIED_TYPES, OVERLAP_SECONDS, LOOK_LIMIT)) this.remember(event);
-    void this.watchOn(signal, now);
+    this.lookedAt = now;
+    void this.watchOn(signal);
   }
 
-  private async watchOn(signal: AbortSignal, since: number): Promise<void> {
-    let lookedAt = since;
+  private async watchOn(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.clock.sleep(BLIND_LOOK_MS, signal);
-      const now = this.clock.monotonicMs();
-      if (signal.aborted || (this.bus.connected && now - lookedAt < SAFETY_LOOK_MS)) continue;
-      try {
-        const seconds = (now - lookedAt) / 1_000 + OVERLAP_SECONDS;
-        this.tell(await this.events.recent(NOTIFIED_TYPES, seconds, LOOK_LIMIT));
-        lookedAt = now;
-      } catch (error) {
-        this.logger.warn(`Events could not be read; the next look reaches back further (${String(error)})`);
-      }
+      const idle = this.bus.connected && this.clock.monotonicMs() - this.lookedAt < SAFETY_LOOK_MS;
+      if (!signal.aborted && !idle) await this.look();
+    }
+  }
+
+  /** Tells what happened since the last look and was not told. */
+  private async look(): Promise<void> {
+    const now = this.clock.monotonicMs();
+    try {
+      const seconds = (now - this.lookedAt) / 1_000 + OVERLAP_SECONDS;
+      this.tell(await this.events.recent(NOTIFIED_TYPES, seconds, LOOK_LIMIT));
+      this.lookedAt = now;
+    } catch (error) {
+      this.logger.warn(`Events could not be read; the next look reaches back further (${String(error)})`);
     }
   }
 

@@ -46,12 +46,7 @@ export class PipelineEventsController {
   ): Promise<void> {
     const after = lastSeq(lastEventId) ?? query.after ?? 0;
     await this.views.access(principal, id);
-    if (query.wait === false) {
-      const batch = await this.events.after(id, after, query.limit ?? 50);
-      if (batch === null) throw DomainError.notFound('task', id);
-      await reply.send(batch.events.map((event) => PipelineEventDto.from(event)));
-      return;
-    }
+    if (query.wait === false) return this.sendArray(id, after, query.limit ?? 1_000, reply);
     const stream = openEventStream(reply);
     for await (const events of this.feed.follow(id, after, stream.signal)) {
       for (const event of events) {
@@ -76,6 +71,18 @@ export class PipelineEventsController {
       await stream.drained();
     }
     stream.end();
+  }
+
+  private async sendArray(id: string, after: number, limit: number, reply: FastifyReply): Promise<void> {
+    const batch = await this.events.after(id, after, limit);
+    if (batch === null) throw DomainError.notFound('task', id);
+    const last = batch.events.at(-1);
+    if (last !== undefined && batch.events.length === limit) {
+      const url = new URL(reply.request.url, 'http://localhost');
+      url.searchParams.set('after', String(last.seq));
+      void reply.header('link', `<${url.pathname}${url.search}>; rel="next"`);
+    }
+    await reply.send(batch.events.map((event) => PipelineEventDto.from(event)));
   }
 }
 

@@ -83,11 +83,11 @@ export class ReadPipelineEventsDto {
   @IsBoolean()
   wait?: boolean = true;
 
-  /** Most events of an array; a stream has no limit. */
+  /** Most events of an array, whose `Link` then says how to go on; a stream has no limit. */
   @MayBeOmitted()
   @Type(() => Number)
   @IsInt()
   @Min(1)
-  @Max(200)
-  limit?: number = 50;
+  @Max(1_000)
+  limit?: number = 1_000;
 }

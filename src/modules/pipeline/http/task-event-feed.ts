@@ -97,15 +97,12 @@ export class TaskEventFeed {
       },
       () => void this.look(),
     );
-    try {
-      for (let lookedAt = this.clock.monotonicMs(); !signal.aborted;) {
-        await this.clock.sleep(BLIND_LOOK_MS, signal);
-        if (signal.aborted || (this.bus.connected && this.clock.monotonicMs() - lookedAt < SAFETY_LOOK_MS)) continue;
-        lookedAt = this.clock.monotonicMs();
-        await this.look();
-      }
-    } finally {
-      unsubscribe();
+    signal.addEventListener('abort', unsubscribe, { once: true });
+    for (let lookedAt = this.clock.monotonicMs(); !signal.aborted;) {
+      await this.clock.sleep(BLIND_LOOK_MS, signal);
+      if (signal.aborted || (this.bus.connected && this.clock.monotonicMs() - lookedAt < SAFETY_LOOK_MS)) continue;
+      lookedAt = this.clock.monotonicMs();
+      await this.look();
     }
   }
 
