@@ -1,11 +1,15 @@
 import { masked } from './finding.js';
 import { scanText, type ScanBudget } from './text-scan.js';
 
+/** Characters of the shortest thing that any rule takes for a secret, with what must stand around it. */
+const SHORTEST = 16;
+
 /**
  * `text` with every secret in it masked, for prompts and for what models say of the work.
  * @throws ScanFailedError, the signal's reason.
  */
 export async function maskSecrets(text: string, taskId: string, budget: ScanBudget): Promise<string> {
+  if (text.length < SHORTEST) return text;
   const hits = await scanText(text, { budget, secretsOnly: true });
   let result = '';
   let from = 0;

@@ -165,6 +165,12 @@ describe('secrets in the work', () => {
     expect(findings[0]?.evidence).toContain('"h…"');
   });
 
+  it('masks a secret in the name of a file that holds something else', async () => {
+    const findings = await scan('', { diff: added(`src/${AWS}.txt`, ['card 4111 1111 1111 1111']) });
+    expect(findings.map(({ type }) => type).sort()).toEqual(['credential_leak', 'pii_exposure']);
+    expect(JSON.stringify(findings)).not.toContain(AWS);
+  });
+
   it('reads only added lines', async () => {
     const diff = `--- a/x\n+++ b/x\n@@ -1,2 +1,1 @@\n-const key = '${AWS}';\n a = '${GITHUB}'\n`;
     expect(await scan('', { diff })).toEqual([]);

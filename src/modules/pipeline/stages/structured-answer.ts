@@ -93,6 +93,8 @@ function shown(answer: ModelAnswer): string {
 
 /** The JSON Schema that providers are sent: strict modes want every property required and know few limits. */
 function wireSchema(schema: z.ZodType): Record<string, unknown> {
+  const known = wireSchemas.get(schema);
+  if (known !== undefined) return known;
   const { $schema: _, ...rest } = z.toJSONSchema(schema, {
     io: 'output',
     unrepresentable: 'any',
@@ -104,5 +106,8 @@ function wireSchema(schema: z.ZodType): Record<string, unknown> {
       }
     },
   }) as Record<string, unknown>;
+  wireSchemas.set(schema, rest);
   return rest;
 }
+
+const wireSchemas = new WeakMap<z.ZodType, Record<string, unknown>>();
