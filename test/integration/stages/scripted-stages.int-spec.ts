@@ -7,6 +7,7 @@ import type { ModelCall } from '../../../src/modules/llm/index.js';
 import { ToolRegistry, WorkTrees, type WorkTree } from '../../../src/modules/tools/index.js';
 import { EditFileTool } from '../../../src/modules/tools/files/edit-file.tool.js';
 import { ListDirTool } from '../../../src/modules/tools/files/list-dir.tool.js';
+import { Places } from '../../../src/modules/tools/files/places.js';
 import { ReadFileTool } from '../../../src/modules/tools/files/read-file.tool.js';
 import { WriteFileTool } from '../../../src/modules/tools/files/write-file.tool.js';
 import {
@@ -37,7 +38,9 @@ async function setup() {
   const env = { NOVA_WORKSPACE: workspace, NOVA_DATA_DIR: join(folder, 'data') };
   const trees = new WorkTrees(AppConfig.from(env));
   const registry = new ToolRegistry();
-  for (const FileTool of [ListDirTool, ReadFileTool, WriteFileTool, EditFileTool]) registry.register(new FileTool());
+  const places = new Places(AppConfig.from(env));
+  for (const FileTool of [ListDirTool, ReadFileTool, WriteFileTool, EditFileTool])
+    registry.register(new FileTool(places));
   const { service } = createLlm(env);
   const tree: WorkTree = await trees.open('0196f2a4-7c1e-7000-8000-3b9d1f6a2c4e', 1);
   const prompts = new Map<Role, string[]>();
