@@ -1,6 +1,4 @@
 import type { LanguageModelV3Prompt } from '@ai-sdk/provider';
-import type { SandboxTier } from '../../config/index.js';
-import { storableText } from '../../platform/http/index.js';
 import {
   estimateTokens,
   type ModelAnswer,
@@ -8,24 +6,13 @@ import {
   type ModelUsage,
   type OfferedTool,
 } from '../llm/index.js';
-import type { AllowedTools, Tool, ToolContext, ToolResult } from '../tools/index.js';
 import { fitHistory, withoutToolParts, withUserText } from './agent-loop-history.js';
-import { UnknownToolOutcomeError } from './agent-loop-journal.js';
 import { ModelSession, type LoopHooks, type SessionOptions, type ToolCallRecord } from './agent-loop-session.js';
-
-/** What the loop needs of the tool registry. */
-export interface LoopToolRegistry {
-  /** The tools a model may be shown. */
-  offered(allowed: AllowedTools, tier: SandboxTier): OfferedTool[];
-  /** What the registry knows of a tool, by the name the model uses; null for an unknown one. */
-  find(name: string): Pick<Tool, 'name' | 'group' | 'writes' | 'idempotent'> | null;
-  /** Runs a call, or answers it with why it was refused. */
-  execute(name: string, rawArgumentsJson: string, allowed: AllowedTools, context: ToolContext): Promise<ToolResult>;
-}
+import { millisecondsSince, parsedArguments, toolCallRecord, ToolRunner, type LoopTools } from './agent-loop-tools.js';
 
 export interface ConversationInput {
   prompt: LanguageModelV3Prompt;
-  tools?: { registry: LoopToolRegistry; allowed: AllowedTools; context: ToolContext } | undefined;
+  tools?: LoopTools | undefined;
   /** Model answers that may ask for tools: 5 for a turn, 10 for a stage. */
   roundLimit: number;
   maxContextTokens: number;
@@ -56,10 +43,6 @@ export interface AgentLoopResult {
 
 /** How often the same call may be asked for in succession; the last of them is not run. */
 const MAX_REPEATS = 3;
-const MAX_CALLS_PER_ANSWER = 32;
-const MAX_PARALLEL = 8;
-/** Groups whose writing tools share the work tree, so that their order matters. */
-const TREE_GROUPS: readonly string[] = ['files', 'shell', 'git'];
 const UNFINISHED = 'The answer ended before this call was whole, so it was not run. Ask for less at once.';
 const LAST_ROUND = 'No further tools can be used. Answer now, with what you have.';
 
@@ -83,6 +66,7 @@ class Conversation {
   private messages: LanguageModelV3Prompt;
   private readonly toolCalls: ToolCallRecord[] = [];
   private readonly offered: OfferedTool[];
+  private readonly tools: ToolRunner | null;
   private said = '';
   private repeats = new Map<string, number>();
 
@@ -91,20 +75,21 @@ class Conversation {
     private readonly input: ConversationInput,
   ) {
     this.messages = [...input.prompt];
+    this.tools = input.tools ? new ToolRunner(session, input.tools) : null;
     this.offered = input.tools ? input.tools.registry.offered(input.tools.allowed, input.tools.context.tier) : [];
   }
 
   async run(): Promise<AgentLoopResult> {
-    const { roundLimit, tools } = this.input;
-    for (let round = 0; round < roundLimit && this.offered.length > 0 && tools; round += 1) {
+    const { roundLimit } = this.input;
+    for (let round = 0; this.tools && this.offered.length > 0 && round < roundLimit; round += 1) {
       const { answer, replayed } = await this.ask(this.messages, this.offered);
       if (answer.toolCalls.length === 0) return this.result(answer, 'answer');
       const repeated = this.repeatedCall(answer.toolCalls);
       this.add(assistantMessage(answer));
       if (repeated !== null) return this.endRepeated(answer, repeated);
       const results = isWhole(answer)
-        ? await this.runCalls(answer.toolCalls, replayed)
-        : answer.toolCalls.map((call) => record(call, { text: UNFINISHED, isError: true }, 0));
+        ? await this.tools.run(answer.toolCalls, replayed)
+        : answer.toolCalls.map((call) => toolCallRecord(call, { text: UNFINISHED, isError: true }, 0));
       this.addResults(results);
     }
     if (this.offered.length === 0) {
@@ -131,7 +116,7 @@ class Conversation {
       if (delta === '') return;
       if (generatingSince === null) {
         generatingSince = performance.now();
-        hooks.onStep?.({ step: 'model', state: 'done', elapsed_ms: since(started) });
+        hooks.onStep?.({ step: 'model', state: 'done', elapsed_ms: millisecondsSince(started) });
         hooks.onStep?.({ step: 'generating', state: 'running' });
         this.say(separator, hooks);
       }
@@ -146,9 +131,14 @@ class Conversation {
       (answer) => !this.input.recordFinal && (answer.toolCalls.length === 0 || tools.length === 0),
     );
     if (generatingSince !== null) {
-      hooks.onStep?.({ step: 'generating', state: 'done', elapsed_ms: since(generatingSince) });
+      hooks.onStep?.({ step: 'generating', state: 'done', elapsed_ms: millisecondsSince(generatingSince) });
     } else {
-      hooks.onStep?.({ step: 'model', state: 'done', detail: asked.answer.model, elapsed_ms: since(started) });
+      hooks.onStep?.({
+        step: 'model',
+        state: 'done',
+        detail: asked.answer.model,
+        elapsed_ms: millisecondsSince(started),
+      });
       if (asked.answer.text !== '') this.say(separator + asked.answer.text, hooks);
     }
     return asked;
@@ -177,7 +167,9 @@ class Conversation {
   private endRepeated(answer: ModelAnswer, call: ModelToolCall): AgentLoopResult {
     const shown = `${call.name}(${call.arguments.slice(0, 200)})`;
     const text = `Stopped: the model asked ${MAX_REPEATS} times in a row for the identical call ${shown}.`;
-    this.addResults(answer.toolCalls.map((each) => record(each, { text: `Not run. ${text}`, isError: true }, 0)));
+    this.addResults(
+      answer.toolCalls.map((each) => toolCallRecord(each, { text: `Not run. ${text}`, isError: true }, 0)),
+    );
     return this.endWith(text, answer, 'repeated_call');
   }
 
@@ -185,108 +177,6 @@ class Conversation {
   private endWith(text: string, answer: ModelAnswer, ended: AgentLoopResult['ended']): AgentLoopResult {
     this.say((this.said === '' ? '' : '\n\n') + text, this.session.hooks);
     return this.result({ ...answer, text, toolCalls: [], finishReason: 'stop' }, ended);
-  }
-
-  /**
-   * Runs calls in groups, one after the other. Of a replayed answer only the first group without all its results can have
-   * been running when the earlier attempt ended.
-   */
-  private async runCalls(calls: readonly ModelToolCall[], replayed: boolean): Promise<ToolCallRecord[]> {
-    const { registry } = this.tools;
-    const results = new Map<string, ToolCallRecord>();
-    let uncertain = replayed;
-    for (const group of this.groups(calls.slice(0, MAX_CALLS_PER_ANSWER))) {
-      const open: ModelToolCall[] = [];
-      for (const call of group) {
-        const recorded = replayed ? this.session.journal.resultOf(call.id) : null;
-        if (recorded === null) open.push(call);
-        else results.set(call.id, record(call, recorded, recorded.durationMs));
-      }
-      if (open.length === 0) continue;
-      if (uncertain) {
-        const unknown = open.filter((call) => !registry.find(call.name)?.idempotent);
-        if (unknown.length > 0) throw new UnknownToolOutcomeError(unknown);
-        uncertain = false;
-      }
-      for (const done of await this.runGroup(open)) results.set(done.id, done);
-    }
-    const refused = { text: `Not run: at most ${MAX_CALLS_PER_ANSWER} calls in one answer.`, isError: true };
-    return calls.map((call) => results.get(call.id) ?? record(call, refused, 0));
-  }
-
-  private groups(calls: readonly ModelToolCall[]): ModelToolCall[][] {
-    const groups: ModelToolCall[][] = [];
-    let open: ModelToolCall[] | null = null;
-    for (const call of calls) {
-      const tool = this.tools.registry.find(call.name);
-      if (tool?.writes && TREE_GROUPS.includes(tool.group)) {
-        groups.push([call]);
-        open = null;
-      } else if (open === null || open.length >= MAX_PARALLEL) groups.push((open = [call]));
-      else open.push(call);
-    }
-    return groups;
-  }
-
-  private async runGroup(calls: readonly ModelToolCall[]): Promise<ToolCallRecord[]> {
-    const { signal } = this.session;
-    const inner = new AbortController();
-    const abort = (): void => inner.abort(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-    try {
-      signal.throwIfAborted();
-      const settled = await Promise.allSettled(
-        calls.map(async (call) => {
-          try {
-            return await this.runCall(call, inner.signal);
-          } catch (error) {
-            inner.abort(error);
-            throw error;
-          }
-        }),
-      );
-      signal.throwIfAborted();
-      inner.signal.throwIfAborted();
-      return settled.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
-    } finally {
-      signal.removeEventListener('abort', abort);
-    }
-  }
-
-  private async runCall(call: ModelToolCall, signal: AbortSignal): Promise<ToolCallRecord> {
-    const { registry, allowed, context } = this.tools;
-    const { hooks, journal } = this.session;
-    const started = performance.now();
-    hooks.onStep?.({ step: call.name, state: 'running' });
-    let result: ToolResult;
-    try {
-      result = await registry.execute(call.name, call.arguments, allowed, { ...context, signal });
-    } catch {
-      signal.throwIfAborted();
-      result = { text: 'The tool failed.', isError: true };
-    }
-    // A tool that gave up because of the abort has no outcome worth recording.
-    signal.throwIfAborted();
-    const done = record(call, { text: storableText(result.text), isError: result.isError }, since(started));
-    await journal.recordResult({
-      callId: call.id,
-      text: done.result,
-      isError: done.isError,
-      durationMs: done.durationMs,
-    });
-    hooks.onStep?.({
-      step: call.name,
-      state: 'done',
-      elapsed_ms: done.durationMs,
-      ...(done.isError ? { detail: 'failed' } : {}),
-    });
-    hooks.onToolCall?.(done);
-    return done;
-  }
-
-  private get tools(): NonNullable<ConversationInput['tools']> {
-    if (!this.input.tools) throw new Error('This conversation has no tools.');
-    return this.input.tools;
   }
 
   /** A new array each time: an earlier one is in the hands of a model. */
@@ -349,34 +239,6 @@ function assistantMessage(answer: ModelAnswer): LanguageModelV3Prompt[number] {
   };
 }
 
-function record(
-  call: ModelToolCall,
-  result: { text: string; isError?: boolean | undefined },
-  durationMs: number,
-): ToolCallRecord {
-  return {
-    id: call.id,
-    name: call.name,
-    arguments: parsedArguments(call.arguments),
-    result: result.text,
-    isError: result.isError ?? false,
-    durationMs,
-  };
-}
-
-/** The JSON a model wrote as arguments, an empty object for nothing, or the text itself. */
-function parsedArguments(raw: string): unknown {
-  if (raw.trim() === '') return {};
-  try {
-    const value: unknown = JSON.parse(raw);
-    // Throws for nesting that could not be sent.
-    JSON.stringify(value);
-    return value;
-  } catch {
-    return raw;
-  }
-}
-
 function normalisedJson(raw: string): string {
   const value = parsedArguments(raw);
   return typeof value === 'string' ? raw : JSON.stringify(value);
@@ -385,8 +247,4 @@ function normalisedJson(raw: string): string {
 /** Providers refuse a request whose history names a tool as no tool may be named. */
 function sendableName(name: string): string {
   return name.replace(/[^\w-]/g, '_').slice(0, 64) || 'unknown';
-}
-
-function since(started: number): number {
-  return Math.round(performance.now() - started);
 }

@@ -4,7 +4,6 @@ export {
   type AgentLoopInput,
   type AgentLoopResult,
   type ConversationInput,
-  type LoopToolRegistry,
 } from './agent-loop.js';
 export { cutMiddle, fitHistory, withoutToolParts, withUserText } from './agent-loop-history.js';
 export {
@@ -14,6 +13,7 @@ export {
   type ModelEntry,
   type ToolEntry,
 } from './agent-loop-journal.js';
+export type { LoopToolRegistry, LoopTools } from './agent-loop-tools.js';
 export {
   ModelSession,
   type CallSpend,

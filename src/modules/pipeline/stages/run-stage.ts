@@ -4,12 +4,11 @@ import {
   ModelSession,
   withoutToolParts,
   withUserText,
-  type LoopToolRegistry,
+  type LoopTools,
   type SessionOptions,
   type ToolCallRecord,
 } from '../../agents/index.js';
 import type { ModelUsage } from '../../llm/index.js';
-import type { AllowedTools, ToolContext } from '../../tools/index.js';
 import { maskSecrets } from '../guardrail/secret-mask.js';
 import { ScanBudget } from '../guardrail/text-scan.js';
 import { scanWork } from '../guardrail/work-scan.js';
@@ -36,7 +35,7 @@ export const STAGES: Readonly<Record<Role, StageDefinition>> = {
 export interface StageDeps extends SessionOptions {
   maxContextTokens: number;
   /** Absent or empty: one structured call and nothing else. */
-  tools?: { registry: LoopToolRegistry; allowed: AllowedTools; context: ToolContext } | undefined;
+  tools?: LoopTools | undefined;
   /** Paths that differ from the base once the task agent is done; null when there is no work tree. */
   changedFiles?: (() => Promise<readonly string[] | null>) | undefined;
   /** The whole new content of a changed file that the diff does not show; null when it cannot be had. */
