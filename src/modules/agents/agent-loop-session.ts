@@ -46,6 +46,7 @@ export interface LoopHooks {
   afterCall?(spend: CallSpend): Promise<void> | void;
   onText?(delta: string): void;
   onStep?(step: LoopStep): void;
+  /** Once for each call that was answered, also for those that were not run. */
   onToolCall?(call: ToolCallRecord): void;
 }
 
@@ -135,25 +136,24 @@ export class ModelSession {
     if (maxOutputTokens !== undefined) call.maxOutputTokens = maxOutputTokens;
     await this.hooks.beforeCall?.(chain, call);
     this.signal.throwIfAborted();
+    const lost: Parameters<NonNullable<ModelCall['onLost']>>[0][] = [];
+    call.onLost = (loss) => void lost.push(loss);
     try {
       const answer = await llm.call(chain, call);
-      this.count(answer.model, answer.usage, answer.costUsd);
-      await this.hooks.afterCall?.({
-        model: answer.model,
-        usage: answer.usage,
-        costUsd: answer.costUsd,
-        failed: false,
-      });
+      await this.spend(lost, true);
+      await this.spend([answer], false);
       return answer;
     } catch (error) {
-      if (error instanceof ModelCallError && error.details.usage !== undefined) {
-        const { model, usage } = error.details;
-        const price = llm.price(model);
-        const costUsd = price && (usage.inputTokens * price.input + usage.outputTokens * price.output) / 1_000_000;
-        this.count(this.model ?? model, usage, costUsd);
-        await this.hooks.afterCall?.({ model, usage, costUsd, failed: true });
-      }
+      await this.spend(lost, true);
       throw error;
+    }
+  }
+
+  /** Counts what was consumed, answered or not. */
+  private async spend(calls: Omit<CallSpend, 'failed'>[], failed: boolean): Promise<void> {
+    for (const { model, usage, costUsd } of calls.splice(0)) {
+      this.count(failed ? (this.model ?? model) : model, usage, costUsd);
+      await this.hooks.afterCall?.({ model, usage, costUsd, failed });
     }
   }
 

@@ -57,8 +57,15 @@ export class ToolRunner {
       }
       for (const done of await this.runGroup(open)) results.set(done.id, done);
     }
-    const refused = { text: `Not run: at most ${MAX_CALLS_PER_ANSWER} calls in one answer.`, isError: true };
-    return calls.map((call) => results.get(call.id) ?? toolCallRecord(call, refused, 0));
+    const most = `Not run: at most ${MAX_CALLS_PER_ANSWER} calls in one answer.`;
+    return calls.map((call) => results.get(call.id) ?? this.refuse(call, most, replayed));
+  }
+
+  /** Answers a call without running it. */
+  refuse(call: ModelToolCall, reason: string, replayed: boolean): ToolCallRecord {
+    const refused = toolCallRecord(call, { text: reason, isError: true }, 0);
+    if (!replayed) this.session.hooks.onToolCall?.(refused);
+    return refused;
   }
 
   private groups(calls: readonly ModelToolCall[]): ModelToolCall[][] {

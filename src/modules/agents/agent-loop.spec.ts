@@ -45,9 +45,13 @@ function fakeLlm(replies: Reply[]) {
       calls.push(request);
       const reply = replies[Math.min(calls.length, replies.length) - 1] ?? {};
       if (reply instanceof Error) return Promise.reject(reply);
-      const answer = answerOf(typeof reply === 'function' ? reply(request) : reply);
-      if (answer.text) request.onText?.(answer.text);
-      return Promise.resolve(answer);
+      try {
+        const answer = answerOf(typeof reply === 'function' ? reply(request) : reply);
+        if (answer.text) request.onText?.(answer.text);
+        return Promise.resolve(answer);
+      } catch (error) {
+        return Promise.reject(error as Error);
+      }
     },
     price: () => ({ input: 1, output: 2 }),
   };
@@ -222,15 +226,17 @@ describe('the agent loop', () => {
 
   it('ends with a message when the identical call is repeated three times in a row', async () => {
     const said: string[] = [];
+    const told: string[] = [];
     const { run, llm, executed } = setup(
       [{ toolCalls: [call('look', '{"a": 1}'), call('other', { n: 1 })] }, { toolCalls: [call('look', '{"a":1}')] }],
       { look: {}, other: {} },
-      { hooks: { onText: (delta) => said.push(delta) } },
+      { hooks: { onText: (delta) => said.push(delta), onToolCall: ({ id }) => told.push(id) } },
     );
     const result = await run();
     expect(llm.calls).toHaveLength(3);
     expect(executed.filter((name) => name.startsWith('look'))).toHaveLength(2);
     expect(result.ended).toBe('repeated_call');
+    expect([...told].sort()).toEqual(result.toolCalls.map(({ id }) => id).sort());
     expect(result.text).toContain('identical call look({"a":1})');
     expect(said.join('')).toBe(result.said);
     expect(result.said).toContain(result.text);
@@ -310,23 +316,28 @@ describe('the agent loop', () => {
     expect(result.toolCalls.filter(({ isError }) => isError)).toHaveLength(8);
   });
 
-  it('counts failed calls whose usage is known, and no cost once a price is unknown', async () => {
+  it('counts what brought no answer, and no cost once a price is unknown', async () => {
     const spends: CallSpend[] = [];
-    const failure = new ModelCallError('unavailable', 'down', {
-      model: 'fake/two',
-      provider: 'fake',
-      usage: { inputTokens: 1_000_000, outputTokens: 0, estimated: false },
+    const failure = new ModelCallError('unavailable', 'down', { model: 'fake/two', provider: 'fake' });
+    const usage = { inputTokens: 1_000_000, outputTokens: 0, estimated: false };
+    const lose = (request: ModelCall): void => request.onLost?.({ model: 'fake/two', usage, costUsd: 1 });
+    const breaks = (request: ModelCall): never => {
+      lose(request);
+      throw failure;
+    };
+    const hooks = { afterCall: (spend: CallSpend) => void spends.push(spend) };
+    await expect(setup([breaks], {}, { hooks }).run()).rejects.toBe(failure);
+    expect(spends).toEqual([{ model: 'fake/two', usage, costUsd: 1, failed: true }]);
+
+    const fallsBack = (request: ModelCall): Partial<ModelAnswer> => {
+      lose(request);
+      return { text: 'hi' };
+    };
+    expect(await setup([fallsBack]).run()).toMatchObject({
+      model: 'fake/one',
+      usage: { inputTokens: 1_000_010, outputTokens: 5 },
+      costUsd: 1.5,
     });
-    const { run } = setup([failure], {}, { hooks: { afterCall: (spend) => void spends.push(spend) } });
-    await expect(run()).rejects.toBe(failure);
-    expect(spends).toEqual([
-      {
-        model: 'fake/two',
-        usage: { inputTokens: 1_000_000, outputTokens: 0, estimated: false },
-        costUsd: 1,
-        failed: true,
-      },
-    ]);
     const unknown = setup([{ text: 'hi', costUsd: null }]);
     expect((await unknown.run()).costUsd).toBeNull();
   });

@@ -8,7 +8,7 @@ import {
 } from '../llm/index.js';
 import { fitHistory, withoutToolParts, withUserText } from './agent-loop-history.js';
 import { ModelSession, type LoopHooks, type SessionOptions, type ToolCallRecord } from './agent-loop-session.js';
-import { millisecondsSince, parsedArguments, toolCallRecord, ToolRunner, type LoopTools } from './agent-loop-tools.js';
+import { millisecondsSince, parsedArguments, ToolRunner, type LoopTools } from './agent-loop-tools.js';
 
 export interface ConversationInput {
   prompt: LanguageModelV3Prompt;
@@ -81,16 +81,22 @@ class Conversation {
 
   async run(): Promise<AgentLoopResult> {
     const { roundLimit } = this.input;
-    for (let round = 0; this.tools && this.offered.length > 0 && round < roundLimit; round += 1) {
+    const { tools } = this;
+    for (let round = 0; tools && this.offered.length > 0 && round < roundLimit; round += 1) {
       const { answer, replayed } = await this.ask(this.messages, this.offered);
       if (answer.toolCalls.length === 0) return this.result(answer, 'answer');
       const repeated = this.repeatedCall(answer.toolCalls);
       this.add(assistantMessage(answer));
-      if (repeated !== null) return this.endRepeated(answer, repeated);
-      const results = isWhole(answer)
-        ? await this.tools.run(answer.toolCalls, replayed)
-        : answer.toolCalls.map((call) => toolCallRecord(call, { text: UNFINISHED, isError: true }, 0));
-      this.addResults(results);
+      if (repeated !== null) {
+        const text = `Stopped: the model asked ${MAX_REPEATS} times in a row for the identical call ${shown(repeated)}.`;
+        this.addResults(answer.toolCalls.map((call) => tools.refuse(call, `Not run. ${text}`, replayed)));
+        return this.endWith(text, answer, 'repeated_call');
+      }
+      this.addResults(
+        isWhole(answer)
+          ? await tools.run(answer.toolCalls, replayed)
+          : answer.toolCalls.map((call) => tools.refuse(call, UNFINISHED, replayed)),
+      );
     }
     if (this.offered.length === 0) {
       const { answer } = await this.ask(this.messages, []);
@@ -164,15 +170,6 @@ class Conversation {
     return repeated;
   }
 
-  private endRepeated(answer: ModelAnswer, call: ModelToolCall): AgentLoopResult {
-    const shown = `${call.name}(${call.arguments.slice(0, 200)})`;
-    const text = `Stopped: the model asked ${MAX_REPEATS} times in a row for the identical call ${shown}.`;
-    this.addResults(
-      answer.toolCalls.map((each) => toolCallRecord(each, { text: `Not run. ${text}`, isError: true }, 0)),
-    );
-    return this.endWith(text, answer, 'repeated_call');
-  }
-
   /** Words of the loop's own in the place of an answer. */
   private endWith(text: string, answer: ModelAnswer, ended: AgentLoopResult['ended']): AgentLoopResult {
     this.say((this.said === '' ? '' : '\n\n') + text, this.session.hooks);
@@ -212,6 +209,10 @@ class Conversation {
       model,
     };
   }
+}
+
+function shown({ name, arguments: args }: ModelToolCall): string {
+  return `${name}(${args.slice(0, 200)})`;
 }
 
 /** A cut answer may hold a cut tool call, and half a `write_file` is not what the model meant. */
