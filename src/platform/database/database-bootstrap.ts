@@ -33,12 +33,15 @@ export class DatabaseBootstrap {
 
   private readonly logger = new Logger('DatabaseBootstrap');
   private readonly stopping = new AbortController();
+  /** Cuts the pause between two looks short. */
+  private alarm = new AbortController();
   private displace: (error: SingleProcessError) => void;
   private reason: string | null = 'the database is starting';
   private server: EmbeddedPostgres | null = null;
   private guard: pg.Client | null = null;
   private attachedTo = '';
-  private supervision: Promise<void> | null = null;
+  /** What goes on in the background: the start, then the supervision. */
+  private work: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly config: AppConfig,
@@ -55,8 +58,9 @@ export class DatabaseBootstrap {
    * @throws SingleProcessError when another process without Redis uses it; the reason of `signal` when that aborts first.
    */
   async start(signal: AbortSignal): Promise<void> {
-    await this.untilUp(AbortSignal.any([signal, this.stopping.signal]));
-    this.supervision = this.supervise(this.stopping.signal);
+    this.work = this.untilUp(AbortSignal.any([signal, this.stopping.signal]));
+    await this.work;
+    this.work = this.supervise(this.stopping.signal);
   }
 
   state(): DatabaseState {
@@ -67,7 +71,8 @@ export class DatabaseBootstrap {
   async stop(): Promise<void> {
     this.reason = 'the service is stopping';
     this.stopping.abort(new Error('the service is stopping'));
-    await this.supervision;
+    this.alarm.abort();
+    await this.work.catch(() => undefined);
     await this.database.close();
     await this.releaseGuard();
     await this.server?.stop();
@@ -82,7 +87,8 @@ export class DatabaseBootstrap {
         this.reason = null;
         return;
       } catch (error) {
-        if (signal.aborted || error instanceof SingleProcessError) throw error;
+        signal.throwIfAborted();
+        if (error instanceof SingleProcessError) throw error;
         // A shared server ends with its owner; whether it did shows when it is asked for again.
         if (this.server?.own === false) this.server = null;
         this.report(this.describe(error));
@@ -111,12 +117,10 @@ export class DatabaseBootstrap {
 
   private async startServer(signal: AbortSignal): Promise<EmbeddedPostgres> {
     const server = await startEmbeddedPostgres({ dataDir: this.config.dataDir, signal });
-    void server.ended.then(() => this.forget(server));
+    void server.ended.then(() => {
+      if (this.server === server) this.server = null;
+    });
     return server;
-  }
-
-  private forget(server: EmbeddedPostgres): void {
-    if (this.server === server) this.server = null;
   }
 
   /**
@@ -127,6 +131,7 @@ export class DatabaseBootstrap {
     if (this.guard !== null) return;
     const client = await connectClient({ ...connection, application_name: 'nova guard' }, () => {
       if (this.guard === client) this.guard = null;
+      this.alarm.abort();
     });
     try {
       const { rows } = await client.query<{ server_version: string }>('show server_version');
@@ -148,14 +153,24 @@ export class DatabaseBootstrap {
     await client?.end().catch(() => undefined);
   }
 
-  /** Watches the guard's connection and brings the database up again whenever it is lost. */
+  /**
+   * Looks after the database: at once when the guard's connection ends, else every two seconds. An outage that the guard's session
+   * outlives (no room, read-only) is only told; else everything is brought up again.
+   */
   private async supervise(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      await this.clock.sleep(WATCH_MS, signal);
+      if (this.guard !== null) await this.clock.sleep(WATCH_MS, this.alarm.signal);
       if (signal.aborted) return;
+      this.alarm = new AbortController();
+      const outage = await this.database.ping();
+      if (outage === null && this.guard !== null) {
+        if (this.reason !== null) this.logger.log('The database is back.');
+        this.reason = null;
+        continue;
+      }
+      this.report(outage ?? 'the connection to the database was lost');
+      if (await this.guardAnswers()) continue;
       try {
-        if (await this.guardAnswers()) continue;
-        this.report('the connection to the database was lost');
         await this.untilUp(signal);
         this.logger.log('The database is back.');
       } catch (error) {

@@ -2,9 +2,11 @@ import { chmod, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
 import { AppConfig } from '../../../src/config/index.js';
 import { Clock } from '../../../src/platform/clock/index.js';
 import { Database, DatabaseBootstrap, SingleProcessError, sql } from '../../../src/platform/database/index.js';
+import { LOCK_CLASS, SINGLE_PROCESS_LOCK } from '../../../src/platform/database/advisory-locks.js';
 import { findPostmaster } from '../../../src/platform/database/embedded/postmaster.js';
 import { createTestDatabase } from '../../support/database.js';
 import { execute } from '../../support/servers/test-servers.js';
@@ -20,8 +22,9 @@ interface Service {
 let cleanUps: (() => unknown)[] = [];
 afterEach(async () => {
   await endDatabaseProcesses();
-  for (const cleanUp of cleanUps.reverse()) await cleanUp();
+  const pending = cleanUps.reverse();
   cleanUps = [];
+  for (const cleanUp of pending) await cleanUp();
 });
 
 const NEVER = new AbortController().signal;
@@ -50,6 +53,9 @@ async function untilReason(of: Service, reason: RegExp): Promise<void> {
 const untilReady = async (of: Service): Promise<void> => {
   while (!of.bootstrap.state().ready) await delay(5);
 };
+
+const LOCKS = `from pg_locks where locktype = 'advisory' and objid = ${SINGLE_PROCESS_LOCK}
+  and database = (select oid from pg_database where datname = current_database())`;
 
 const terminate = (url: string, application: string): Promise<unknown> =>
   execute(
@@ -174,30 +180,29 @@ describe('a process without Redis', () => {
     const url = await emptyDatabase();
     const one = service({ DATABASE_URL: url });
     await one.starting;
+    const holders = (): Promise<Record<string, unknown>[]> => execute(url, `select pid ${LOCKS} and granted`);
+    const [before] = await holders();
     await terminate(url, 'nova guard');
-    await untilReason(one, /./);
+    let after = await holders();
+    while (after.length === 0) after = await holders();
+    expect(after).toHaveLength(1);
+    expect(after).not.toEqual([before]);
     await untilReady(one);
-    expect(
-      await execute(
-        url,
-        `select count(*)::int as held from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())`,
-      ),
-    ).toEqual([{ held: 1 }]);
   });
 
   it('has to end when another one took its place meanwhile', async () => {
     const url = await emptyDatabase();
-    const first = service({ DATABASE_URL: url });
-    await first.starting;
-    const second = service({ DATABASE_URL: url });
-    await untilGuards(url, 2);
-    await execute(
-      url,
-      `select pg_terminate_backend(pid, 10000) from pg_locks where locktype = 'advisory' and granted and database = (select oid from pg_database where datname = current_database())`,
-    );
-    await second.starting;
-    expect(await first.bootstrap.displaced).toBeInstanceOf(SingleProcessError);
-    expect(first.bootstrap.state().ready).toBe(false);
+    const one = service({ DATABASE_URL: url });
+    await one.starting;
+    const rival = new pg.Client({ connectionString: url });
+    await rival.connect();
+    cleanUps.push(() => rival.end());
+    const taken = rival.query('select pg_advisory_lock($1, $2)', [LOCK_CLASS, SINGLE_PROCESS_LOCK]);
+    while ((await execute(url, `select 1 ${LOCKS} and not granted`)).length === 0);
+    await terminate(url, 'nova guard');
+    await taken;
+    expect(await one.bootstrap.displaced).toBeInstanceOf(SingleProcessError);
+    expect(one.bootstrap.state()).toEqual({ ready: false, reason: expect.stringContaining('Another process') });
   });
 });
 
@@ -216,6 +221,20 @@ describe('a server that goes away', () => {
       expect(await one.database.one('test.back', sql`select 1 as one`)).toEqual({ one: 1 });
     },
   );
+
+  it('is told while it is read-only, and used again afterwards', async () => {
+    const url = await emptyDatabase();
+    const one = service({ DATABASE_URL: url });
+    await one.starting;
+    const name = new URL(url).pathname.slice(1);
+    const admin = process.env.NOVA_TEST_PG_URL ?? '';
+    await execute(admin, `alter database ${name} set default_transaction_read_only = on`);
+    await terminate(url, 'nova health');
+    await untilReason(one, /^the database is read-only$/);
+    await execute(admin, `alter database ${name} reset default_transaction_read_only`);
+    await terminate(url, 'nova health');
+    await untilReady(one);
+  });
 
   it('is started again when it is the embedded one', async () => {
     const dataDir = await dataFolder();

@@ -39,7 +39,9 @@ export class ClusterHome {
   /** Removes what an initialisation that was cut short left. Call only while no other process can start this cluster. */
   async removeStaging(): Promise<void> {
     for (const name of await readdir(this.path)) {
-      if (name.startsWith(STAGING)) await rm(join(this.path, name), { recursive: true, force: true });
+      if (name.startsWith(STAGING)) {
+        await rm(join(this.path, name), { recursive: true, force: true, maxRetries: 3 });
+      }
     }
   }
 

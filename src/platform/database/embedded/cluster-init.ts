@@ -40,7 +40,8 @@ export async function initCluster(home: ClusterHome, options: InitOptions): Prom
     if (options.account !== null) await chown(file, options.account.uid, options.account.gid);
     await rename(made, home.cluster);
   } finally {
-    await rm(staging, { recursive: true, force: true });
+    // Programs that were told to end may write for a moment yet; the next start removes what is left.
+    await rm(staging, { recursive: true, force: true, maxRetries: 3 }).catch(() => undefined);
   }
 }
 

@@ -136,14 +136,14 @@ async function untilReady(
   failure: () => Promise<string | null>,
   signal?: AbortSignal,
 ): Promise<void> {
-  for (;;) {
+  for (let pauseMs = 5; ; pauseMs = Math.min(pauseMs * 1.5, 200)) {
     signal?.throwIfAborted();
     const error = await connects(connection);
     if (error === null) return;
     const reason = await failure();
     if (reason !== null) throw new Error(reason);
     if (!isStartingUp(error)) throw error;
-    await delay(10, undefined, { signal });
+    await delay(pauseMs, undefined, { signal });
   }
 }
 
@@ -194,6 +194,7 @@ async function spawnLogged(
 /** The last fault that PostgreSQL logged since `start`, without its time stamp. */
 async function lastFault(path: string, start: number): Promise<string | null> {
   const text = (await readFile(path)).subarray(start).toString('utf8');
-  const faults = text.split('\n').filter((line) => /FATAL|PANIC|error/.test(line) && !line.includes('starting up'));
+  const early = /starting up|not yet accepting/;
+  const faults = text.split('\n').filter((line) => /FATAL|PANIC|error/.test(line) && !early.test(line));
   return faults.at(-1)?.replace(/^.*?(FATAL|PANIC): +/, '') ?? null;
 }
