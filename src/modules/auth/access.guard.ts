@@ -3,7 +3,14 @@ import { Reflector } from '@nestjs/core';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { AppConfig } from '../../config/index.js';
 import { DomainError } from '../../platform/errors/index.js';
-import { ACCESS, clientAddress, isLocalCaller, networkOf, type Access } from '../../platform/http/index.js';
+import {
+  ACCESS,
+  clientAddress,
+  isLocalCaller,
+  keepStreamsWhile,
+  networkOf,
+  type Access,
+} from '../../platform/http/index.js';
 import { RateLimiter } from '../../platform/redis/index.js';
 import { AdminSecret } from './admin-secret.js';
 import { Authenticator, type Proof } from './authenticator.js';
@@ -50,6 +57,7 @@ export class AccessGuard implements CanActivate {
     }
     const network = networkOf(clientAddress(request));
     const proof = await this.authenticator.prove(request.headers, network);
+    if (proof.key !== null) keepStreamsWhile(request, proof.stillUsable);
     return admin ? this.admitAdmin(proof, network) : this.admitCaller(access === 'credential', proof, network);
   }
 

@@ -16,6 +16,8 @@ export interface Proof {
   readonly admin: 'proven' | 'wrong' | 'absent';
   /** The key, or null when none was presented. A key that was presented and is not usable never gets here. */
   readonly key: KeyVerdict | null;
+  /** Whether that key works at the moment of the call. */
+  readonly stillUsable: () => Promise<boolean>;
 }
 
 /**
@@ -38,13 +40,14 @@ export class Authenticator {
    */
   async prove(headers: IncomingHttpHeaders, network: string): Promise<Proof> {
     const presented = presentedKeys(headers);
-    const key = presented.length === 1 ? await this.usableKey(presented[0] as string) : null;
+    const [first = ''] = presented;
+    const key = presented.length === 1 ? await this.usableKey(first) : null;
     if (presented.length > 0 && key === null) {
       await this.countFailure(network);
       throw new DomainError('unauthenticated', 'The API key is unknown, revoked or expired.');
     }
     if (key !== null) this.uses.note(key.id);
-    return { admin: this.adminState(headers), key };
+    return { admin: this.adminState(headers), key, stillUsable: async () => (await this.usableKey(first)) !== null };
   }
 
   /**

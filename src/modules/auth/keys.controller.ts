@@ -59,10 +59,16 @@ export class KeysController {
   }
 }
 
-/** @throws DomainError `validation_failed` for a day that does not exist or a year that PostgreSQL cannot hold. */
+/**
+ * A time without an offset is UTC, as all times here are.
+ * @throws DomainError `validation_failed` for a time before 1970 or after 9999.
+ */
 function expiryOf(text: string | null | undefined): Date | null {
   if (text === null || text === undefined) return null;
-  const date = new Date(text);
-  if (Number.isNaN(date.getTime())) throw DomainError.invalid('#/expires_at', 'The time of expiry is not a time.');
+  const date = new Date(/T.*(Z|[+-]\d{2}:?\d{2})$|^[^T]*$/i.test(text) ? text : `${text}Z`);
+  const year = date.getUTCFullYear();
+  if (!(year >= 1970 && year <= 9999)) {
+    throw DomainError.invalid('#/expires_at', 'The time of expiry is not a time between 1970 and 9999.');
+  }
   return date;
 }

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import type { FastifyReply } from 'fastify';
-import { encodeFrame, endEventStreams, openEventStream } from './event-stream.js';
+import { encodeFrame, endEventStreams, keepStreamsWhile, openEventStream } from './event-stream.js';
 
 /** A response whose reader takes only what `take` says. */
 class SlowResponse extends EventEmitter {
@@ -146,6 +146,23 @@ describe('an event stream', () => {
   it('ends at once for HEAD', () => {
     const { raw, reply } = setup('HEAD');
     expect(openEventStream(reply).signal.aborted).toBe(true);
+    expect(raw.ended).toBe(true);
+  });
+});
+
+describe('a stream whose caller may lose its credential', () => {
+  it('ends soon after it did, and not because a check failed', async () => {
+    const { raw, reply } = setup();
+    let answer: Promise<boolean> = Promise.resolve(true);
+    keepStreamsWhile(reply.request, () => answer);
+    const stream = openEventStream(reply);
+    await jest.advanceTimersByTimeAsync(10_000);
+    answer = Promise.reject(new Error('the database is away'));
+    await jest.advanceTimersByTimeAsync(10_000);
+    expect(stream.signal.aborted).toBe(false);
+    answer = Promise.resolve(false);
+    await jest.advanceTimersByTimeAsync(1_000);
+    expect(stream.signal.aborted).toBe(true);
     expect(raw.ended).toBe(true);
   });
 });

@@ -1,10 +1,13 @@
-import type { FastifyReply } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 
 const PING_MS = 15_000;
 /** Bytes that may wait for a slow reader. A reader that falls further behind is cut off; it can resume by id. */
 const MOST_BUFFERED = 256 * 1024;
 /** How long bytes may wait before the reader counts as gone. */
 const DRAIN_TIMEOUT_MS = 30_000;
+
+/** How often an open stream looks whether its caller may still read. */
+const RECHECK_MS = 1_000;
 
 /** One server-sent event. */
 export interface EventFrame {
@@ -19,6 +22,16 @@ export interface EventStreamOptions {
   headers?: Record<string, string>;
   /** The last frames of a stream that ends because the service does. */
   farewell?: () => readonly EventFrame[];
+}
+
+const checks = new WeakMap<FastifyRequest, () => Promise<boolean>>();
+
+/**
+ * Ends the streams that answer `request` soon after `allowed` has become false: a credential that stops working stops them
+ * too. A check that fails decides nothing and is made again.
+ */
+export function keepStreamsWhile(request: FastifyRequest, allowed: () => Promise<boolean>): void {
+  checks.set(request, allowed);
 }
 
 /** The streams that are open now, so that shutdown can end them. */
@@ -47,6 +60,7 @@ export class EventStream {
   readonly farewell: () => readonly EventFrame[];
   private readonly closed = new AbortController();
   private readonly ping: NodeJS.Timeout;
+  private readonly recheck: NodeJS.Timeout | null;
   private stalled: NodeJS.Timeout | null = null;
   /** Bytes handed to the response. */
   private written = 0;
@@ -68,6 +82,7 @@ export class EventStream {
     this.response.socket?.setNoDelay(true);
     this.ping = setInterval(() => this.write(': ping\n\n'), PING_MS);
     this.ping.unref();
+    this.recheck = this.watchCaller(checks.get(reply.request));
     this.response.on('close', () => this.release());
     this.response.on('error', () => this.release());
     open.add(this);
@@ -124,6 +139,18 @@ export class EventStream {
     this.stalled.unref();
   }
 
+  private watchCaller(allowed: (() => Promise<boolean>) | undefined): NodeJS.Timeout | null {
+    if (allowed === undefined) return null;
+    const check = (): void =>
+      void allowed().then(
+        (still) => {
+          if (!still) this.end();
+        },
+        () => undefined,
+      );
+    return setInterval(check, RECHECK_MS).unref();
+  }
+
   private cutOff(): false {
     this.response.destroy();
     this.release();
@@ -132,6 +159,7 @@ export class EventStream {
 
   private release(): void {
     clearInterval(this.ping);
+    if (this.recheck !== null) clearInterval(this.recheck);
     if (this.stalled !== null) clearTimeout(this.stalled);
     open.delete(this);
     this.closed.abort();

@@ -9,7 +9,13 @@ export {
 } from './access.js';
 export { BodyLimit } from './body-limit.js';
 export { clientAddress, isLocalCaller, networkOf } from './client-address.js';
-export { EventStream, openEventStream, type EventFrame, type EventStreamOptions } from './event-stream.js';
+export {
+  EventStream,
+  keepStreamsWhile,
+  openEventStream,
+  type EventFrame,
+  type EventStreamOptions,
+} from './event-stream.js';
 export { MaxCharacters, MaxJsonBytes, TextList, WholeNumber } from './limits.js';
 export { MayBeOmitted } from './may-be-omitted.js';
 export { PageQueryDto } from './page-query.dto.js';

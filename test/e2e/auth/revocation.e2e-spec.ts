@@ -44,12 +44,30 @@ describe('a revoked key', () => {
     }
   }
 
+  /** Follows a stream of the other process with a key, revokes the key here, and measures until the stream ends. */
+  async function revokeWhileReading(): Promise<number> {
+    const key = await here.createKey();
+    const stream = await there.fetch('/api/v1/pipeline/notifications/stream', {
+      headers: { 'x-api-key': key.raw_key },
+    });
+    expect(stream.status).toBe(200);
+    expect((await here.admin(`/api/v1/keys/${key.id}`, { method: 'DELETE' })).status).toBe(204);
+    const revokedAt = performance.now();
+    await stream.text();
+    return performance.now() - revokedAt;
+  }
+
+  it('ends the streams it opened', async () => {
+    expect(await revokeWhileReading()).toBeLessThan(REVOKED_EVERYWHERE_WITHIN);
+  });
+
   it('is refused by the process that revoked it at once, and by every other one within 5 seconds', async () => {
     expect(await revokeAndMeasure()).toBeLessThan(REVOKED_EVERYWHERE_WITHIN);
   });
 
   it('is refused as fast when no message can tell of it', async () => {
     await redis.kill();
+    expect(await revokeWhileReading()).toBeLessThan(REVOKED_EVERYWHERE_WITHIN);
     expect(await revokeAndMeasure()).toBeLessThan(REVOKED_EVERYWHERE_WITHIN);
   });
 });

@@ -139,3 +139,10 @@ describe('a missing value', () => {
     expect(service.output()).toMatch(/REQUIRE_AUTH is false.*127\.0\.0\.1.*loopback only/);
   });
 });
+
+it('a process without the role api has its probes and nothing else', async () => {
+  const service = await start({ ROLES: 'worker,scheduler' });
+  expect((await service.fetch('/health/live')).status).toBe(200);
+  const answer = await service.admin('/api/v1/keys');
+  expect([answer.status, ((await answer.json()) as { code: string }).code]).toEqual([404, 'not_found']);
+});
