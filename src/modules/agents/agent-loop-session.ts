@@ -1,7 +1,6 @@
 import type { LanguageModelV3Prompt } from '@ai-sdk/provider';
 import { storableJson, storableText } from '../../platform/http/index.js';
 import {
-  ModelCallError,
   type LlmService,
   type ModelAnswer,
   type ModelCall,
