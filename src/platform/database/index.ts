@@ -2,5 +2,6 @@ export { Database, type ConnectionOptions } from './database.js';
 export { DatabaseBootstrap, type DatabaseState } from './database-bootstrap.js';
 export { DatabaseModule } from './database.module.js';
 export { violates } from './pg-errors.js';
+export type * from './rows.generated.js';
 export { SingleProcessError } from './single-process-lock.js';
 export { joinSql, json, sql, type Sql } from './sql.js';
