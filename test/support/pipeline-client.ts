@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { expect } from '@jest/globals';
 import { api, type Answer, type Api } from './openapi.js';
 import { LEGAL_MOVES } from './legal-moves.js';
@@ -20,8 +21,6 @@ export interface PipelineEvent {
 
 /** What tests of the pipeline do with a service over HTTP. Every answer is held against the service's OpenAPI document. */
 export class PipelineClient {
-  private pods = 0;
-
   private constructor(readonly api: Api) {}
 
   static async of(service: Service): Promise<PipelineClient> {
@@ -30,8 +29,7 @@ export class PipelineClient {
 
   /** A pod like the Quartet, without tools unless asked for, and with a model of its own. */
   async createPod(model: string, plan: PodPlan = {}): Promise<{ id: string; name: string }> {
-    this.pods += 1;
-    const pod = { name: `pod ${process.pid} ${this.pods}`, default_model: model, ...plan.pod };
+    const pod = { name: `pod ${randomUUID()}`, default_model: model, ...plan.pod };
     const created = await this.admin('POST', '/api/v1/pods', pod, 201);
     for (const [index, role] of ROLES.entries()) {
       const changes = plan.agents?.[role];

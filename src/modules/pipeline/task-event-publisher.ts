@@ -13,7 +13,7 @@ export interface PublishedEvent {
 }
 
 /** Channel of all task events. */
-export const TASK_EVENTS_CHANNEL = 'nova:events';
+export const TASK_EVENTS_CHANNEL = 'events';
 
 /** Announces committed events to streams, notifications and the workers that must hear of a cancel. */
 @Injectable()

@@ -1,0 +1,122 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { sql } from '../../src/platform/database/index.js';
+import { CommitTrap, type Trap } from '../support/commit-trap.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import type { Answer } from '../support/model-server.js';
+import { PipelineClient } from '../support/pipeline-client.js';
+import { temporaryFolder, type TemporaryFolder } from '../support/servers/index.js';
+import { startService, type Service } from '../support/service.js';
+import { PASSING, StageModels, streamed, type StageAnswer, type StageScript } from '../support/stage-models.js';
+
+/** The commits of one task of `SCRIPT`: the start, four ends of stages, three entries of a journal and the completion. */
+const COMMITS = 9;
+
+/** Judged by the prompt alone: a question that is asked again gets the same answer. */
+const SCRIPT: StageScript = {
+  task: [
+    (response, asked) => {
+      const messages = asked.body.messages as { role: string }[];
+      const answer: Exclude<StageAnswer, Answer> = asked.body.response_format
+        ? PASSING.task
+        : messages.some(({ role }) => role === 'tool')
+          ? 'done'
+          : { tool_calls: [{ name: 'write_file', arguments: { path: 'made.txt', content: 'made by the task' } }] };
+      return streamed(answer)(response, asked);
+    },
+  ],
+};
+
+let models: StageModels;
+let db: TestDatabase;
+let trap: CommitTrap;
+let folder: TemporaryFolder;
+
+beforeAll(async () => {
+  models = await StageModels.start();
+  db = await createTestDatabase();
+  trap = await CommitTrap.before(db.url);
+  folder = temporaryFolder();
+});
+afterAll(async () => {
+  await trap?.close();
+  await db?.drop();
+  await models?.stop();
+  folder?.remove();
+});
+
+const running: Service[] = [];
+afterEach(async () => {
+  for (const service of running.splice(0)) await service.kill();
+});
+
+async function start(workspace: string): Promise<Service> {
+  const service = await startService({
+    DATABASE_URL: trap.databaseUrl,
+    LLM_BASE_URL: models.url,
+    DEFAULT_CHAT_MODEL: 'none',
+    NOVA_WORKSPACE: workspace,
+    NOVA_DATA_DIR: join(folder.path, 'data'),
+    LOG_LEVEL: 'INFO',
+  });
+  running.push(service);
+  return service;
+}
+
+async function submit(service: Service, model: string): Promise<{ client: PipelineClient; id: string }> {
+  const client = await PipelineClient.of(service);
+  const pod = await client.createPod(model, { agents: { task: { allowed_tools: ['write_file'] } } });
+  return { client, id: await client.submit(pod.name) };
+}
+
+/** Whatever happened on the way, the task is complete, each stage ran to its end once, and the file is there. */
+async function expectWhole(client: PipelineClient, id: string, workspace: string): Promise<void> {
+  expect(await client.settled(id)).toMatchObject({ status: 'complete', output: { output: PASSING.task.output } });
+  const stages = await client.list(id, 'stages');
+  expect(stages.map(({ role, attempt, status }) => `${role} ${attempt} ${status}`).toSorted()).toEqual([
+    'code_review 1 complete',
+    'context 1 complete',
+    'guardrail 1 complete',
+    'task 1 complete',
+  ]);
+  expect(await readFile(join(workspace, 'made.txt'), 'utf8')).toBe('made by the task');
+}
+
+describe('a service that is killed at a commit', () => {
+  it('makes the commits that the kills below are counted by', async () => {
+    const workspace = join(folder.path, 'alone');
+    const service = await start(workspace);
+    trap.set(null);
+    const { client, id } = await submit(service, models.model(SCRIPT));
+    await expectWhole(client, id, workspace);
+    expect(trap.commits).toBe(COMMITS);
+  });
+
+  const kills = Array.from({ length: COMMITS }, (_, index) => index + 1).flatMap((at) => [
+    [at, 'before'] as const,
+    [at, 'after'] as const,
+  ]);
+
+  it.each(kills)('completes after a kill at commit %i, %s it, and asks no finished stage again', async (at, when) => {
+    const workspace = join(folder.path, `${when}-${at}`);
+    const model = models.model(SCRIPT);
+    const victim = await start(workspace);
+    const spring: Trap['spring'] = () => process.kill(victim.pid, 'SIGKILL');
+    trap.set({ at, when, spring });
+    const { id } = await submit(victim, model);
+    expect(await victim.exited).toBeNull();
+
+    const finished = await db.database.query<{ role: string }>(
+      'test.finishedStages',
+      sql`select role from stages where task_id = ${id} and status = 'complete'`,
+    );
+    const answered = models.calls.length;
+    trap.set(null);
+    const heir = await start(workspace);
+    await expectWhole(await PipelineClient.of(heir), id, workspace);
+    const later = models.calls.slice(answered).filter((call) => call.model === model);
+    const askedAgain = new Set<string>(later.map(({ role }) => (role === 'tools' ? 'task' : role)));
+    for (const { role } of finished) expect(askedAgain).not.toContain(role);
+  });
+});
