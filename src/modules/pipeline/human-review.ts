@@ -38,8 +38,7 @@ export class HumanReview {
   async review(principal: Principal, taskId: string, decision: Decision): Promise<{ status: TaskStatus }> {
     const run = await this.runs.find(taskId);
     const owners = visibleOwners(principal, this.config.auth.required);
-    const visible = run !== null && (owners === null || owners.includes(run.owner) || run.owner === 'anonymous');
-    if (run === null || !visible) throw DomainError.notFound('task', taskId);
+    if (run === null || (owners !== null && !owners.includes(run.owner))) throw DomainError.notFound('task', taskId);
     if (!mayReview(principal, { owner: run.owner, reviewBy: run.pod.reviewBy })) {
       throw new DomainError('forbidden', 'This task is reviewed by the admin.');
     }

@@ -1,0 +1,67 @@
+import { execFile } from 'node:child_process';
+import { cp, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { temporaryFolder, type TemporaryFolder } from '../../support/servers/index.js';
+
+const ROOT = join(fileURLToPath(import.meta.url), '../../../..');
+const SAMPLE = join(ROOT, 'src/demo/sample');
+
+let folder: TemporaryFolder;
+beforeAll(() => {
+  folder = temporaryFolder();
+});
+afterAll(() => folder.remove());
+
+/** Runs the demo as `npm run demo` does, on a sample of the test's own. */
+function demo(sample: string): Promise<{ code: number; output: string }> {
+  const { PATH, HOME } = process.env;
+  return new Promise((resolve) => {
+    const args = ['--enable-source-maps', join(ROOT, 'dist/demo/main.js'), '--sample', sample];
+    execFile(process.execPath, args, { env: { PATH, HOME }, cwd: folder.path }, (error, stdout, stderr) => {
+      resolve({ code: error === null ? 0 : Number(error.code), output: stdout + stderr });
+    });
+  });
+}
+
+async function changed(name: string, file: string, change: (text: string) => string): Promise<string> {
+  const sample = join(folder.path, name);
+  await cp(SAMPLE, sample, { recursive: true });
+  const path = join(sample, file);
+  const before = await readFile(path, 'utf8');
+  const after = change(before);
+  expect(after).not.toBe(before);
+  await writeFile(path, after);
+  return sample;
+}
+
+describe('npm run demo', () => {
+  it('tells the whole story and exits 0', async () => {
+    const { code, output } = await demo(SAMPLE);
+    expect(output).toContain('The story is whole.');
+    expect(output).toContain('scripted');
+    expect(output).toMatch(/tests before: \d+ pass, [1-9]\d* fail/);
+    expect(output).toMatch(/tests after: \d+ pass, 0 fail/);
+    const token = /token: (\S+)/.exec(await readFile(join(SAMPLE, 'config/provider.txt'), 'utf8'))?.[1] ?? '';
+    expect(token).not.toBe('');
+    expect(output).not.toContain(token);
+    expect(code).toBe(0);
+  });
+
+  it('exits 1 when the bug is taken out of the sample', async () => {
+    const sample = await changed('no-bug', 'src/price.js', (text) =>
+      text
+        .replace('price - price * percent', 'Math.round(price - (price * percent) / 100)')
+        .replace('amount - amount * off', 'Math.round(amount - (amount * off) / 100)'),
+    );
+    expect(await demo(sample)).toMatchObject({ code: 1, output: expect.stringContaining('tests were red before') });
+  });
+
+  it('exits 1 when the leaked key is taken out of the sample', async () => {
+    const sample = await changed('no-key', 'config/provider.txt', (text) =>
+      text.replace(/token: \S+/, 'token: ask the owner'),
+    );
+    expect(await demo(sample)).toMatchObject({ code: 1, output: expect.stringContaining('blocked a leaked key') });
+  });
+});
