@@ -100,20 +100,18 @@ describe.each([
       streaming === 'true'
         ? streams(chunk({ content: JSON.stringify(pass) }), chunk({}, 'length'), event('[DONE]'))
         : (response) =>
-            void response
-              .writeHead(200, { 'content-type': 'application/json' })
-              .end(
-                JSON.stringify({
-                  id: 'c',
-                  choices: [
-                    {
-                      index: 0,
-                      finish_reason: 'length',
-                      message: { role: 'assistant', content: JSON.stringify(pass) },
-                    },
-                  ],
-                }),
-              );
+            void response.writeHead(200, { 'content-type': 'application/json' }).end(
+              JSON.stringify({
+                id: 'c',
+                choices: [
+                  {
+                    index: 0,
+                    finish_reason: 'length',
+                    message: { role: 'assistant', content: JSON.stringify(pass) },
+                  },
+                ],
+              }),
+            );
     const task = await pipeline.run(models.model({ guardrail: [cut] }));
     expect(task).toMatchObject({ status: 'pending_human_review', review: { kind: 'stage_error' } });
   });

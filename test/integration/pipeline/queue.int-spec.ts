@@ -42,7 +42,9 @@ describe('claiming', () => {
   it('has one winner for each task when many claim at once', async () => {
     const ids = new Set<string>();
     for (let n = 0; n < 200; n += 1) ids.add(await setup.submit());
-    const claims = await Promise.all(Array.from({ length: 100 }, (_, worker) => setup.queue.claim(worker + 1, 4, 150, false)));
+    const claims = await Promise.all(
+      Array.from({ length: 100 }, (_, worker) => setup.queue.claim(worker + 1, 4, 150, false)),
+    );
     const won = claims.flat().map(({ id }) => id);
     expect(won).toHaveLength(200);
     expect(new Set(won)).toEqual(ids);
@@ -61,7 +63,10 @@ describe('promoting', () => {
   it('makes a task ready when its time has come, and not before', async () => {
     const id = await setup.submit();
     const [task] = await setup.queue.claim(1, 1, 150, false);
-    const move = progress(task!, { to: 'queued', queue: { next_status: 'task_running', delay_ms: 3_600_000, wait_reason: 'retry_at' } });
+    const move = progress(task!, {
+      to: 'queued',
+      queue: { next_status: 'task_running', delay_ms: 3_600_000, wait_reason: 'retry_at' },
+    });
     expect(await setup.moves.commit(move)).toBe(true);
     expect(await setup.queue.promote(10)).toEqual([]);
     expect(await setup.queue.claim(1, 1, 150, false)).toEqual([]);
@@ -75,14 +80,32 @@ describe('moves', () => {
   it('writes everything of a move, or nothing', async () => {
     await setup.submit();
     const [task] = await setup.queue.claim(1, 1, 150, false);
-    const stage = { id: setup.clock.newId(), role: 'task' as const, position: 1, iteration: 1, attempt: 1, status: 'running' as const };
+    const stage = {
+      id: setup.clock.newId(),
+      role: 'task' as const,
+      position: 1,
+      iteration: 1,
+      attempt: 1,
+      status: 'running' as const,
+    };
     expect(
-      await setup.moves.commit(progress(task!, { stages: [stage], events: [{ type: 'stage.started', data: { role: 'task' } }] })),
+      await setup.moves.commit(
+        progress(task!, { stages: [stage], events: [{ type: 'stage.started', data: { role: 'task' } }] }),
+      ),
     ).toBe(true);
     const broken = progress(task!, {
       guard: { epoch: task!.epoch, version: task!.version + 1 },
       stages: [{ ...stage, status: 'complete' }],
-      reviews: [{ id: setup.clock.newId(), stage_id: stage.id, iteration: 1, verdict: 'no such verdict', issues: [], summary: '' }],
+      reviews: [
+        {
+          id: setup.clock.newId(),
+          stage_id: stage.id,
+          iteration: 1,
+          verdict: 'no such verdict',
+          issues: [],
+          summary: '',
+        },
+      ],
     });
     await expect(setup.moves.commit(broken)).rejects.toThrow(/verdict_is_known/);
     const stages = await db.database.query('test.stages', sql`select status from stages where task_id = ${task!.id}`);
@@ -102,7 +125,9 @@ describe('moves', () => {
       events: [{ type: 'task.finished', data: {} }],
     });
     expect(await setup.moves.commit(cancel)).toBe(true);
-    expect(await setup.moves.commit(progress(task!, { guard: { epoch: task!.epoch, version: task!.version + 2 } }))).toBe(false);
+    expect(
+      await setup.moves.commit(progress(task!, { guard: { epoch: task!.epoch, version: task!.version + 2 } })),
+    ).toBe(false);
   });
 
   it('refuses what the table of moves does not hold', async () => {
@@ -124,14 +149,19 @@ describe('moves', () => {
       output: { text: 'a\u0000b\ud800c' },
     };
     expect(await setup.moves.commit(progress(task!, { stages: [stage] }))).toBe(true);
-    const [stored] = await db.database.query<{ output: unknown }>('test.output', sql`select output from stages where id = ${stage.id}`);
+    const [stored] = await db.database.query<{ output: unknown }>(
+      'test.output',
+      sql`select output from stages where id = ${stage.id}`,
+    );
     expect(stored?.output).toEqual({ text: 'a\ufffdb\ufffdc' });
   });
 
   it('applies many moves of many tasks at once, and each exactly once', async () => {
     for (let n = 0; n < 120; n += 1) await setup.submit();
     const claimed = await setup.queue.claim(1, 120, 150, false);
-    const both = await Promise.all(claimed.flatMap((task) => [setup.moves.commit(progress(task)), setup.moves.commit(progress(task))]));
+    const both = await Promise.all(
+      claimed.flatMap((task) => [setup.moves.commit(progress(task)), setup.moves.commit(progress(task))]),
+    );
     expect(both.filter(Boolean)).toHaveLength(120);
   });
 
@@ -172,7 +202,8 @@ describe('moves', () => {
       sql`select seq, data from task_events where task_id = ${id} order by seq`,
     );
     expect(events.map(({ seq }) => seq)).toEqual([1, 2, 3]);
-    for (const { data } of events) if (data.from !== null) expect(LEGAL_MOVES.has(`${data.from} > ${data.to}`)).toBe(true);
+    for (const { data } of events)
+      if (data.from !== null) expect(LEGAL_MOVES.has(`${data.from} > ${data.to}`)).toBe(true);
   });
 });
 
@@ -194,7 +225,10 @@ describe('plans at depth', () => {
     try {
       const { text, values } = claimStatement(1, 5, 150, false).toQuery();
       await client.query('begin');
-      const plan = await client.query<{ 'QUERY PLAN': string }>(`explain (analyze, costs off, timing off) ${text}`, values);
+      const plan = await client.query<{ 'QUERY PLAN': string }>(
+        `explain (analyze, costs off, timing off) ${text}`,
+        values,
+      );
       await client.query('rollback');
       const lines = plan.rows.map((line) => line['QUERY PLAN']).join('\n');
       expect(lines).toMatch(/Index (Only )?Scan using tasks_ready_idx on tasks/);
