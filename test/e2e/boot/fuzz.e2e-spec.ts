@@ -67,7 +67,7 @@ const hostile: fc.Arbitrary<unknown> = fc.oneof(
     [null],
     [{}],
     { toString: 1 },
-    { then: 1 },
+    JSON.parse('{"then":1}') as unknown,
   ),
   fc.constant(JSON.parse('{"__proto__":{"a":1},"constructor":{"prototype":{}}}') as unknown),
   fc.integer({ min: 1, max: 200 }).map((depth) => JSON.parse('['.repeat(depth) + ']'.repeat(depth)) as unknown),
