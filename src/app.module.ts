@@ -1,9 +1,12 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { AppConfig, ConfigModule } from './config/index.js';
+import { AgentsModule } from './modules/agents/index.js';
 import { AuthModule } from './modules/auth/index.js';
+import { ChatModule } from './modules/chat/index.js';
 import { LlmModule } from './modules/llm/index.js';
 import { PipelineModule } from './modules/pipeline/index.js';
 import { PodsModule } from './modules/pods/index.js';
+import { TasksModule } from './modules/tasks/index.js';
 import { ToolsModule } from './modules/tools/index.js';
 import { ClockModule } from './platform/clock/index.js';
 import { DatabaseModule } from './platform/database/index.js';
@@ -15,7 +18,16 @@ import { Startup } from './startup.js';
 
 const PLATFORM = [ClockModule, TelemetryModule, DatabaseModule, RedisModule, HealthModule];
 /** In the order of the layers: each module may import those before it. */
-const FEATURES = [AuthModule, LlmModule, ToolsModule, PodsModule, PipelineModule];
+const FEATURES = [
+  AuthModule,
+  LlmModule,
+  ToolsModule,
+  AgentsModule,
+  TasksModule,
+  ChatModule,
+  PodsModule,
+  PipelineModule,
+];
 
 @Module({})
 export class AppModule {

@@ -1,6 +1,8 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
+import { AgentsBackground } from './modules/agents/index.js';
 import { PipelineBackground } from './modules/pipeline/index.js';
+import { TurnsBackground } from './modules/tasks/index.js';
 import { Clock } from './platform/clock/index.js';
 import { DatabaseBootstrap, SingleProcessError } from './platform/database/index.js';
 import { HealthIndicators, Lifecycle, type IndicatorReport } from './platform/health/index.js';
@@ -16,6 +18,18 @@ export const START_STEPS: readonly StartStep[] = [
   {
     name: 'database',
     run: (modules, signal) => modules.get(DatabaseBootstrap, { strict: false }).start(signal),
+  },
+  {
+    // Whose turns are dead, and which agents there are, stands in the database.
+    name: 'recover-agents',
+    run: async (modules) => {
+      await modules.get(TurnsBackground, { strict: false }).start();
+      await modules.get(AgentsBackground, { strict: false }).restore();
+    },
+  },
+  {
+    name: 'canonical-agent',
+    run: (modules) => modules.get(AgentsBackground, { strict: false }).ensureCanonical(),
   },
   {
     name: 'background-tasks',

@@ -1,3 +1,4 @@
+export type { Agent, AgentConfig, StoredAgent } from './agent.js';
 export {
   converse,
   runAgentLoop,
@@ -22,3 +23,8 @@ export {
   type SessionOptions,
   type ToolCallRecord,
 } from './agent-loop-session.js';
+export { AgentsBackground } from './agents.background.js';
+export { AgentsModule } from './agents.module.js';
+export { AGENT_DELETED_CHANNEL, AgentsService } from './agents.service.js';
+export { StartedByTools } from './started-by-tools.repository.js';
+export { PlatformTool, StartingTool } from './starting-tool.js';

@@ -9,6 +9,7 @@ import { GitCommitTool, GitDiffTool, GitLogTool, GitStatusTool } from './git/git
 import { Sandbox } from './sandbox/sandbox.js';
 import { RunShellTool } from './shell/run-shell.tool.js';
 import { ToolRegistry } from './tool-registry.js';
+import { ToolsController } from './tools.controller.js';
 import { WorkTrees } from './work-tree/work-trees.js';
 
 /**
@@ -16,7 +17,11 @@ import { WorkTrees } from './work-tree/work-trees.js';
  * touch, and the *boundary* what keeps it inside: descriptors for the file tools, a *box* (a sandboxed process) for
  * commands. A *work tree* is the copy of the workspace that one task works in.
  */
-@Module({ providers: [ToolRegistry, Places, Sandbox, WorkTrees], exports: [ToolRegistry, Sandbox, WorkTrees] })
+@Module({
+  controllers: [ToolsController],
+  providers: [ToolRegistry, Places, Sandbox, WorkTrees],
+  exports: [ToolRegistry, Sandbox, WorkTrees],
+})
 export class ToolsModule {
   constructor(registry: ToolRegistry, places: Places, sandbox: Sandbox) {
     for (const tool of [ListDirTool, ReadFileTool, WriteFileTool, EditFileTool, SearchCodebaseTool]) {

@@ -1,0 +1,84 @@
+import { Body, Controller, Delete, Get, HttpCode, Patch, Post, Query, Res } from '@nestjs/common';
+import { ApiTags } from '@nestjs/swagger';
+import type { FastifyReply } from 'fastify';
+import { linkNext, pageOf, pageRequest, Problems, UuidParam } from '../../platform/http/index.js';
+import { CurrentPrincipal, RequiresAdmin, RequiresKey, type Principal } from '../auth/index.js';
+import { LlmService } from '../llm/index.js';
+import { UpdateAgentConfigDto } from './agent-config.dto.js';
+import { AgentDto, CreateAgentDto, ListAgentsDto, ListedAgentDto } from './agent.dto.js';
+import { AgentsService } from './agents.service.js';
+
+@RequiresKey()
+@ApiTags('agents')
+@Controller('api/v1/agents')
+export class AgentsController {
+  constructor(
+    private readonly agents: AgentsService,
+    private readonly llm: LlmService,
+  ) {}
+
+  /** Makes an agent. */
+  @Post()
+  @Problems('model_not_allowed')
+  async create(
+    @CurrentPrincipal() principal: Principal,
+    @Body() body: CreateAgentDto,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<AgentDto> {
+    const agent = await this.agents.create(body.config.toConfig(), { anyModel: principal.kind === 'admin' });
+    void reply.header('location', `/api/v1/agents/${agent.id}`);
+    return AgentDto.from(agent, await this.llm.defaultModel());
+  }
+
+  /** Lists the agents, oldest first. */
+  @Get()
+  async list(
+    @Query() query: ListAgentsDto,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<ListedAgentDto[]> {
+    const { limit, offset, after } = pageRequest(query);
+    const [agents, defaultModel] = await Promise.all([this.agents.list(), this.llm.defaultModel()]);
+    const wanted = agents.filter(
+      (agent) =>
+        (query.status === undefined || agent.status === query.status) &&
+        (query.name === undefined || agent.config.name === query.name) &&
+        (after === null || isAfter(agent, after)),
+    );
+    const page = pageOf(
+      wanted.slice(offset, offset + limit + 1),
+      limit,
+      (agent) => ({ at: agent.createdAt.toISOString(), id: agent.id }),
+      (agent) => ListedAgentDto.from(agent, defaultModel),
+    );
+    linkNext(reply, page.next);
+    return page.items;
+  }
+
+  /** Shows an agent and what it is doing. */
+  @Get(':id')
+  @Problems('not_found')
+  async get(@UuidParam() id: string): Promise<AgentDto> {
+    return AgentDto.from(await this.agents.get(id), await this.llm.defaultModel());
+  }
+
+  /** Changes how an agent answers from its next turn on. */
+  @RequiresAdmin()
+  @Patch(':id/config')
+  @Problems('not_found')
+  async updateConfig(@UuidParam() id: string, @Body() body: UpdateAgentConfigDto): Promise<AgentDto> {
+    return AgentDto.from(await this.agents.updateConfig(id, body.toPatch()), await this.llm.defaultModel());
+  }
+
+  /** Deletes an agent; turns that it is running are cancelled, and results stay readable. */
+  @Delete(':id')
+  @HttpCode(204)
+  @Problems('not_found', 'canonical_agent')
+  async delete(@UuidParam() id: string): Promise<void> {
+    await this.agents.delete(id);
+  }
+}
+
+function isAfter(agent: { createdAt: Date; id: string }, cursor: { at: string; id: string }): boolean {
+  const difference = agent.createdAt.getTime() - Date.parse(cursor.at);
+  return difference > 0 || (difference === 0 && agent.id > cursor.id);
+}

@@ -1,0 +1,27 @@
+import { Module } from '@nestjs/common';
+import { LlmModule, LlmService } from '../llm/index.js';
+import { ToolRegistry, ToolsModule } from '../tools/index.js';
+import { AgentRecords } from './agent-records.js';
+import { agentTools } from './agent-tools.js';
+import { AgentsBackground } from './agents.background.js';
+import { AgentsController } from './agents.controller.js';
+import { AgentsRepository } from './agents.repository.js';
+import { AgentsService } from './agents.service.js';
+import { StartedByTools } from './started-by-tools.repository.js';
+
+/**
+ * An *agent* is a model with instructions and tools; a *turn* (module tasks) is one answer of it. The *loop* is the
+ * conversation with the model that every turn and every stage of the pipeline goes through. The *canonical agent* is the
+ * one that chat speaks with.
+ */
+@Module({
+  imports: [LlmModule, ToolsModule],
+  controllers: [AgentsController],
+  providers: [AgentsRepository, AgentRecords, AgentsService, AgentsBackground, StartedByTools],
+  exports: [AgentsService, AgentsBackground, StartedByTools],
+})
+export class AgentsModule {
+  constructor(registry: ToolRegistry, agents: AgentsService, llm: LlmService, started: StartedByTools) {
+    for (const tool of agentTools(agents, llm, registry, started)) registry.register(tool);
+  }
+}

@@ -1,0 +1,8 @@
+import { Module } from '@nestjs/common';
+import { AgentsModule } from '../agents/index.js';
+import { TasksModule } from '../tasks/index.js';
+import { ChatController } from './chat.controller.js';
+
+/** Conversations with the canonical agent. A *session* is one of them, named by who holds it. */
+@Module({ imports: [AgentsModule, TasksModule], controllers: [ChatController] })
+export class ChatModule {}

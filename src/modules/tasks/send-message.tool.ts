@@ -1,0 +1,48 @@
+import { z } from 'zod';
+import { StartingTool, type StartedByTools } from '../agents/index.js';
+import type { ToolContext, ToolResult } from '../tools/index.js';
+import type { TurnsService } from './turns.service.js';
+
+const schema = z.strictObject({
+  agent_id: z.uuid().describe('Id of the agent'),
+  message: z.string().min(1).max(100_000),
+});
+
+/** Lets an agent ask another one, as work of the same owner within the caller's own tier, tools and limits. */
+export class SendMessageTool extends StartingTool<typeof schema> {
+  readonly name = 'send_message_to_agent';
+  readonly description = 'Sends a message to an agent and returns its answer. It has no tools that you do not have.';
+  readonly schema = schema;
+  override readonly timeoutMs = 300_000;
+
+  constructor(
+    started: StartedByTools,
+    private readonly turns: TurnsService,
+  ) {
+    super(started);
+  }
+
+  protected async start(
+    args: z.output<typeof schema>,
+    { owner, tier, signal, allowed = [], spending }: ToolContext,
+    depth: number,
+  ): Promise<ToolResult> {
+    const turn = await this.turns.run(
+      args.agent_id.toLowerCase(),
+      {
+        owner,
+        origin: 'tool',
+        prompt: [{ role: 'user', content: [{ type: 'text', text: args.message }] }],
+        sessionId: null,
+        taskType: null,
+        metadata: {},
+        answerWithinMs: 0,
+        needsReaders: false,
+        inherited: { depth, allowed, tier, spending },
+      },
+      signal,
+    );
+    if (turn.status === 'completed') return { text: turn.response ?? '' };
+    return { text: `The agent did not answer: ${turn.error?.message ?? turn.status}`, isError: true };
+  }
+}

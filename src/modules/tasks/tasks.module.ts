@@ -1,0 +1,29 @@
+import { Module } from '@nestjs/common';
+import { IdempotencyRepository } from '../../platform/idempotency/index.js';
+import { AgentsModule, StartedByTools } from '../agents/index.js';
+import { LlmModule } from '../llm/index.js';
+import { ToolRegistry, ToolsModule } from '../tools/index.js';
+import { SendMessageTool } from './send-message.tool.js';
+import { TasksController } from './tasks.controller.js';
+import { TurnFeed } from './turn-feed.js';
+import { TurnRelay } from './turn-relay.js';
+import { TurnRunner } from './turn-runner.js';
+import { TurnsBackground } from './turns.background.js';
+import { TurnsRepository } from './turns.repository.js';
+import { TurnsService } from './turns.service.js';
+
+/**
+ * A *turn* is one answer of an agent: its rounds with the model and the tools between them. It runs in the process that took
+ * it; its *log* holds the events that readers get, and its result is stored. Over HTTP turns are called tasks.
+ */
+@Module({
+  imports: [LlmModule, ToolsModule, AgentsModule],
+  controllers: [TasksController],
+  providers: [IdempotencyRepository, TurnsRepository, TurnRunner, TurnRelay, TurnFeed, TurnsService, TurnsBackground],
+  exports: [TurnsService, TurnsBackground],
+})
+export class TasksModule {
+  constructor(registry: ToolRegistry, started: StartedByTools, turns: TurnsService) {
+    registry.register(new SendMessageTool(started, turns));
+  }
+}

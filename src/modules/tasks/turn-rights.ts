@@ -1,0 +1,38 @@
+import { SANDBOX_TIERS, type AppConfig, type SandboxTier } from '../../config/index.js';
+import type { StoredAgent } from '../agents/index.js';
+import type { AllowedTools, ToolContext, ToolRegistry } from '../tools/index.js';
+import type { TurnRequest } from './turn.js';
+
+/**
+ * What a turn may touch: the agent's tools in the service's tier. Work that a tool started has no more than its caller. The
+ * host tier is for the admin's turns only; everybody else's stay in the workspace.
+ */
+export function turnRights(
+  config: Pick<AppConfig, 'workspace' | 'sandbox'>,
+  registry: Pick<ToolRegistry, 'both'>,
+  agent: Pick<StoredAgent, 'id' | 'config'>,
+  request: Pick<TurnRequest, 'owner' | 'inherited'>,
+  turn: { id: string; signal: AbortSignal },
+): { allowed: AllowedTools; context: ToolContext } {
+  const { inherited, owner } = request;
+  const own: SandboxTier = config.sandbox === 'host' && owner !== 'admin' ? 'workspace' : config.sandbox;
+  const tier = inherited === undefined ? own : narrower(own, inherited.tier);
+  return {
+    allowed: inherited === undefined ? agent.config.tools : registry.both(agent.config.tools, inherited.allowed),
+    context: {
+      root: config.workspace,
+      tier,
+      network: tier === 'host',
+      owner,
+      signal: turn.signal,
+      taskId: turn.id,
+      agentId: agent.id,
+      depth: inherited?.depth ?? 0,
+      ...(inherited?.spending && { spending: inherited.spending }),
+    },
+  };
+}
+
+function narrower(one: SandboxTier, other: SandboxTier): SandboxTier {
+  return SANDBOX_TIERS.indexOf(one) <= SANDBOX_TIERS.indexOf(other) ? one : other;
+}

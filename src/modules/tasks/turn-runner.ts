@@ -1,0 +1,234 @@
+import { Injectable, Logger, type BeforeApplicationShutdown } from '@nestjs/common';
+import { AppConfig } from '../../config/index.js';
+import { Clock } from '../../platform/clock/index.js';
+import { DomainError } from '../../platform/errors/index.js';
+import { Lifecycle } from '../../platform/health/index.js';
+import { withLogContext } from '../../platform/logging/index.js';
+import { EventBus } from '../../platform/redis/index.js';
+import { AGENT_DELETED_CHANNEL, AgentsService, runAgentLoop, type StoredAgent } from '../agents/index.js';
+import { LlmService, ModelCallError } from '../llm/index.js';
+import { ToolRegistry } from '../tools/index.js';
+import { AnswerTooLong, RunningTurn, SpendingRefused } from './running-turn.js';
+import { turnRights } from './turn-rights.js';
+import { INTERRUPTED, TurnStopped, type TurnError, type TurnOutcome, type TurnRequest } from './turn.js';
+import { TurnsRepository } from './turns.repository.js';
+
+/** Tells the process that runs a turn that it was cancelled: `{ turn_id }`. */
+export const TURN_CANCELLED_CHANNEL = 'turns:cancelled';
+
+const ROUND_LIMIT = 5;
+/** Longest lease: what readers of a turn whose process died wait at the most before they are told. */
+const MOST_LEASE_SECONDS = 60;
+const MOST_BEAT_MS = 5_000;
+/** Share of the lease after which a turn that could not be renewed is stopped: before anyone else may end it. */
+const FENCE_SHARE = 0.8;
+/** What remains of the grace for tools to wind down and results to be stored. */
+const WIND_DOWN_MS = 3_000;
+/** How long the events of ended turns are kept for readers to come back to. */
+export const KEPT_MS = 600_000;
+/** And how much of them in all. */
+const MOST_KEPT_CHARACTERS = 67_108_864;
+const RETRY_MS = 500;
+
+/** Runs turns in this process: one loop each, leases for all of them, results that are stored once. */
+@Injectable()
+export class TurnRunner implements BeforeApplicationShutdown {
+  /** Who leases are made out to. */
+  readonly id: string;
+  readonly leaseSeconds: number;
+  private readonly logger = new Logger('Turns');
+  private readonly running = new Map<string, RunningTurn>();
+  private readonly ended = new Map<string, { turn: RunningTurn; untilMs: number }>();
+  private readonly stopping = new AbortController();
+  private beating: Promise<void> | null = null;
+  private readonly unsubscribe: (() => void)[];
+
+  constructor(
+    private readonly config: AppConfig,
+    private readonly clock: Clock,
+    private readonly lifecycle: Lifecycle,
+    private readonly llm: LlmService,
+    private readonly tools: ToolRegistry,
+    private readonly agents: AgentsService,
+    private readonly turns: TurnsRepository,
+    bus: EventBus,
+  ) {
+    this.id = clock.newId();
+    this.leaseSeconds = Math.min(config.pipeline.staleSeconds, MOST_LEASE_SECONDS);
+    this.unsubscribe = [
+      bus.subscribe(TURN_CANCELLED_CHANNEL, (message) => {
+        const { turn_id: id } = (message ?? {}) as { turn_id?: unknown };
+        if (typeof id === 'string') void this.checkLeases([id]);
+      }),
+      bus.subscribe(AGENT_DELETED_CHANNEL, (message) => {
+        const { agent_id: id } = (message ?? {}) as { agent_id?: unknown };
+        void this.checkLeases([...this.running.values()].flatMap((turn) => (turn.agentId === id ? [turn.id] : [])));
+      }),
+    ];
+    lifecycle.drainSignal.addEventListener('abort', () => void this.stopWithinGrace(), { once: true });
+    lifecycle.hasteSignal.addEventListener('abort', () => this.stopAll(), { once: true });
+  }
+
+  /** How many turns this process runs now. */
+  get count(): number {
+    return this.running.size;
+  }
+
+  /** A turn that this process runs, or whose events it still has. */
+  find(id: string): RunningTurn | null {
+    return this.running.get(id) ?? this.ended.get(id)?.turn ?? null;
+  }
+
+  /** Runs a turn that was just stored with a lease of this process. */
+  begin(id: string, agent: StoredAgent, chain: readonly string[], request: TurnRequest): RunningTurn {
+    const turn = new RunningTurn(
+      id,
+      agent.id,
+      0,
+      chain[0] ?? null,
+      request.needsReaders,
+      request.inherited?.spending,
+      (name) => this.tools.find(name) !== null,
+    );
+    turn.leasedAtMs = this.clock.monotonicMs();
+    this.running.set(id, turn);
+    this.beating ??= this.beat();
+    turn.done = withLogContext({ task_id: id, agent_id: agent.id }, () => this.run(turn, agent, chain, request));
+    void this.agents.noteActivity(agent.id).catch(() => undefined);
+    return turn;
+  }
+
+  /** Turns end by themselves within the grace period, or are stopped. */
+  async beforeApplicationShutdown(): Promise<void> {
+    await Promise.all([...this.running.values()].map((turn) => turn.done));
+    this.stopping.abort();
+    for (const unsubscribe of this.unsubscribe) unsubscribe();
+    await this.beating;
+  }
+
+  /** Never rejects. */
+  private async run(
+    turn: RunningTurn,
+    agent: StoredAgent,
+    chain: readonly string[],
+    request: TurnRequest,
+  ): Promise<void> {
+    let end: { status: TurnOutcome['status']; error: TurnError | null };
+    try {
+      await runAgentLoop({
+        llm: this.llm,
+        chain,
+        prompt: [
+          ...(agent.config.systemPrompt === ''
+            ? []
+            : [{ role: 'system' as const, content: agent.config.systemPrompt }]),
+          ...request.prompt,
+        ],
+        roundLimit: ROUND_LIMIT,
+        maxContextTokens: agent.config.maxContextTokens,
+        signal: turn.signal,
+        hooks: turn.hooks,
+        tools: { registry: this.tools, ...turnRights(this.config, this.tools, agent, request, turn) },
+      });
+      end = { status: 'completed', error: null };
+    } catch (error) {
+      end = this.endOf(turn.signal.aborted ? turn.signal.reason : error);
+    }
+    turn.settle();
+    const error = await this.store(turn, end);
+    this.running.delete(turn.id);
+    this.keep(turn);
+    turn.log.end(error?.message ?? null);
+    void this.agents.noteActivity(agent.id).catch(() => undefined);
+  }
+
+  private endOf(error: unknown): { status: 'failed' | 'cancelled'; error: TurnError } {
+    if (error instanceof TurnStopped) return error;
+    const failed = (code: string, message: string): { status: 'failed'; error: TurnError } => ({
+      status: 'failed',
+      error: { code, message },
+    });
+    if (error instanceof ModelCallError) return failed(`model_${error.kind}`, error.message);
+    if (error instanceof AnswerTooLong) return failed('answer_too_long', error.message);
+    if (error instanceof SpendingRefused) return failed('cost_limit', error.message);
+    this.logger.error({ message: 'A turn failed on a fault of this service', error });
+    return failed('internal_error', 'The turn failed on a fault of this service.');
+  }
+
+  /** Stores how the turn ended, unless somebody else has ended it; returns the error that it really ended with. */
+  private async store(
+    turn: RunningTurn,
+    { status, error }: { status: TurnOutcome['status']; error: TurnError | null },
+  ): Promise<TurnError | null> {
+    const outcome = turn.outcome(status, error);
+    for (;;) {
+      try {
+        if (await this.turns.finish(turn.id, turn.epoch, outcome)) return error;
+        const stored = await this.turns.find(turn.id);
+        // The answer to an earlier try was lost on its way.
+        if (stored?.epoch === turn.epoch) return error;
+        if (stored?.status !== 'cancelled') return stored?.error ?? INTERRUPTED;
+        await this.turns.complete(turn.id, turn.epoch, turn.outcome('cancelled', stored.error));
+        return stored.error;
+      } catch (fault) {
+        const isAway = fault instanceof DomainError && fault.code === 'dependency_unavailable';
+        if (!isAway || this.clock.monotonicMs() - turn.leasedAtMs > this.leaseSeconds * 1_000) {
+          this.logger.error({ message: 'The result of a turn could not be stored', error: fault });
+          return INTERRUPTED;
+        }
+        await this.clock.sleep(RETRY_MS, this.lifecycle.hasteSignal);
+      }
+    }
+  }
+
+  /** Keeps the events of an ended turn for a while, the newest turns' rather than the oldest's. */
+  private keep(turn: RunningTurn): void {
+    const nowMs = this.clock.monotonicMs();
+    this.ended.set(turn.id, { turn, untilMs: nowMs + KEPT_MS });
+    let size = 0;
+    for (const { turn: each } of this.ended.values()) size += each.log.size;
+    for (const [id, { turn: each, untilMs }] of this.ended) {
+      if (untilMs > nowMs && size <= MOST_KEPT_CHARACTERS) break;
+      this.ended.delete(id);
+      size -= each.log.size;
+    }
+  }
+
+  private async beat(): Promise<void> {
+    const { heartbeatSeconds } = this.config.pipeline;
+    const intervalMs = Math.min(heartbeatSeconds * 1_000, (this.leaseSeconds * 1_000) / 4, MOST_BEAT_MS);
+    while (!this.stopping.signal.aborted) {
+      await this.clock.sleep(intervalMs, this.stopping.signal);
+      await this.checkLeases([...this.running.keys()]);
+      const fencedMs = this.clock.monotonicMs() - this.leaseSeconds * 1_000 * FENCE_SHARE;
+      for (const turn of this.running.values()) if (turn.leasedAtMs < fencedMs) turn.stop('failed', INTERRUPTED);
+    }
+  }
+
+  /** Renews leases, notes what was said since, and stops the turns that somebody else has ended. */
+  private async checkLeases(ids: readonly string[]): Promise<void> {
+    const turns = ids.flatMap((id) => this.running.get(id) ?? []);
+    if (turns.length === 0) return;
+    const startedMs = this.clock.monotonicMs();
+    try {
+      const progress = turns.map((turn) => ({ id: turn.id, epoch: turn.epoch, ...turn.progress() }));
+      const held = await this.turns.renew(this.id, this.leaseSeconds, progress);
+      for (const turn of turns) {
+        if (held.has(turn.id)) turn.leasedAtMs = startedMs;
+        else turn.stop('failed', INTERRUPTED);
+      }
+    } catch (error) {
+      this.logger.warn(`Leases could not be renewed: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+
+  private async stopWithinGrace(): Promise<void> {
+    await this.clock.sleep(this.config.pipeline.graceSeconds * 1_000 - WIND_DOWN_MS, this.stopping.signal);
+    this.stopAll();
+  }
+
+  private stopAll(): void {
+    const error = { code: INTERRUPTED.code, message: 'The service was shut down before the turn ended.' };
+    for (const turn of this.running.values()) turn.stop('failed', error);
+  }
+}

@@ -1,0 +1,89 @@
+import type { LanguageModelV3Prompt } from '@ai-sdk/provider';
+import type { ToolCallRecord } from '../agents/index.js';
+import type { AllowedTools, Spending } from '../tools/index.js';
+import type { SandboxTier } from '../../config/index.js';
+
+export const TURN_STATUSES = ['pending', 'running', 'completed', 'failed', 'cancelled'] as const;
+export type TurnStatus = Exclude<(typeof TURN_STATUSES)[number], 'pending'>;
+
+/** Who asked: a synchronous request, a stream, the chat, or a tool of other work. */
+export type TurnOrigin = 'task' | 'stream' | 'chat' | 'tool';
+
+export interface TurnError {
+  code: string;
+  message: string;
+}
+
+/** One answer of an agent, finished or not. */
+export interface Turn {
+  id: string;
+  owner: string;
+  agentId: string;
+  status: TurnStatus;
+  /** All words so far; null while there are none. */
+  response: string | null;
+  toolCalls: ToolCallRecord[];
+  error: TurnError | null;
+  model: string | null;
+  inputTokens: number;
+  outputTokens: number;
+  /** USD; null when the price of a model is not known. */
+  costUsd: number | null;
+  /** Id of the last event that `response` holds; of the very last event once the turn has ended. */
+  eventId: number;
+  epoch: number;
+  /** Whether the request that made the turn may still be waiting for its end. */
+  isAwaited: boolean;
+  startedAt: Date;
+  completedAt: Date | null;
+}
+
+/** How a turn ended. */
+export interface TurnOutcome {
+  status: Exclude<TurnStatus, 'running'>;
+  response: string | null;
+  toolCalls: readonly ToolCallRecord[];
+  error: TurnError | null;
+  model: string | null;
+  inputTokens: number;
+  outputTokens: number;
+  costUsd: number | null;
+  eventId: number;
+}
+
+/** What an agent is asked, and with what rights. */
+export interface TurnRequest {
+  owner: string;
+  origin: TurnOrigin;
+  prompt: LanguageModelV3Prompt;
+  sessionId: string | null;
+  taskType: string | null;
+  metadata: Record<string, unknown>;
+  /** Asked before the agent's own model. */
+  model?: string;
+  /** Milliseconds that the request may wait for the end. */
+  answerWithinMs: number;
+  /** Cancel the turn a second after its last reader has gone. */
+  needsReaders: boolean;
+  /** Of an `Idempotency-Key` header. */
+  idempotency?: { key: string; bodyHash: string } | undefined;
+  /** What work that a tool started inherits from its caller. */
+  inherited?: { depth: number; allowed: AllowedTools; tier: SandboxTier; spending?: Spending | undefined } | undefined;
+}
+
+/** Thrown through a running turn to end it. */
+export class TurnStopped extends Error {
+  override readonly name = 'TurnStopped';
+  constructor(
+    readonly status: 'failed' | 'cancelled',
+    readonly error: TurnError,
+  ) {
+    super(error.message);
+  }
+}
+
+/** What a turn ends with whose process died or had to stop. */
+export const INTERRUPTED: TurnError = {
+  code: 'interrupted',
+  message: 'The process that ran the turn ended before the turn did.',
+};

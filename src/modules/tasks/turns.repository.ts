@@ -1,0 +1,184 @@
+import { Injectable } from '@nestjs/common';
+import { Database, json, sql, type Sql } from '../../platform/database/index.js';
+import type { ToolCallRecord } from '../agents/index.js';
+import { INTERRUPTED, type Turn, type TurnError, type TurnOutcome, type TurnRequest, type TurnStatus } from './turn.js';
+
+interface TurnRow {
+  id: string;
+  owner: string;
+  agent_id: string;
+  status: TurnStatus;
+  response: string | null;
+  tool_calls: ToolCallRecord[];
+  error_code: string | null;
+  error_message: string | null;
+  model: string | null;
+  input_tokens: number;
+  output_tokens: number;
+  cost_usd: number | null;
+  event_id: number;
+  epoch: number;
+  is_awaited: boolean;
+  started_at: Date;
+  completed_at: Date | null;
+}
+
+const COLUMNS = sql`
+  id, owner, agent_id, status, response, tool_calls, error_code, error_message, model, input_tokens, output_tokens, cost_usd,
+  event_id, epoch, started_at, completed_at,
+  status = 'running' and answer_until > clock_timestamp() and lease_until > clock_timestamp() as is_awaited`;
+/** An error and the end are two events more. */
+const ENDED = sql`
+  epoch = epoch + 1, lease_owner = null, lease_until = null, completed_at = clock_timestamp(), event_id = event_id + 2`;
+const INTERRUPT = sql`
+  status = 'failed', error_code = ${INTERRUPTED.code}, error_message = ${INTERRUPTED.message}, ${ENDED}`;
+
+/** What a process checkpoints of a turn that it runs. */
+export interface TurnProgress {
+  id: string;
+  epoch: number;
+  /** Null when there is nothing new. */
+  response: string | null;
+  eventId: number;
+}
+
+/** Turns and their leases. Writes of the process that runs a turn carry its epoch; whoever ends the turn for it raises that. */
+@Injectable()
+export class TurnsRepository {
+  constructor(private readonly db: Database) {}
+
+  /** Stores a running turn, leased to `leaseOwner`; false when its chat session is answering already. */
+  async insert(
+    turn: { id: string; agentId: string; model: string | null; leaseOwner: string; leaseSeconds: number },
+    request: TurnRequest,
+  ): Promise<boolean> {
+    const rows = await this.db.query(
+      'turns.insert',
+      sql`insert into turns (
+            id, owner, agent_id, origin, session_id, task_type, metadata, model, lease_owner, lease_until, answer_until
+          ) values (
+            ${turn.id}, ${request.owner}, ${turn.agentId}, ${request.origin}, ${request.sessionId}, ${request.taskType},
+            ${json(request.metadata)}, ${turn.model}, ${turn.leaseOwner},
+            clock_timestamp() + ${turn.leaseSeconds} * interval '1 second',
+            clock_timestamp() + ${request.answerWithinMs} * interval '1 millisecond'
+          )
+          on conflict (session_id) where status = 'running' and origin = 'chat' do nothing
+          returning id`,
+    );
+    return rows.length > 0;
+  }
+
+  async find(id: string): Promise<Turn | null> {
+    const row = await this.db.maybeOne<TurnRow>('turns.find', sql`select ${COLUMNS} from turns where id = ${id}`);
+    return row && toTurn(row);
+  }
+
+  /** Renews leases and notes what was said since; returns the ids that are still held, the others are lost. */
+  async renew(leaseOwner: string, leaseSeconds: number, turns: readonly TurnProgress[]): Promise<Set<string>> {
+    const rows = await this.db.query<{ id: string }>(
+      'turns.renew',
+      sql`update turns t set
+            lease_until = clock_timestamp() + ${leaseSeconds} * interval '1 second',
+            response = coalesce(p.response, t.response), event_id = greatest(t.event_id, p.event_id)
+          from unnest(
+            ${turns.map((turn) => turn.id)}::uuid[], ${turns.map((turn) => turn.epoch)}::bigint[],
+            ${turns.map((turn) => turn.response)}::text[], ${turns.map((turn) => turn.eventId)}::bigint[]
+          ) as p(id, epoch, response, event_id)
+          where t.id = p.id and t.epoch = p.epoch and t.lease_owner = ${leaseOwner}
+          returning t.id`,
+    );
+    return new Set(rows.map((row) => row.id));
+  }
+
+  /** Ends a turn that this process runs; false when somebody else has ended it. */
+  async finish(id: string, epoch: number, outcome: TurnOutcome): Promise<boolean> {
+    const rows = await this.db.query(
+      'turns.finish',
+      sql`update turns set
+            status = ${outcome.status}, ${results(outcome)}, error_code = ${outcome.error?.code ?? null},
+            error_message = ${outcome.error?.message ?? null}, event_id = ${outcome.eventId},
+            lease_owner = null, lease_until = null, completed_at = clock_timestamp()
+          where id = ${id} and epoch = ${epoch} and status = 'running'
+          returning id`,
+    );
+    return rows.length > 0;
+  }
+
+  /** Adds what a turn had done when somebody else cancelled it. */
+  async complete(id: string, epoch: number, outcome: TurnOutcome): Promise<void> {
+    await this.db.query(
+      'turns.complete',
+      sql`update turns set ${results(outcome)}, event_id = ${outcome.eventId}
+          where id = ${id} and epoch = ${epoch + 1} and status = 'cancelled'`,
+    );
+  }
+
+  /** Cancels a running turn, whoever runs it; false when it has ended. */
+  async cancel(id: string, error: TurnError): Promise<boolean> {
+    const rows = await this.db.query(
+      'turns.cancel',
+      sql`update turns set status = 'cancelled', error_code = ${error.code}, error_message = ${error.message}, ${ENDED}
+          where id = ${id} and status = 'running' returning id`,
+    );
+    return rows.length > 0;
+  }
+
+  /** Fails turns whose lease has run out, or which are not leased to `self` when it is given; tells whose agents they were. */
+  async interrupt(self: string | null, limit: number): Promise<{ id: string; agentId: string }[]> {
+    const dead = self === null ? sql`lease_until < clock_timestamp()` : sql`lease_owner <> ${self}`;
+    const rows = await this.db.query<{ id: string; agent_id: string }>(
+      'turns.interrupt',
+      sql`update turns set ${INTERRUPT}
+          where id in (
+            select id from turns where status = 'running' and ${dead} order by id limit ${limit} for update skip locked)
+          returning id, agent_id`,
+    );
+    return rows.map((row) => ({ id: row.id, agentId: row.agent_id }));
+  }
+
+  /** Fails the turn that blocks a chat session although its process is gone. */
+  async interruptSession(sessionId: string): Promise<void> {
+    await this.db.query(
+      'turns.interruptSession',
+      sql`update turns set ${INTERRUPT}
+          where session_id = ${sessionId} and status = 'running' and origin = 'chat' and lease_until < clock_timestamp()`,
+    );
+  }
+
+  /** Deletes up to `limit` turns that ended more than `days` ago. */
+  async deleteEndedBefore(days: number, limit: number): Promise<void> {
+    await this.db.query(
+      'turns.deleteEndedBefore',
+      sql`delete from turns where id in (
+            select id from turns where completed_at < clock_timestamp() - ${days} * interval '1 day'
+            order by completed_at limit ${limit})`,
+    );
+  }
+}
+
+function results(outcome: TurnOutcome): Sql {
+  return sql`
+    response = ${outcome.response}, tool_calls = ${json(outcome.toolCalls)}, model = ${outcome.model},
+    input_tokens = ${outcome.inputTokens}, output_tokens = ${outcome.outputTokens}, cost_usd = ${outcome.costUsd}`;
+}
+
+function toTurn(row: TurnRow): Turn {
+  return {
+    id: row.id,
+    owner: row.owner,
+    agentId: row.agent_id,
+    status: row.status,
+    response: row.response,
+    toolCalls: row.tool_calls,
+    error: row.error_code === null ? null : { code: row.error_code, message: row.error_message ?? '' },
+    model: row.model,
+    inputTokens: row.input_tokens,
+    outputTokens: row.output_tokens,
+    costUsd: row.cost_usd,
+    eventId: row.event_id,
+    epoch: row.epoch,
+    isAwaited: row.is_awaited,
+    startedAt: row.started_at,
+    completedAt: row.completed_at,
+  };
+}
