@@ -1,4 +1,4 @@
-import type { Move, StageWrite } from './move.js';
+import type { StageWrite } from './move.js';
 import { iterationOf, type Next, type NextOf } from './plan.js';
 import type { MoveParts } from './stage-parts.js';
 import { artifactsOf, pendingOutput, resultOf } from './task-result.js';

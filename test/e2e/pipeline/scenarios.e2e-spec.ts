@@ -190,7 +190,7 @@ describe('gates', () => {
       pipeline.review(task.id, { decision: 'approve', gate_id: task.review.gate_id }),
       pipeline.review(task.id, { decision: 'approve', gate_id: task.review.gate_id }),
     ]);
-    expect(twice.map(({ status }) => status).toSorted()).toEqual([200, 409]);
+    expect(twice.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([200, 409]);
     expect(await pipeline.settled(task.id, 1)).toMatchObject({ status: approved });
     expect((await pipeline.review(task.id, { decision: 'reject' })).status).toBe(409);
   });
