@@ -1,0 +1,264 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import type { AppConfig } from '../../../src/config/index.js';
+import type { PeriodicJobs } from '../../../src/platform/clock/index.js';
+import type { Database, Sql } from '../../../src/platform/database/index.js';
+import { sql } from '../../../src/platform/database/index.js';
+import { TaskBell } from '../../../src/platform/redis/index.js';
+import { JournalRepository } from '../../../src/modules/pipeline/journal.repository.js';
+import { Lease, LeaseLostError } from '../../../src/modules/pipeline/lease.js';
+import { PipelineReaper } from '../../../src/modules/pipeline/pipeline.reaper.js';
+import type { PipelineRetention } from '../../../src/modules/pipeline/pipeline.retention.js';
+import { initialControl } from '../../../src/modules/pipeline/task-control.js';
+import type { ClaimedTask } from '../../../src/modules/pipeline/task-queue.repository.js';
+import { createTestDatabase, type TestDatabase } from '../../support/database.js';
+import { LEGAL_MOVES } from '../../support/legal-moves.js';
+import { progress, queueOn } from './queue-setup.js';
+
+class SilentBell extends TaskBell {
+  override async ring(): Promise<void> {}
+  override async wait(): Promise<boolean> {
+    return false;
+  }
+}
+
+let db: TestDatabase;
+let setup: ReturnType<typeof queueOn>;
+
+beforeAll(async () => {
+  db = await createTestDatabase();
+  setup = queueOn(db.database);
+});
+beforeEach(async () => {
+  await db.database.query('test.clear', sql`truncate tasks cascade`);
+});
+afterAll(() => db?.drop());
+
+/** A replica's reaper, which shares nothing but the database with others. */
+function reaper(): PipelineReaper {
+  const { queue, moves, workers } = queueOn(db.database);
+  const config = { pipeline: { maxCrashes: 3, reaperSeconds: 15 } } as AppConfig;
+  const retention = { pass: async () => undefined } as unknown as PipelineRetention;
+  const jobs = {} as PeriodicJobs;
+  return new PipelineReaper(config, jobs, queue, moves, workers, new SilentBell(), retention);
+}
+
+async function expireLeases(): Promise<void> {
+  await db.database.query(
+    'test.expire',
+    sql`update tasks set lease_until = clock_timestamp() - interval '1 second' where lease_owner is not null`,
+  );
+}
+
+/** The same worker twice: as it was before its lease ended, and as the holder that it is now. */
+async function zombieAndHolder(): Promise<{ zombie: ClaimedTask; holder: ClaimedTask }> {
+  await setup.submit();
+  const [zombie] = await setup.queue.claim(1, 1, 150, false);
+  await expireLeases();
+  await reaper().pass();
+  const [holder] = await setup.queue.claim(1, 1, 150, true);
+  if (!zombie || !holder) throw new Error('The task was not claimed twice.');
+  expect(holder.id).toBe(zombie.id);
+  return { zombie, holder };
+}
+
+/** Takes `clause` out of a statement, for the controls: a guard that nothing depends on guards nothing. */
+function without(clause: string, query: Sql, instead: string): Sql {
+  const { text, values } = query.toQuery();
+  expect(text).toContain(clause);
+  return { ...query, toQuery: () => ({ text: text.replace(clause, () => instead), values }) } as Sql;
+}
+
+/** The database, but the statement `name` lacks `clause`. */
+function databaseWithout(clause: string, name: string, instead = ''): Database {
+  return Object.assign(Object.create(db.database) as Database, {
+    query: (asked: string, query: Sql) =>
+      db.database.query(asked, asked === name ? without(clause, query, instead) : query),
+  });
+}
+
+describe('a zombie', () => {
+  /** It even knows the present version; only its epoch is over. */
+  const late = ({ zombie, holder }: Awaited<ReturnType<typeof zombieAndHolder>>) =>
+    progress(zombie, {
+      guard: { epoch: zombie.epoch, version: holder.version },
+      to: 'complete',
+      events: [{ type: 'task.finished', data: { status: 'complete' } }],
+    });
+
+  it('cannot move the task that another one holds', async () => {
+    const both = await zombieAndHolder();
+    expect(await setup.moves.commit(late(both))).toBe(false);
+    expect(await setup.moves.commit(progress(both.holder))).toBe(true);
+  });
+
+  it('could, were it not for the epoch', async () => {
+    const both = await zombieAndHolder();
+    const unguarded = queueOn(databaseWithout('t.epoch = m.epoch and', 'tasks.applyMoves'));
+    expect(await unguarded.moves.commit(late(both))).toBe(true);
+  });
+
+  it('cannot move it with its own version either, whatever the epoch says', async () => {
+    const { zombie } = await zombieAndHolder();
+    const unguarded = queueOn(databaseWithout('t.epoch = m.epoch and', 'tasks.applyMoves'));
+    expect(await unguarded.moves.commit(progress(zombie))).toBe(false);
+  });
+
+  describe('that writes its journal', () => {
+    const append = async (journals: JournalRepository, task: ClaimedTask): Promise<void> => {
+      const [stage] = await db.database.query<{ id: string }>(
+        'test.stage',
+        sql`
+          insert into stages (id, task_id, role, position, iteration, attempt, status)
+          values (${setup.clock.newId()}, ${task.id}, 'task', 1, 1, 1, 'running')
+          on conflict (task_id, role, iteration, attempt) do update set position = 1
+          returning id`,
+      );
+      const entry = { seq: 1, kind: 'result' } as unknown as Parameters<JournalRepository['append']>[2];
+      await journals.append(new Lease(task.id, 1, task.epoch, task.version), stage?.id ?? '', entry, {
+        input_tokens: 10,
+        output_tokens: 1,
+        cost_usd: 0,
+      });
+    };
+
+    it('is refused, and what it used is not counted', async () => {
+      const { zombie, holder } = await zombieAndHolder();
+      const journals = new JournalRepository(db.database);
+      await expect(append(journals, zombie)).rejects.toThrow(LeaseLostError);
+      await append(journals, holder);
+      const rows = await db.database.query('test.journal', sql`select seq, epoch from stage_journal`);
+      expect(rows).toEqual([{ seq: 1, epoch: holder.epoch }]);
+      expect(await db.database.one('test.used', sql`select input_tokens from tasks where id = ${zombie.id}`)).toEqual({
+        input_tokens: 10,
+      });
+    });
+
+    it('would be heard, were it not for the epoch', async () => {
+      const { zombie } = await zombieAndHolder();
+      const journals = new JournalRepository(
+        databaseWithout('and epoch = $2', 'journal.append', 'and $2::bigint is not null'),
+      );
+      await append(journals, zombie);
+      expect(await db.database.query('test.journal', sql`select seq from stage_journal`)).toHaveLength(1);
+    });
+  });
+
+  describe('that beats', () => {
+    const beat = async (task: ClaimedTask, change: (text: string) => string): Promise<Set<string>> => {
+      const connection = await db.database.reserve('test', () => undefined);
+      try {
+        const changed = Object.assign(Object.create(connection) as typeof connection, {
+          query: (text: string, values: unknown[]) => connection.query(change(text), values),
+        });
+        return await setup.workers.beat(changed, 1, [{ taskId: task.id, epoch: task.epoch }], 150);
+      } finally {
+        await connection.end();
+      }
+    };
+
+    it('renews nothing and learns it', async () => {
+      const { zombie, holder } = await zombieAndHolder();
+      expect(await beat(zombie, (text) => text)).toEqual(new Set());
+      expect(await beat(holder, (text) => text)).toEqual(new Set([holder.id]));
+    });
+
+    it('would keep its lease, were it not for the epoch', async () => {
+      const { zombie } = await zombieAndHolder();
+      const clause = 'and t.epoch = l.epoch';
+      const held = await beat(zombie, (text) => {
+        expect(text).toContain(clause);
+        return text.replace(clause, '');
+      });
+      expect(held).toEqual(new Set([zombie.id]));
+    });
+  });
+});
+
+describe('reapers of three replicas and a worker that finishes', () => {
+  it('move each task once, and each crash is counted once', async () => {
+    for (let n = 0; n < 60; n += 1) await setup.submit();
+    const claimed = await setup.queue.claim(1, 60, 150, false);
+    expect(claimed).toHaveLength(60);
+    await expireLeases();
+    const finishing = queueOn(db.database);
+    const finish = async (task: ClaimedTask): Promise<[string, boolean]> => {
+      const move = progress(task, {
+        to: 'complete',
+        events: [{ type: 'task.finished', data: { status: 'complete' } }],
+      });
+      return [task.id, await finishing.moves.commit(move)];
+    };
+    const passes = [reaper(), reaper(), reaper()].map((one) => one.pass());
+    const finished = new Map(await Promise.all(claimed.map(finish)));
+    await Promise.all(passes);
+    const rows = await db.database.query<{ id: string; status: string; stage_crashes: number; moves: number }>(
+      'test.tasks',
+      sql`
+        select id, status, stage_crashes,
+          (select count(*)::int from task_events e where e.task_id = t.id and e.type in ('task.reaped', 'task.finished')) as moves
+        from tasks t`,
+    );
+    for (const { id, ...row } of rows) {
+      expect(row).toEqual(
+        finished.get(id)
+          ? { status: 'complete', stage_crashes: 0, moves: 1 }
+          : { status: 'queued', stage_crashes: 1, moves: 1 },
+      );
+    }
+  });
+
+  it('leave a lease alone that was renewed in time', async () => {
+    await setup.submit();
+    const [task] = await setup.queue.claim(1, 1, 150, false);
+    await reaper().pass();
+    expect(await setup.moves.commit(progress(task!))).toBe(true);
+  });
+
+  it('bury a task at its third crash in one stage, not before, and its requeue forgets the crashes', async () => {
+    const id = await setup.submit();
+    const told: string[] = [];
+    for (let crash = 1; crash <= 3; crash += 1) {
+      await db.database.query('test.due', sql`update tasks set ready = true where id = ${id} and status = 'queued'`);
+      await setup.queue.claim(crash, 1, 150, crash > 1);
+      await expireLeases();
+      await reaper().pass();
+      const { status } = await db.database.one<{ status: string }>(
+        'test.status',
+        sql`select status from tasks where id = ${id}`,
+      );
+      told.push(status);
+    }
+    expect(told).toEqual(['queued', 'queued', 'failed']);
+    expect(await db.database.query('test.letters', sql`select task_id, reason from dead_letters`)).toEqual([
+      { task_id: id, reason: 'crashed' },
+    ]);
+    const events = await db.database.query<{ data: { from: string | null; to: string } }>(
+      'test.events',
+      sql`select data from task_events where task_id = ${id} order by seq`,
+    );
+    for (const { data } of events) {
+      if (data.from !== null && data.to !== undefined) expect(LEGAL_MOVES).toContain(`${data.from} > ${data.to}`);
+    }
+    const { version, epoch } = await db.database.one<{ version: number; epoch: number }>(
+      'test.head',
+      sql`select version, epoch from tasks where id = ${id}`,
+    );
+    const revived = await setup.moves.commit({
+      task_id: id,
+      from: 'failed',
+      to: 'queued',
+      guard: { epoch, version },
+      control: initialControl(null),
+      raise_epoch: true,
+      revive: true,
+      suspect: false,
+      stage_crashes: 0,
+      queue: { next_status: 'task_running', delay_ms: 0 },
+      error: null,
+      events: [{ type: 'task.retried', data: { reason: 'requeued' } }],
+    });
+    expect(revived).toBe(true);
+    expect(await setup.queue.claim(9, 1, 150, false)).toHaveLength(1);
+    expect(await db.database.query('test.letters', sql`select task_id from dead_letters`)).toEqual([]);
+  });
+});
