@@ -1,11 +1,12 @@
 import { Module } from '@nestjs/common';
 import { LlmService } from './llm.service.js';
+import { ModelsHealth } from './models-health.js';
 import { ProviderCooldown } from './provider-cooldown.js';
 import { ProviderLlmService } from './provider-llm.service.js';
 import { ModelProviders } from './providers/model-providers.js';
 
 @Module({
-  providers: [ModelProviders, ProviderCooldown, { provide: LlmService, useClass: ProviderLlmService }],
+  providers: [ModelProviders, ModelsHealth, ProviderCooldown, { provide: LlmService, useClass: ProviderLlmService }],
   exports: [LlmService],
 })
 export class LlmModule {}

@@ -26,7 +26,7 @@ export interface CooldownState {
 export const NEVER_COOLED: CooldownState = { retryAt: null, record: null };
 
 /**
- * Which providers are overloaded. Kept in `LiveState` for all processes (`nova:cooldown:<provider>`) and in this process's
+ * Which providers are overloaded. Kept in `LiveState` for all processes (`cooldown:<provider>`) and in this process's
  * memory, which is enough when the shared state is gone.
  */
 @Injectable()
@@ -37,6 +37,12 @@ export class ProviderCooldown {
     private readonly live: LiveState,
     private readonly clock: Clock,
   ) {}
+
+  /** The providers that this process knows to be cooling. */
+  coolingHere(): string[] {
+    const nowMs = this.clock.now().getTime();
+    return [...this.local].flatMap(([provider, { until }]) => (until > nowMs ? [provider] : []));
+  }
 
   /** To be asked before each call; its answer goes into `failed` or `succeeded` afterwards. */
   async look(provider: string): Promise<CooldownState> {
