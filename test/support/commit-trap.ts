@@ -7,20 +7,24 @@ const COMMITS = ['last_move_id = m.move_id', 'insert into stage_journal'];
 export interface Trap {
   /** Which commit springs it, from 1. */
   at: number;
-  /** Before PostgreSQL hears of the commit, or after it has committed and before the service hears of that. */
-  when: 'before' | 'after';
+  /**
+   * Before PostgreSQL hears of the commit, or after it has committed and before the service hears of that; or late: it is
+   * kept on its way until `deliver`.
+   */
+  when: 'before' | 'after' | 'late';
   spring: () => void;
 }
 
 /**
  * Stands between a service and its PostgreSQL and watches for the pipeline's commits. At the chosen one it calls `spring` and
- * lets nothing more through on that connection.
+ * lets nothing more through on that connection, or only once `deliver` is called.
  */
 export class CommitTrap {
   /** Commits seen so far. */
   commits = 0;
   private trap: Trap | null = null;
   private readonly sockets = new Set<Socket>();
+  private deliverLate: () => Promise<void> = async () => undefined;
 
   private constructor(
     private readonly server: Server,
@@ -46,6 +50,11 @@ export class CommitTrap {
     this.trap = trap;
   }
 
+  /** Lets the commit that was kept back go on; resolves when PostgreSQL has answered it. */
+  deliver(): Promise<void> {
+    return this.deliverLate();
+  }
+
   async close(): Promise<void> {
     for (const socket of this.sockets) socket.destroy();
     await new Promise((resolve) => this.server.close(resolve));
@@ -64,6 +73,16 @@ export class CommitTrap {
       client.destroy();
       upstream.destroy();
     };
+    const keep = (data: Buffer): void => {
+      client.pause();
+      this.deliverLate = async () => {
+        const answered = new Promise<void>((resolve) => upstream.once('data', () => resolve()));
+        upstream.write(data);
+        client.resume();
+        await answered;
+      };
+      this.trap?.spring();
+    };
     for (const socket of [client, upstream]) {
       this.sockets.add(socket);
       socket.on('error', () => undefined);
@@ -79,6 +98,7 @@ export class CommitTrap {
         this.commits += 1;
         if (this.trap?.at === this.commits) {
           if (this.trap.when === 'before') return spring();
+          if (this.trap.when === 'late') return keep(data);
           awaitingAnswer = true;
         }
       }

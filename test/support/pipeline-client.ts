@@ -16,6 +16,7 @@ export interface PodPlan {
 export interface PipelineEvent {
   seq: number;
   type: string;
+  at: string;
   data: Record<string, unknown> & { from?: string | null; to?: string };
 }
 
