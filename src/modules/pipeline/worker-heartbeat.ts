@@ -6,6 +6,8 @@ import type { ReservedConnection, WorkersRepository } from './workers.repository
 
 /** Share of the stale time without a successful beat after which a worker fences itself, by its monotonic clock. */
 const FENCE_SHARE = 0.8;
+/** Pause before another try; two looks at a free lock are five times as far apart. */
+const RECONNECT_MS = 1_000;
 
 /**
  * Keeps a worker's leases alive on a connection of its own, which also holds the worker's lock. A worker that could not beat
@@ -15,6 +17,8 @@ export class WorkerHeartbeat {
   private readonly logger = new Logger('Worker');
   private readonly stopping = new AbortController();
   private connection: ReservedConnection | null = null;
+  /** Ends the pause before the next beat: a lost connection takes the worker's lock with it, and others count seconds. */
+  private awake = new AbortController();
   private loops: Promise<unknown> = Promise.resolve();
   private lastBeatMs = 0;
 
@@ -33,13 +37,17 @@ export class WorkerHeartbeat {
 
   /** Takes the worker's lock and begins to beat. */
   async start(): Promise<void> {
-    await this.connect();
+    await this.connect().catch((error: unknown) => {
+      this.drop();
+      throw error;
+    });
     this.loops = Promise.all([this.beatLoop(), this.fenceLoop()]);
   }
 
   /** Stops, after which the worker's lock is free. */
   async stop(): Promise<void> {
     this.stopping.abort();
+    this.awake.abort();
     await this.loops;
     const connection = this.connection;
     this.connection = null;
@@ -49,15 +57,25 @@ export class WorkerHeartbeat {
   private async beatLoop(): Promise<void> {
     const intervalMs = this.config.pipeline.heartbeatSeconds * 1_000;
     while (!this.stopping.signal.aborted) {
-      await this.clock.sleep(this.connection === null ? Math.min(intervalMs, 1_000) : intervalMs, this.stopping.signal);
+      this.awake = new AbortController();
+      if (this.connection !== null) await this.clock.sleep(intervalMs, this.awake.signal);
       if (this.stopping.signal.aborted) return;
       try {
         if (this.connection === null) await this.connect();
         else await this.beat(this.connection);
       } catch (error) {
         this.logger.warn(`A heartbeat failed: ${error instanceof Error ? error.message : String(error)}`);
+        this.drop();
+        await this.clock.sleep(Math.min(intervalMs, RECONNECT_MS), this.stopping.signal);
       }
     }
+  }
+
+  /** Whatever made a beat fail, a new connection is the way on: one that went silent would stay so for a quarter of an hour. */
+  private drop(): void {
+    const connection = this.connection;
+    this.connection = null;
+    void connection?.end().catch(() => undefined);
   }
 
   private async beat(connection: ReservedConnection): Promise<void> {
@@ -70,10 +88,12 @@ export class WorkerHeartbeat {
   }
 
   private async connect(): Promise<void> {
-    const connection = await this.workers.connect(this.worker, (error) => {
-      if (this.stopping.signal.aborted) return;
+    let connection: ReservedConnection | null = null;
+    connection = await this.workers.connect(this.worker, (error) => {
+      if (this.stopping.signal.aborted || this.connection !== connection) return;
       this.logger.warn(`The worker's connection was lost: ${error.message}`);
       this.connection = null;
+      this.awake.abort();
     });
     this.connection = connection;
     await this.beat(connection);

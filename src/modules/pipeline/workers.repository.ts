@@ -27,11 +27,25 @@ export class WorkersRepository {
     return row.id;
   }
 
-  /** A reserved connection that holds the worker's lock for as long as it lives. */
+  /**
+   * A reserved connection that holds the worker's lock for as long as it lives. Whoever holds the lock is an earlier
+   * connection of this worker that the server has not missed yet, for hours when the network swallowed its end.
+   */
   async connect(worker: number, onLost: (error: Error) => void): Promise<ReservedConnection> {
     const connection = await this.database.reserve('worker', onLost);
-    await connection.query('select pg_advisory_lock($1, $2)', [WORKER_LOCK_CLASS, worker]);
-    return connection;
+    try {
+      await connection.query(
+        `select pg_terminate_backend(pid) from pg_locks
+         where locktype = 'advisory' and classid = $1 and objid = $2 and objsubid = 2 and granted
+           and database = (select oid from pg_database where datname = current_database())`,
+        [WORKER_LOCK_CLASS, worker],
+      );
+      await connection.query('select pg_advisory_lock($1, $2)', [WORKER_LOCK_CLASS, worker]);
+      return connection;
+    } catch (error) {
+      void connection.end().catch(() => undefined);
+      throw error;
+    }
   }
 
   /**
