@@ -12,6 +12,7 @@ import {
 import { api, type Answer, type Api, type Call } from '../../support/openapi.js';
 import { startService, type Service } from '../../support/service.js';
 import { streamed } from '../../support/stage-models.js';
+import { hangingModel } from './hanging-model.js';
 
 const TASKS = '/api/v1/tasks';
 const UNKNOWN = '00000000-0000-4000-8000-000000000000';
@@ -50,20 +51,6 @@ const ask = (body: object = {}, call: Call = {}): Promise<Answer> =>
   client.call('POST', TASKS, { json: { agent_id: agent, messages: HELLO, ...body }, as: key, ...call });
 const get = (id: string, as = key): Promise<Answer> => client.call('GET', `${TASKS}/${id}`, { as });
 const keyed = (idempotencyKey: string): Call => ({ headers: { 'idempotency-key': idempotencyKey } });
-
-/** A model that says one word and then waits for `release`, or for its caller to leave. */
-function hangs(word = 'Wait'): { answer: ModelAnswer; release: () => void } {
-  let release = (): void => undefined;
-  const gate = new Promise<void>((resolve) => (release = resolve));
-  const answer: ModelAnswer = async (response) => {
-    response.writeHead(200, { 'content-type': 'text/event-stream' });
-    response.write(chunk({ content: word }));
-    await gate;
-    for (const piece of [chunk({ content: '!' }), ...END]) response.write(piece);
-    response.end();
-  };
-  return { answer, release };
-}
 
 async function untilEnded(id: string): Promise<Answer> {
   for (;;) {
@@ -186,7 +173,7 @@ describe('a question', () => {
   });
 
   it('past Prefer: wait answers with the running turn, which ends all the same', async () => {
-    const { answer, release } = hangs();
+    const { answer, say, finish } = hangingModel();
     models.willAnswer(answer);
     for (const prefer of ['wait=0', 'respond-async', 'respond-async, wait=0', 'WAIT="0"; x']) {
       const first = await ask({}, { headers: { prefer } });
@@ -194,12 +181,13 @@ describe('a question', () => {
       expect((await client.call('GET', `/api/v1/agents?status=running`, { as: key })).body[0].id).toBe(agent);
     }
     const last = await ask({}, { headers: { prefer: 'wait=0' } });
-    release();
+    say('!');
+    finish();
     expect((await untilEnded(last.body.task_id)).body).toMatchObject({ status: 'completed', response: 'Wait!' });
   });
 
   it('goes on when its caller leaves', async () => {
-    const { answer, release } = hangs();
+    const { answer, finish } = hangingModel();
     models.willAnswer(answer);
     const leaving = new AbortController();
     const asked = service
@@ -213,7 +201,7 @@ describe('a question', () => {
     await models.heard();
     leaving.abort();
     await asked;
-    release();
+    finish();
     const rows = async (): Promise<{ status: string }[]> =>
       (await service.database?.database.query('test.turns', {
         toQuery: () => ({
@@ -242,7 +230,7 @@ describe('an Idempotency-Key', () => {
   });
 
   it('is in flight while the first request waits, and names where to look', async () => {
-    const { answer, release } = hangs();
+    const { answer, finish } = hangingModel();
     models.willAnswer(answer);
     const call = keyed(randomUUID());
     const first = ask({}, call);
@@ -251,12 +239,12 @@ describe('an Idempotency-Key', () => {
     expect(second.body).toMatchObject({ status: 409, code: 'idempotency_in_flight' });
     const location = second.headers.get('location') ?? '';
     expect((await client.call('GET', location, { as: key })).body.status).toBe('running');
-    release();
+    finish();
     expect(location).toBe(`${TASKS}/${(await first).body.task_id}`);
   });
 
   it('is not in flight once its request was answered with the running turn', async () => {
-    const { answer, release } = hangs();
+    const { answer, finish } = hangingModel();
     models.willAnswer(answer);
     const call = keyed(randomUUID());
     call.headers = { ...call.headers, prefer: 'wait=0' };
@@ -264,7 +252,7 @@ describe('an Idempotency-Key', () => {
     const again = await ask({}, call);
     expect([again.status, again.body.status]).toEqual([202, 'running']);
     expect(again.body.task_id).toBe(first.body.task_id);
-    release();
+    finish();
     await untilEnded(first.body.task_id);
   });
 
@@ -291,7 +279,7 @@ describe('a turn', () => {
   });
 
   it('is cancelled once, stops its model, and keeps what was said', async () => {
-    const { answer } = hangs('Half');
+    const { answer } = hangingModel('Half');
     models.willAnswer(answer);
     const { task_id: id } = (await ask({}, { headers: { prefer: 'wait=0' } })).body;
     await models.heard();
@@ -315,7 +303,7 @@ describe('a turn', () => {
 
   it('ends with its agent', async () => {
     const doomed = await newAgent();
-    models.willAnswer(hangs('Half').answer);
+    models.willAnswer(hangingModel('Half').answer);
     const { task_id: id } = (await ask({ agent_id: doomed }, { headers: { prefer: 'wait=0' } })).body;
     await models.heard();
     expect((await client.call('DELETE', `/api/v1/agents/${doomed}`, { as: key })).status).toBe(204);
