@@ -215,6 +215,69 @@ describe('the decision', () => {
   });
 });
 
+describe('verdicts that an override or an approval has not seen', () => {
+  const late = quartet(
+    {},
+    { guardrail: { parallelGroup: null }, decision: { position: 4 }, code_review: { position: 5 } },
+  );
+  late.agents.sort((one, other) => one.position - other.position);
+
+  it('are not forgiven by a decision that came before them', () => {
+    const situation = reviewed(HARM, 'pass', { pod: late });
+    delete situation.newest.code_review;
+    situation.control.step = 3;
+    situation.control.flags.guardrailBlocked = true;
+    situation.newest.decision = done('decision', { action: 'override' });
+    const next = afterStep(situation);
+    expect(next).toMatchObject({ kind: 'run', roles: ['code_review'] });
+    const rejected = { ...situation.newest, code_review: done('code_review', { verdict: 'reject' }) };
+    expect(afterStep({ ...situation, control: next.control, newest: rejected })).toMatchObject({ gate: 'escalation' });
+  });
+
+  it('are not forgiven by a person who approved before them', () => {
+    const situation = reviewed(HARM, 'pass', { pod: late });
+    delete situation.newest.code_review;
+    const control = { ...approved('escalation', situation, []), step: 4 };
+    const rejected = { ...situation.newest, code_review: done('code_review', { verdict: 'reject' }) };
+    expect(afterStep({ ...situation, control, newest: rejected })).toMatchObject({ gate: 'escalation' });
+  });
+
+  it('are not forgiven by a decision that ran beside them', () => {
+    const beside = quartet({}, { guardrail: { parallelGroup: null }, decision: { parallelGroup: 'review' } });
+    const situation = reviewed(HARM, 'reject', { pod: beside, control: { step: 3 } });
+    situation.control.flags = { guardrailBlocked: true, codeReviewRejected: false };
+    situation.newest.decision = done('decision', { action: 'override' });
+    expect(afterStep(situation)).toMatchObject({ kind: 'gate', gate: 'escalation' });
+  });
+
+  it('stand when the judge did not run again after the repair', () => {
+    const onCode = { runCondition: { type: 'on_flag', flag: 'has_code_artifacts' } } as const;
+    const pod = quartet({}, { guardrail: onCode, code_review: onCode });
+    for (const [block, verdict] of [
+      [LEAK, 'pass'],
+      [CLEAN, 'needs_refactor'],
+    ] as const) {
+      const first = reviewed(block, verdict, { pod, control: { diffHash: 'h' } });
+      const again = afterStep(first);
+      expect(again).toMatchObject({ kind: 'run', roles: ['task'] });
+      const control = { ...again.control, diffHash: null };
+      const repaired: Situation = { ...first, control, newest: { ...first.newest, task: done('task', {}, 2) } };
+      expect(afterStep(repaired)).toMatchObject({ kind: 'gate', gate: 'escalation' });
+      const forgiven = { ...approved('escalation', repaired, []), step: 4 };
+      expect(enter({ ...repaired, control: forgiven })).toMatchObject({ kind: 'complete' });
+    }
+  });
+});
+
+describe('a stage that has begun', () => {
+  it('goes on although its condition no longer holds', () => {
+    const pod = quartet({}, { guardrail: { runCondition: { type: 'not_flag', flag: 'code_review_passed' } } });
+    const situation = reviewed(CLEAN, 'pass', { pod });
+    situation.newest.guardrail = { ...done('guardrail', null), status: 'running' };
+    expect(enter(situation)).toMatchObject({ kind: 'run', roles: ['guardrail'] });
+  });
+});
+
 describe('thresholds and the final gate', () => {
   it('opens a gate for an open finding at the threshold, and not below it', () => {
     expect(afterStep(reviewed(CLEAN, 'pass', { findings: [finding({ severity: 'medium' })] }))).toMatchObject({

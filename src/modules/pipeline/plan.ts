@@ -85,7 +85,9 @@ export function enter(situation: Situation, effects: Effects = NO_EFFECTS): Next
   const steps = stepsOf(situation.pod);
   for (let step = situation.control.step; step < steps.length; step += 1) {
     const roles = (steps[step] ?? [])
-      .filter((agent) => isUnfinished(situation, agent.role) && applies(situation, agent))
+      .filter(
+        (agent) => isUnfinished(situation, agent.role) && (hasBegun(situation, agent) || applies(situation, agent)),
+      )
       .map((agent) => agent.role);
     if (roles.length > 0) return { kind: 'run', roles, control: { ...situation.control, step }, effects };
   }
@@ -102,6 +104,7 @@ export function afterStep(situation: Situation): Next {
     proceed(
       { ...situation, control: flagged(situation) },
       ended.some((agent) => agent.role === 'decision'),
+      situation.control.flags,
     )
   );
 }
@@ -116,7 +119,7 @@ export function approved(gate: GateKind, situation: Situation, conflicts: readon
     case 'escalation':
     case 'finding':
     case 'final':
-      return { ...forgive(control), approvedHash: situation.contentHash };
+      return { ...forgive(situation), approvedHash: situation.contentHash };
     case 'cost':
       return { ...control, costLimitUsd: (control.costLimitUsd ?? 0) + (pod.maxCostUsd ?? 0) };
     case 'stage_error':
@@ -154,6 +157,11 @@ function isUnfinished(situation: Situation, role: Role): boolean {
   if (record === null || record.status === 'running') return true;
   if (record.status !== 'failed') return false;
   return record.attempt < (situation.control.allowedAttempts[stageKey(role, record.iteration)] ?? 1);
+}
+
+/** Conditions are asked on entry: a stage that waits or was cut goes on, whatever its neighbours said meanwhile. */
+function hasBegun(situation: Situation, agent: AgentSnapshot): boolean {
+  return current(situation, agent.role)?.status === 'running';
 }
 
 function applies(situation: Situation, agent: AgentSnapshot): boolean {
@@ -242,10 +250,14 @@ function flagged(situation: Situation): TaskControl {
   };
 }
 
-function proceed(situation: Situation, decided: boolean): Next {
+function proceed(situation: Situation, decided: boolean, known: TaskControl['flags']): Next {
   const next: Situation = { ...situation, control: { ...situation.control, step: situation.control.step + 1 } };
   if (!decided) return enter(next);
   const output = current(situation, 'decision')?.output as { action?: string; escalation_message?: string } | null;
+  const { flags } = situation.control;
+  if (flags.guardrailBlocked !== known.guardrailBlocked || flags.codeReviewRejected !== known.codeReviewRejected) {
+    return openGate(next, 'escalation', 'A verdict was given beside the decision, which could not see it.');
+  }
   if (output?.action !== 'override') {
     return openGate(next, 'escalation', output?.escalation_message || 'The decision agent asks for a person.');
   }
@@ -253,7 +265,7 @@ function proceed(situation: Situation, decided: boolean): Next {
   return enter(
     {
       ...next,
-      control: forgive(next.control),
+      control: forgive(next),
       findings: situation.findings.filter(({ id }) => !overridden.includes(id)),
     },
     { skipped: [], overridden },
@@ -263,10 +275,14 @@ function proceed(situation: Situation, decided: boolean): Next {
 /** The end of the last step: the gates that may still stand before completion. */
 function finish(situation: Situation, effects: Effects): Next {
   const { control, pod, findings } = situation;
-  if (control.flags.guardrailBlocked || control.flags.codeReviewRejected) {
+  // A judge that said no and did not run again after the work was repaired has not taken it back.
+  const verdict = lastVerdict(situation);
+  const blocked = control.flags.guardrailBlocked || lastBlock(situation) !== null;
+  const rejected = control.flags.codeReviewRejected || (verdict !== null && verdict !== 'pass');
+  if (blocked || rejected) {
     const what = [
-      ...(control.flags.guardrailBlocked ? ['the guardrail blocked the work'] : []),
-      ...(control.flags.codeReviewRejected ? ['the code review did not pass it'] : []),
+      ...(blocked ? ['the guardrail blocked the work'] : []),
+      ...(rejected ? ['the code review did not pass it'] : []),
     ];
     return openGate(situation, 'escalation', `A person must decide: ${what.join(' and ')}.`, effects);
   }
@@ -302,18 +318,28 @@ function needsPerson(pod: PodSnapshot, finding: OpenFinding): boolean {
   return finding.deterministic || SEVERITIES.indexOf(finding.severity) >= SEVERITIES.indexOf(pod.escalationThreshold);
 }
 
-function forgive(control: TaskControl): TaskControl {
+/** Clears the flags and forgives the verdicts that were there to be seen; one that a later stage gives is not among them. */
+function forgive(situation: Situation): TaskControl {
+  const { control, newest } = situation;
   return {
     ...control,
     flags: { guardrailBlocked: false, codeReviewRejected: false },
-    forgiven: { guardrail: control.iteration, code_review: control.iteration },
+    forgiven: {
+      guardrail: newest.guardrail?.iteration ?? control.forgiven.guardrail,
+      code_review: newest.code_review?.iteration ?? control.forgiven.code_review,
+    },
   };
 }
 
-/** The newest guardrail iteration's block, unless it was overridden or approved; `remediable` when a re-run may repair it. */
+/** This iteration's block, unless it was overridden or approved; `remediable` when a re-run may repair it. */
 function standingBlock(situation: Situation): { remediable: boolean } | null {
-  const record = current(situation, 'guardrail');
-  if (record?.status !== 'complete' || situation.control.forgiven.guardrail === record.iteration) return null;
+  return current(situation, 'guardrail') === null ? null : lastBlock(situation);
+}
+
+/** `standingBlock` of the iteration in which the guardrail ran last. */
+function lastBlock({ newest, control }: Situation): { remediable: boolean } | null {
+  const record = newest.guardrail;
+  if (record?.status !== 'complete' || isForgiven(control.forgiven.guardrail, record)) return null;
   const output = record.output as { blocked?: boolean; findings?: { type: string }[] };
   if (output.blocked === false) return null;
   const findings = output.findings ?? [];
@@ -321,9 +347,17 @@ function standingBlock(situation: Situation): { remediable: boolean } | null {
 }
 
 function standingVerdict(situation: Situation): string | null {
-  const record = current(situation, 'code_review');
-  if (record?.status !== 'complete' || situation.control.forgiven.code_review === record.iteration) return null;
+  return current(situation, 'code_review') === null ? null : lastVerdict(situation);
+}
+
+function lastVerdict({ newest, control }: Situation): string | null {
+  const record = newest.code_review;
+  if (record?.status !== 'complete' || isForgiven(control.forgiven.code_review, record)) return null;
   return verdictOf(record);
+}
+
+function isForgiven(upTo: number | null, record: StageRecord): boolean {
+  return upTo !== null && record.iteration <= upTo;
 }
 
 /** An output that holds no verdict is a rejection: a gate that cannot decide stays shut. */
