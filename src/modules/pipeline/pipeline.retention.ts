@@ -1,4 +1,4 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, Logger } from '@nestjs/common';
 import { validate as isUuid } from 'uuid';
 import { AppConfig } from '../../config/index.js';
 import { WorkTrees } from '../tools/index.js';
@@ -11,6 +11,8 @@ const BATCH = 500;
 /** Deletes what is older than its retention setting, and what ended tasks left on this machine's disk. */
 @Injectable()
 export class PipelineRetention {
+  private readonly logger = new Logger('Retention');
+
   constructor(
     private readonly config: AppConfig,
     private readonly admin: TaskAdminRepository,
@@ -18,13 +20,20 @@ export class PipelineRetention {
     private readonly trees: WorkTrees,
   ) {}
 
-  /** One pass: a batch of each table, and the leftover work trees. */
+  /** One pass: a batch of each table, and the leftover work trees. A part that fails does not keep the others from running. */
   async pass(): Promise<void> {
     const { tasks, taskEvents, idempotencyKeys } = this.config.retentionDays;
-    if (tasks !== null) await this.admin.deleteEndedBefore(tasks, BATCH);
-    if (taskEvents !== null) await this.admin.deleteEventsBefore(taskEvents, BATCH);
-    await this.admin.deleteIdempotencyKeysBefore(idempotencyKeys, BATCH);
-    await this.workers.forgetDead();
-    await this.trees.sweep((ids) => this.admin.unfinished(ids.filter((id) => isUuid(id))));
+    const parts = [
+      async () => tasks !== null && (await this.admin.deleteEndedBefore(tasks, BATCH)),
+      async () => taskEvents !== null && (await this.admin.deleteEventsBefore(taskEvents, BATCH)),
+      () => this.admin.deleteIdempotencyKeysBefore(idempotencyKeys, BATCH),
+      () => this.workers.forgetDead(),
+      () => this.trees.sweep((ids) => this.admin.unfinished(ids.filter((id) => isUuid(id)))),
+    ];
+    for (const part of parts) {
+      await part().catch((error: unknown) =>
+        this.logger.warn(`A part failed and will run again: ${error instanceof Error ? error.message : String(error)}`),
+      );
+    }
   }
 }

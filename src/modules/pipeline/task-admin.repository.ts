@@ -87,12 +87,14 @@ export class TaskAdminRepository {
     return rows.length;
   }
 
+  // A comparison with the volatile `clock_timestamp()` cannot be an index condition: each pass would read the whole table.
+
   async deleteEndedBefore(days: number, limit: number): Promise<void> {
     await this.database.query(
       'tasks.deleteEndedBefore',
       sql`
         delete from tasks where id in (
-          select id from tasks where completed_at < clock_timestamp() - ${days} * interval '1 day'
+          select id from tasks where completed_at < statement_timestamp() - ${days} * interval '1 day'
           order by completed_at limit ${limit} for update skip locked)`,
     );
   }
@@ -103,7 +105,7 @@ export class TaskAdminRepository {
       sql`
         delete from task_events where (task_id, seq) in (
           select e.task_id, e.seq from task_events e join tasks t on t.id = e.task_id
-          where e.at < clock_timestamp() - ${days} * interval '1 day' and t.completed_at is not null
+          where e.at < statement_timestamp() - ${days} * interval '1 day' and t.completed_at is not null
           order by e.at limit ${limit})`,
     );
   }
@@ -113,7 +115,7 @@ export class TaskAdminRepository {
       'idempotencyKeys.deleteBefore',
       sql`
         delete from idempotency_keys where (owner, route, key) in (
-          select owner, route, key from idempotency_keys where created_at < clock_timestamp() - ${days} * interval '1 day'
+          select owner, route, key from idempotency_keys where created_at < statement_timestamp() - ${days} * interval '1 day'
           order by created_at limit ${limit})`,
     );
   }
