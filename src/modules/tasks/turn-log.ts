@@ -46,6 +46,7 @@ export class TurnLog {
   }
 
   say(text: string): void {
+    if (this.ended) return;
     this.words.push(text);
     this.append({ t: text });
   }

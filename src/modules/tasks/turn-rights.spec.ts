@@ -1,0 +1,46 @@
+import { expect, it } from '@jest/globals';
+import { SANDBOX_TIERS } from '../../config/index.js';
+import { ToolRegistry } from '../tools/index.js';
+import { turnRights } from './turn-rights.js';
+
+const AGENT = { id: 'agent', config: { tools: ['files', 'run_shell'] } } as Parameters<typeof turnRights>[2];
+const TURN = { id: 'turn', signal: new AbortController().signal };
+const registry = new ToolRegistry();
+const rights = (
+  sandbox: (typeof SANDBOX_TIERS)[number],
+  request: Parameters<typeof turnRights>[3],
+): ReturnType<typeof turnRights> => turnRights({ workspace: '/w', sandbox }, registry, AGENT, request, TURN);
+
+it('a turn has its agent’s tools in the service’s tier', () => {
+  expect(rights('nova', { owner: 'key:1' })).toEqual({
+    allowed: ['files', 'run_shell'],
+    context: {
+      root: '/w',
+      tier: 'nova',
+      network: false,
+      owner: 'key:1',
+      signal: TURN.signal,
+      taskId: 'turn',
+      agentId: 'agent',
+      depth: 0,
+    },
+  });
+});
+
+it('the host tier is the admin’s', () => {
+  expect(rights('host', { owner: 'admin' }).context).toMatchObject({ tier: 'host', network: true });
+  for (const owner of ['anonymous', 'key:1']) {
+    expect(rights('host', { owner }).context).toMatchObject({ tier: 'workspace', network: false });
+  }
+});
+
+it.each(SANDBOX_TIERS)('what a tool starts in the tier %s gets no more than its caller', (tier) => {
+  for (const sandbox of SANDBOX_TIERS) {
+    const inherited = { depth: 2, allowed: ['files'], tier };
+    const { allowed, context } = rights(sandbox, { owner: 'admin', inherited });
+    expect(allowed).toEqual(['files']);
+    expect(context.depth).toBe(2);
+    expect(SANDBOX_TIERS.indexOf(context.tier)).toBeLessThanOrEqual(SANDBOX_TIERS.indexOf(tier));
+    expect(SANDBOX_TIERS.indexOf(context.tier)).toBeLessThanOrEqual(SANDBOX_TIERS.indexOf(sandbox));
+  }
+});
