@@ -1,5 +1,6 @@
 export type { AllowedTools, Spending, Tool, ToolContext, ToolResult, ToolSource } from './tool.js';
 export { ToolRegistry, type ToolCategory } from './tool-registry.js';
+export { Sandbox, SandboxRefused, type Box } from './sandbox/sandbox.js';
 export { ToolsModule } from './tools.module.js';
 export type { TreeChange, TreeDiff } from './work-tree/tree-diff.js';
 export { WorkTreeFenced, WorkTrees, type PublishOptions, type WorkTree } from './work-tree/work-trees.js';

@@ -4,21 +4,26 @@ import type { BoxUser } from './box-user.js';
 
 /** Descriptors that the box's process inherits, by number. */
 export interface BoxDescriptors {
-  root: number;
+  /** Of the root first, then what covers parts of it. Bound as they are: no path is looked up again that could lead elsewhere. */
+  mounts: readonly BoxMount[];
   seccomp: number;
   passwd: number;
   group: number;
+  /** Where bubblewrap writes the id of the box's first process. */
+  info: number;
+}
+
+/** An open file or folder of the host and where it is in the box. */
+export interface BoxMount {
+  descriptor: number;
+  at: string;
+  readOnly: boolean;
 }
 
 export interface BoxPlan {
   tier: Exclude<SandboxTier, 'isolated' | 'host'>;
-  /** Absolute; only for a bubblewrap that cannot bind by descriptor. */
-  root: string;
-  bindByDescriptor: boolean;
   /** Below /workspace, where the command starts. */
   folder: readonly string[];
-  /** Paths below /workspace that are read-only in it. */
-  readOnly: readonly string[];
   /** The service's own folders that the tier `nova` reads, by name below /nova. */
   service: readonly { name: string; path: string }[];
   /** Whether the service is root, and the command therefore another user's without a user namespace. */
@@ -51,43 +56,51 @@ const BESIDE_USR = ['/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32'];
 const PUBLIC_ETC = ['/etc/alternatives', '/etc/ld.so.cache', '/etc/ssl/certs', '/etc/ca-certificates'];
 
 /**
- * The arguments of bubblewrap for one command. Everything not named here is not in the box: it starts from nothing. What is
+ * What bubblewrap is told for one command: options, which go to it by a descriptor since environments may hold secrets and
+ * every user of a machine can read argument lists, and the command with what prepares it. Everything not named here is not in the box: it starts from nothing. What is
  * mounted later covers what is mounted earlier; the root and /dev become read-only last.
  */
-export function bubblewrapArguments(plan: BoxPlan, fd: BoxDescriptors): string[] {
+export function bubblewrapArguments(plan: BoxPlan, fd: BoxDescriptors): { options: string[]; command: string[] } {
   const { limits, user } = plan;
-  const args = ['--unshare-ipc', '--unshare-pid', '--unshare-net', '--unshare-uts', '--unshare-cgroup-try'];
-  if (!plan.asRoot) args.push('--unshare-user', '--uid', `${user.uid}`, '--gid', `${user.gid}`, '--disable-userns');
-  args.push('--hostname', 'nova', '--die-with-parent', '--new-session', '--clearenv', '--cap-drop', 'ALL');
+  const options = ['--unshare-ipc', '--unshare-pid', '--unshare-net', '--unshare-uts', '--unshare-cgroup-try'];
+  if (!plan.asRoot) options.push('--unshare-user', '--uid', `${user.uid}`, '--gid', `${user.gid}`, '--disable-userns');
+  options.push('--hostname', 'nova', '--die-with-parent', '--new-session', '--clearenv', '--cap-drop', 'ALL');
   // For the switch to the box's user, which gives them up.
-  if (plan.asRoot) for (const name of ['CAP_SETUID', 'CAP_SETGID', 'CAP_SETPCAP']) args.push('--cap-add', name);
-  args.push('--seccomp', `${fd.seccomp}`);
-  for (const [name, value] of Object.entries(plan.environment)) args.push('--setenv', name, value);
+  if (plan.asRoot) for (const name of ['CAP_SETUID', 'CAP_SETGID', 'CAP_SETPCAP']) options.push('--cap-add', name);
+  options.push('--seccomp', `${fd.seccomp}`, '--info-fd', `${fd.info}`);
+  for (const [name, value] of Object.entries(plan.environment)) options.push('--setenv', name, value);
 
-  args.push('--ro-bind', '/usr', '/usr');
-  for (const path of BESIDE_USR) args.push(...besideUsr(path));
-  for (const path of ['/etc', '/etc/ssl', '/nova']) args.push('--perms', '0755', '--dir', path);
-  for (const path of PUBLIC_ETC) args.push('--ro-bind-try', path, path);
-  args.push('--perms', '0444', '--ro-bind-data', `${fd.passwd}`, '/etc/passwd');
-  args.push('--perms', '0444', '--ro-bind-data', `${fd.group}`, '/etc/group');
-  args.push('--proc', '/proc', '--dev', '/dev');
+  options.push('--ro-bind', '/usr', '/usr');
+  for (const path of BESIDE_USR) options.push(...besideUsr(path));
+  for (const path of ['/etc', '/etc/ssl', '/nova']) options.push('--perms', '0755', '--dir', path);
+  for (const path of PUBLIC_ETC) options.push('--ro-bind-try', path, path);
+  options.push('--perms', '0444', '--ro-bind-data', `${fd.passwd}`, '/etc/passwd');
+  options.push('--perms', '0444', '--ro-bind-data', `${fd.group}`, '/etc/group');
+  options.push('--proc', '/proc', '--dev', '/dev');
   for (const path of ['/dev/shm', '/tmp'])
-    args.push('--perms', '1777', '--size', `${limits.temporary}`, '--tmpfs', path);
-  args.push(...(plan.bindByDescriptor ? ['--bind-fd', `${fd.root}`] : ['--bind', plan.root]), '/workspace');
-  for (const path of plan.readOnly) args.push('--ro-bind-try', `${plan.root}/${path}`, `/workspace/${path}`);
-  if (plan.tier === 'nova') for (const { name, path } of plan.service) args.push('--ro-bind', path, `/nova/${name}`);
-  args.push('--remount-ro', '/dev', '--remount-ro', '/', '--chdir', ['/workspace', ...plan.folder].join('/'), '--');
-
-  if (plan.asRoot) {
-    args.push('/usr/bin/setpriv', `--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups');
-    args.push('--inh-caps=-all', '--ambient-caps=-all', '--bounding-set=-all', '--');
+    options.push('--perms', '1777', '--size', `${limits.temporary}`, '--tmpfs', path);
+  for (const { descriptor, at, readOnly } of fd.mounts) {
+    options.push(readOnly ? '--ro-bind-fd' : '--bind-fd', `${descriptor}`, at);
   }
-  args.push('/usr/bin/prlimit', `--data=${limits.memory}`, `--nproc=${limits.processes}`, `--fsize=${limits.fileSize}`);
-  args.push(`--nofile=${limits.openFiles}`, `--cpu=${limits.cpuSeconds ?? 'unlimited'}`, '--core=0', '--');
+  if (plan.tier === 'nova') for (const { name, path } of plan.service) options.push('--ro-bind', path, `/nova/${name}`);
+  options.push('--remount-ro', '/dev', '--remount-ro', '/', '--chdir', ['/workspace', ...plan.folder].join('/'));
+
+  const command: string[] = [];
+  if (plan.asRoot) {
+    command.push('/usr/bin/setpriv', `--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups');
+    command.push('--inh-caps=-all', '--ambient-caps=-all', '--bounding-set=-all', '--');
+  }
+  command.push(
+    '/usr/bin/prlimit',
+    `--data=${limits.memory}`,
+    `--nproc=${limits.processes}`,
+    `--fsize=${limits.fileSize}`,
+  );
+  command.push(`--nofile=${limits.openFiles}`, `--cpu=${limits.cpuSeconds ?? 'unlimited'}`, '--core=0', '--');
   // The kernel ends the box before anything of the host when memory runs out.
-  args.push('/usr/bin/choom', '-n', '1000', '--');
-  args.push('/usr/bin/timeout', '--signal=KILL', `${plan.lifeSeconds}`);
-  return [...args, ...plan.command];
+  command.push('/usr/bin/choom', '-n', '1000', '--');
+  command.push('/usr/bin/timeout', '--signal=KILL', `${plan.lifeSeconds}`);
+  return { options, command: [...command, ...plan.command] };
 }
 
 function besideUsr(path: string): string[] {

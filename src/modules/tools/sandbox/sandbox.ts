@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { lstat, mkdtemp, open, realpath, rm } from 'node:fs/promises';
+import { constants, existsSync } from 'node:fs';
+import { chmod, mkdtemp, open, realpath, rm, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, sep } from 'node:path';
 import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
@@ -9,10 +9,13 @@ import { AppConfig, type SandboxTier } from '../../../config/index.js';
 import { HealthIndicators } from '../../../platform/health/index.js';
 import { BOX_USER } from './box-user.js';
 import { accounts, bubblewrapArguments, type BoxLimits } from './bubblewrap.js';
-import { OutputWindow } from './output-window.js';
+import { inheritedDescriptors, withoutInherited } from './inherited-descriptors.js';
+import { attend, type Attended } from './attend.js';
+import { ATTACK } from './attack.js';
 import { seccompFilter } from './seccomp-filter.js';
 import { serviceFolders } from './service-folders.js';
 import { Slots } from './slots.js';
+import { firstProcess, type BoxProcess } from './box-process.js';
 
 /** One command to run in a box. */
 export interface Box {
@@ -33,13 +36,7 @@ export interface Box {
   git?: 'all' | 'settings';
 }
 
-export interface BoxResult {
-  /** Null when a signal ended it. */
-  exitCode: number | null;
-  /** Why the sandbox ended it, if it did. */
-  stopped: 'timeout' | 'output' | null;
-  /** Standard output and error together, the middle cut when it is long. */
-  output: string;
+export interface BoxResult extends Attended {
   /** What held while it ran, for the result. */
   boundary: string;
 }
@@ -52,6 +49,12 @@ export class SandboxRefused extends Error {
 /** Whether tiers below `host` can be enforced on this machine. */
 export type SandboxState = { enforced: true; user: 'namespace' | 'switched' } | { enforced: false; reason: string };
 
+interface OpenMount {
+  handle: FileHandle;
+  at: string;
+  readOnly: boolean;
+}
+
 const MIB = 1024 * 1024;
 const LIMITS: BoxLimits = {
   memory: 1024 * MIB,
@@ -63,11 +66,9 @@ const LIMITS: BoxLimits = {
 };
 /** Commands at one time in this process. */
 const MAX_BOXES = 4;
-/** Of either end of an output. */
-const WINDOW_BYTES = 64 * 1024;
-const MAX_OUTPUT_BYTES = 16 * MIB;
 const BUBBLEWRAP = ['/usr/bin/bwrap', '/usr/local/bin/bwrap', '/bin/bwrap'];
-const GIT_SETTINGS = ['.git/config', '.git/config.worktree', '.git/hooks', '.git/info', '.git/modules'];
+/** What makes git run programs, below `.git`. */
+const GIT_SETTINGS = ['config', 'config.worktree', 'hooks', 'info', 'modules'];
 
 /** What a command finds in its environment: nothing of the service's. */
 const ENVIRONMENT = {
@@ -87,9 +88,12 @@ export class Sandbox implements OnModuleInit {
   private readonly logger = new Logger(Sandbox.name);
   private readonly slots = new Slots(MAX_BOXES);
   private readonly filter = seccompFilter();
-  private readonly bubblewrap = BUBBLEWRAP.find((path) => existsSync(path));
-  private readonly asRoot = process.geteuid?.() === 0;
-  private bindByDescriptor = false;
+  /** How bubblewrap is started; empty where it is not installed. */
+  protected readonly bubblewrap: readonly string[] = BUBBLEWRAP.filter((path) => existsSync(path)).slice(0, 1);
+  protected readonly asRoot: boolean = process.geteuid?.() === 0;
+  /** The first process of each box: the last to go. */
+  private readonly firsts = new WeakMap<ChildProcess, Promise<BoxProcess | null>>();
+  private inheritedOnes: readonly number[] | undefined;
   private probed: Promise<SandboxState> | undefined;
 
   constructor(
@@ -134,7 +138,7 @@ export class Sandbox implements OnModuleInit {
     return this.slots.use(options.signal, async () => {
       const child = await this.start(box, options.timeoutMs / 1000 + 5);
       const boundary = box.tier === 'host' ? 'UNCONFINED on the host' : `sandbox ${box.tier}, network off`;
-      return { ...(await this.attend(child, options)), boundary };
+      return { ...(await attend(child, this.firsts.get(child), options)), boundary };
     });
   }
 
@@ -156,46 +160,78 @@ export class Sandbox implements OnModuleInit {
     return this.startInBox(box, lifeSeconds);
   }
 
-  private async startInBox(box: Box & { tier: SandboxTier }, lifeSeconds: number): Promise<ChildProcess> {
-    if (this.filter === null || this.bubblewrap === undefined) throw new SandboxRefused('There is no sandbox.');
-    const root = await open(box.root, 'r').catch(() => null);
-    if (root === null) throw new SandboxRefused('The workspace does not exist.');
+  private async startInBox(box: Box, lifeSeconds: number): Promise<ChildProcess> {
+    const [program, ...before] = this.bubblewrap;
+    if (this.filter === null || program === undefined) throw new SandboxRefused('There is no sandbox.');
+    const held = await this.openMounts(box);
     try {
-      const owner = await root.stat();
+      const owner = await held[0].handle.stat();
       const user = !this.asRoot || owner.uid === 0 ? BOX_USER : { uid: owner.uid, gid: owner.gid };
       const files = accounts(user);
-      const real = await realpath(box.root);
-      const plan = bubblewrapArguments(
+      const mounts = held.map(({ at, readOnly }, index) => ({ at, readOnly, descriptor: 3 + index }));
+      const pipe = 3 + mounts.length;
+      const { options, command } = bubblewrapArguments(
         {
           tier: box.tier === 'nova' ? 'nova' : 'workspace',
-          root: real,
-          bindByDescriptor: this.bindByDescriptor,
           folder: box.folder ?? [],
-          readOnly: await this.guardedGit(real, box.git),
           service: serviceFolders(),
           asRoot: this.asRoot,
           user,
           environment: { ...ENVIRONMENT, ...box.environment },
-          limits: { ...LIMITS, ...box.limits },
+          limits: { ...LIMITS, cpuSeconds: lifeSeconds === 0 ? null : LIMITS.cpuSeconds, ...box.limits },
           lifeSeconds: Math.ceil(lifeSeconds),
           command: box.command,
         },
-        { root: 3, seccomp: 4, passwd: 5, group: 6 },
+        { mounts, seccomp: pipe, passwd: pipe + 1, group: pipe + 2, info: pipe + 4 },
       );
-      const child = spawn(this.bubblewrap, plan, {
+      const told = [this.filter, files.passwd, files.group, options.map((option) => `${option}\0`).join('')];
+      const child = spawn(program, [...before, '--args', `${pipe + 3}`, '--', ...command], {
         cwd: '/',
         env: {},
         detached: true,
-        stdio: ['pipe', 'pipe', 'pipe', root.fd, 'pipe', 'pipe', 'pipe'],
+        stdio: withoutInherited(
+          ['pipe', 'pipe', 'pipe', ...held.map(({ handle }) => handle.fd), ...Array<'pipe'>(5).fill('pipe')],
+          this.inherited(),
+        ),
       });
-      for (const [index, content] of [this.filter, files.passwd, files.group].entries()) {
-        const pipe = child.stdio[4 + index];
-        if (pipe && 'end' in pipe) pipe.on('error', () => undefined).end(content);
+      for (const [index, content] of told.entries()) {
+        const stream = child.stdio.at(pipe + index);
+        if (stream && 'end' in stream) stream.on('error', () => undefined).end(content);
       }
-      return await started(child);
+      const running = await started(child);
+      this.firsts.set(running, firstProcess(running.stdio.at(pipe + 4)));
+      return running;
     } finally {
-      await root.close();
+      for (const { handle } of held) await handle.close();
     }
+  }
+
+  /**
+   * The root, and over it those parts of a `.git` that commands may not write: the owner's git must not come to run what a
+   * model wrote there. What is missing needs no cover, and what is a link cannot have one.
+   */
+  private async openMounts(box: Box): Promise<[OpenMount, ...OpenMount[]]> {
+    let root: FileHandle;
+    try {
+      root = await open(box.root, constants.O_RDONLY | constants.O_DIRECTORY);
+    } catch (error) {
+      throw new SandboxRefused('The workspace does not exist.', { cause: error });
+    }
+    const mounts: [OpenMount, ...OpenMount[]] = [{ handle: root, at: '/workspace', readOnly: false }];
+    const cover = async (base: FileHandle, name: string, at: string): Promise<FileHandle | null> => {
+      const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+      const handle = await open(`/proc/self/fd/${base.fd}/${name}`, flags).catch(() => null);
+      if (handle !== null) mounts.push({ handle, at, readOnly: true });
+      return handle;
+    };
+    const trees = join(await realpath(this.config.dataDir).catch(() => this.config.dataDir), 'trees');
+    if ((await realpath(box.root)).startsWith(trees + sep)) return mounts;
+    const git = await cover(root, '.git', '/workspace/.git');
+    if (git !== null && box.git === 'settings' && (await git.stat()).isDirectory()) {
+      mounts[1] = { handle: git, at: '/workspace/.git', readOnly: false };
+      for (const name of GIT_SETTINGS) await cover(git, name, `/workspace/.git/${name}`);
+    }
+    return mounts;
   }
 
   private async startOnHost(box: Box): Promise<ChildProcess> {
@@ -207,72 +243,37 @@ export class Sandbox implements OnModuleInit {
       cwd: join(box.root, ...(box.folder ?? [])),
       env: { ...ENVIRONMENT, ...box.environment },
       detached: true,
-      stdio: 'pipe',
+      stdio: withoutInherited(['pipe', 'pipe', 'pipe'], this.inherited()),
     });
     return started(child);
   }
 
-  /** Reads what a child says until it and everything of it has ended, or has to be ended. */
-  private async attend(
-    child: ChildProcess,
-    { timeoutMs, signal }: { timeoutMs: number; signal: AbortSignal },
-  ): Promise<Omit<BoxResult, 'boundary'>> {
-    const output = new OutputWindow(WINDOW_BYTES);
-    let stopped: BoxResult['stopped'] = null;
-    const stop = (why: BoxResult['stopped']): void => {
-      stopped ??= why;
-      killGroup(child);
-    };
-    const cancel = (): void => stop(null);
-    const timer = setTimeout(() => stop('timeout'), timeoutMs);
-    signal.addEventListener('abort', cancel, { once: true });
-    if (signal.aborted) cancel();
-    child.stdin?.on('error', () => undefined).end();
-    for (const stream of [child.stdout, child.stderr]) {
-      stream?.on('data', (chunk: Buffer) => {
-        output.add(chunk);
-        if (output.total > MAX_OUTPUT_BYTES) stop('output');
-      });
-    }
-    // On the host, what escaped the group may hold the pipes open: the end of the command is the end of the call.
-    const exitCode = await new Promise<number | null>((resolve) => {
-      child.once('close', resolve);
-      child.once('exit', (code) => {
-        killGroup(child);
-        setTimeout(() => resolve(code), 1_000).unref();
-      });
-    });
-    clearTimeout(timer);
-    signal.removeEventListener('abort', cancel);
-    child.stdout?.destroy();
-    child.stderr?.destroy();
-    signal.throwIfAborted();
-    return { exitCode, stopped, output: output.toString() };
-  }
-
-  /** Paths of `.git` that commands may not write: the owner's git must not come to run what a model wrote there. */
-  private async guardedGit(root: string, guard: Box['git'] = 'all'): Promise<string[]> {
-    const trees = join(await realpath(this.config.dataDir).catch(() => this.config.dataDir), 'trees');
-    if (root.startsWith(trees + sep)) return [];
-    const git = await lstat(join(root, '.git')).catch(() => null);
-    if (git === null || git.isSymbolicLink()) return [];
-    return guard === 'all' || !git.isDirectory() ? ['.git'] : GIT_SETTINGS;
+  private inherited(): readonly number[] {
+    this.inheritedOnes ??= inheritedDescriptors();
+    return this.inheritedOnes;
   }
 
   /** Tries a box that attacks its walls. */
   private async probe(): Promise<SandboxState> {
     if (process.platform !== 'linux') return { enforced: false, reason: 'this is not Linux' };
     if (this.filter === null) return { enforced: false, reason: `there is no seccomp filter for ${process.arch}` };
-    if (this.bubblewrap === undefined) return { enforced: false, reason: 'bubblewrap is not installed' };
+    const [program, ...before] = this.bubblewrap;
+    if (program === undefined) return { enforced: false, reason: 'bubblewrap is not installed' };
     const root = await mkdtemp(join(tmpdir(), 'nova-probe-'));
     try {
-      const help = await execa(this.bubblewrap, ['--help'], { env: {}, extendEnv: false, timeout: 5_000 });
-      this.bindByDescriptor = help.stdout.includes('--bind-fd');
+      await chmod(root, 0o755);
+      const help = await execa(program, [...before, '--help'], { env: {}, extendEnv: false, timeout: 5_000 });
+      if (!help.stdout.includes('--bind-fd')) {
+        return { enforced: false, reason: 'bubblewrap is too old to bind by descriptor' };
+      }
       const child = await this.startInBox(
         { tier: 'workspace', network: false, root, command: ['/bin/sh', '-c', ATTACK] },
         20,
       );
-      const result = await this.attend(child, { timeoutMs: 15_000, signal: new AbortController().signal });
+      const result = await attend(child, this.firsts.get(child), {
+        timeoutMs: 15_000,
+        signal: new AbortController().signal,
+      });
       if (result.exitCode === 0 && result.output.trim() === 'held') {
         return { enforced: true, user: this.asRoot ? 'switched' : 'namespace' };
       }
@@ -288,23 +289,6 @@ export class Sandbox implements OnModuleInit {
   }
 }
 
-/** Says `held` only if every wall stands; otherwise which one does not. */
-const ATTACK = [
-  'fell() { echo "$1"; exit 1; }',
-  '[ "$(id -u)" != 0 ] || fell "it runs as root"',
-  '[ ! -e /etc/shadow ] || fell "the files of the host are visible"',
-  '[ "$(ls /proc | grep -c "^[0-9]")" -lt 20 ] || fell "processes of the host are visible"',
-  'grep -q "^CapEff:[[:space:]]*0*$" /proc/self/status || fell "it has capabilities"',
-  'grep -q "^NoNewPrivs:[[:space:]]*1$" /proc/self/status || fell "it can gain privileges"',
-  'grep -q "^Seccomp:[[:space:]]*2$" /proc/self/status || fell "system calls are not filtered"',
-  '[ "$(grep -c : /proc/net/dev)" -le 1 ] || fell "the network is visible"',
-  '! unshare -U true 2>/dev/null || fell "it can make namespaces"',
-  '! touch /usr/probe 2>/dev/null || fell "the system is writable"',
-  '! touch /probe 2>/dev/null || fell "the root is writable"',
-  '[ "$(ulimit -c)" = 0 ] || fell "limits do not hold"',
-  'echo held',
-].join('\n');
-
 /** `child` once it runs. @throws SandboxRefused when it cannot be started. */
 async function started(child: ChildProcess): Promise<ChildProcess> {
   await new Promise<void>((resolve, reject) => {
@@ -313,14 +297,4 @@ async function started(child: ChildProcess): Promise<ChildProcess> {
   });
   child.on('error', () => undefined);
   return child;
-}
-
-/** Ends the process group of `child`; in a box its pid namespace ends with it. */
-function killGroup(child: ChildProcess): void {
-  if (child.pid === undefined) return;
-  try {
-    process.kill(-child.pid, 'SIGKILL');
-  } catch {
-    // It has ended.
-  }
 }

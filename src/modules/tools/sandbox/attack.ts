@@ -1,0 +1,19 @@
+/**
+ * What a box is made to try before any box is trusted, for a shell inside it. Says `held` only if every wall stands;
+ * otherwise which one does not.
+ */
+export const ATTACK = [
+  'fell() { echo "$1"; exit 1; }',
+  '[ "$(id -u)" != 0 ] || fell "it runs as root"',
+  '[ ! -e /etc/shadow ] || fell "the files of the host are visible"',
+  '[ "$(ls /proc | grep -c "^[0-9]")" -lt 20 ] || fell "processes of the host are visible"',
+  'grep -q "^CapEff:[[:space:]]*0*$" /proc/self/status || fell "it has capabilities"',
+  'grep -q "^NoNewPrivs:[[:space:]]*1$" /proc/self/status || fell "it can gain privileges"',
+  'grep -q "^Seccomp:[[:space:]]*2$" /proc/self/status || fell "system calls are not filtered"',
+  '[ "$(grep -c : /proc/net/dev)" -le 1 ] || fell "the network is visible"',
+  '! unshare -U true 2>/dev/null || fell "it can make namespaces"',
+  '! touch /usr/probe 2>/dev/null || fell "the system is writable"',
+  '! touch /probe 2>/dev/null || fell "the root is writable"',
+  '[ "$(ulimit -c)" = 0 ] || fell "limits do not hold"',
+  'echo held',
+].join('\n');

@@ -1,0 +1,382 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import { join } from 'node:path';
+import { AppConfig } from '../../../src/config/index.js';
+import { HealthIndicators } from '../../../src/platform/health/index.js';
+import { Sandbox, type Box, type BoxResult } from '../../../src/modules/tools/sandbox/sandbox.js';
+import { SERVICE_ROOT } from '../../../src/modules/tools/sandbox/service-folders.js';
+import { scratch } from './sandbox-folder.js';
+
+const IS_ROOT = process.geteuid?.() === 0;
+const CANARY = 'nova-canary-7d1f';
+const ORDINARY_USER = 54321;
+
+/** The sandbox of a service that is not root, tried from a test that is. */
+class OrdinarySandbox extends Sandbox {
+  protected override readonly asRoot = false;
+  protected override readonly bubblewrap = [
+    '/usr/bin/setpriv',
+    `--reuid=${ORDINARY_USER}`,
+    `--regid=${ORDINARY_USER}`,
+    '--clear-groups',
+    '--',
+    '/usr/bin/bwrap',
+  ];
+}
+
+let folder: string;
+let workspace: string;
+let outside: string;
+let remove: () => Promise<void>;
+let server: Server;
+let port: number;
+let sibling: ChildProcess;
+const sandboxes: Record<string, Sandbox> = {};
+
+beforeAll(async () => {
+  ({ path: folder, remove } = await scratch());
+  chmodSync(folder, 0o755);
+  workspace = join(folder, 'workspace');
+  outside = join(folder, 'outside');
+  for (const path of [workspace, outside, join(folder, 'data')]) mkdirSync(path);
+  writeFileSync(join(outside, 'secret'), CANARY, { mode: 0o644 });
+  if (IS_ROOT) chownSync(workspace, ORDINARY_USER, ORDINARY_USER);
+  process.env['NOVA_TEST_CANARY'] = CANARY;
+  server = createServer((socket) => socket.end()).listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const address = server.address();
+  port = typeof address === 'object' && address ? address.port : 0;
+  sibling = spawn('/bin/sleep', ['600'], { env: { CANARY } });
+  const config = AppConfig.from({ NOVA_WORKSPACE: workspace, NOVA_DATA_DIR: join(folder, 'data') });
+  sandboxes['this user'] = new Sandbox(config, new HealthIndicators());
+  sandboxes['an ordinary user'] = IS_ROOT
+    ? new OrdinarySandbox(config, new HealthIndicators())
+    : sandboxes['this user'];
+});
+afterAll(async () => {
+  delete process.env['NOVA_TEST_CANARY'];
+  sibling.kill('SIGKILL');
+  await new Promise((resolve) => server.close(resolve));
+  await remove();
+});
+
+function box(user: string, box: Partial<Box> & { script: string; timeoutMs?: number }): Promise<BoxResult> {
+  const sandbox = sandboxes[user];
+  if (sandbox === undefined) throw new Error(user);
+  const { script, timeoutMs = 20_000, ...more } = box;
+  return sandbox.run(
+    { tier: 'workspace', network: false, root: workspace, command: ['/bin/bash', '-c', script], ...more },
+    { timeoutMs, signal: new AbortController().signal },
+  );
+}
+
+const filled = (script: string): string =>
+  script
+    .replaceAll('$OUTSIDE', outside)
+    .replaceAll('$FOLDER', folder)
+    .replaceAll('$SERVICE', SERVICE_ROOT)
+    .replaceAll('$PORT', `${port}`)
+    .replaceAll('$SIBLING', `${sibling.pid}`)
+    .replaceAll('$CANARY', CANARY);
+
+const syscall = (...args: (number | string)[]): string => `perl -e 'exit(syscall(${args.join(', ')}) >= 0 ? 0 : 1)'`;
+const socketOf = (family: number, type: number, protocol = 0): string =>
+  `perl -e 'exit(socket(my $s, ${family}, ${type}, ${protocol}) ? 0 : 1)'`;
+
+/** Succeeds where there is no wall. `control` says that it does so for root on this host. */
+const ESCAPES: { name: string; script: string; control?: false }[] = [
+  { name: 'reads the password file', script: 'cat /etc/shadow > /dev/null' },
+  { name: 'reads a file outside', script: 'grep $CANARY $OUTSIDE/secret' },
+  { name: 'reads a file outside through a link', script: 'ln -sf $OUTSIDE/secret s && grep $CANARY s' },
+  { name: 'links a file outside into the workspace', script: 'rm -f h; ln $OUTSIDE/secret h' },
+  { name: 'finds the environment of the service', script: 'env | grep -E "$CANARY|NODE_OPTIONS|^JEST"' },
+  { name: 'finds the environment of another process', script: 'grep -qa $CANARY /proc/[0-9]*/environ' },
+  { name: 'finds the command line of another process', script: 'grep -qaE "sleep.6[0]0|[j]est" /proc/[0-9]*/cmdline' },
+  { name: 'writes outside', script: 'touch $OUTSIDE/planted && rm $OUTSIDE/planted' },
+  { name: 'climbs out of the workspace', script: 'cat ../outside/secret' },
+  {
+    name: 'climbs out through an inherited descriptor',
+    script: 'for n in $(seq 3 20); do [ -d /proc/self/fd/$n/ ] && exit 0; done; exit 1',
+    control: false,
+  },
+  {
+    name: 'inherits descriptors',
+    script:
+      'for fd in /proc/[0-9]*/fd/*; do case $(readlink $fd) in /dev/null|/proc/*|socket:*|pipe:*|anon_inode:*eventfd*|"") ;; *) ls -l $fd; exit 0 ;; esac; done; exit 1',
+    control: false,
+  },
+  {
+    name: 'climbs out through the root of a process',
+    script: 'cat /proc/1/root$OUTSIDE/secret || cat /proc/$SIBLING/root$OUTSIDE/secret',
+  },
+  { name: 'writes to the system', script: 'touch /usr/nova-planted && rm /usr/nova-planted' },
+  { name: 'replaces a program', script: '[ -w /usr/bin/git ]' },
+  { name: 'changes the accounts', script: '[ -w /etc/passwd ]' },
+  { name: 'makes folders in the root', script: 'mkdir /nova-planted && rmdir /nova-planted' },
+  { name: 'makes devices', script: 'mknod d b 254 0 && rm d' },
+  { name: 'finds devices', script: 'ls /dev | grep -E "^(kmsg|mem|kvm|fuse|vda|sda|nvme0n1|loop0)$"', control: false },
+  { name: 'finds /sys', script: 'ls /sys/kernel' },
+  { name: 'finds /run and /var', script: 'ls -d /var/lib || ls -d /run/lock' },
+  { name: 'finds homes', script: 'ls -d /root || ls -d /home' },
+  { name: 'finds the data folder', script: 'ls -d $FOLDER/data' },
+  { name: 'finds the settings of the service', script: 'ls $SERVICE/package.json' },
+  { name: 'finds the dependencies of the service', script: 'ls -d $SERVICE/node_modules || ls -d /nova/node_modules' },
+  { name: 'reaches a local TCP service', script: 'exec 3<> /dev/tcp/127.0.0.1/$PORT' },
+  { name: 'reaches the network by UDP', script: 'echo > /dev/udp/192.0.2.1/53', control: false },
+  { name: 'sees network interfaces', script: '[ "$(grep -c : /proc/net/dev)" -gt 1 ]' },
+  { name: 'opens packet sockets', script: socketOf(17, 3) },
+  { name: 'opens vsock, which no network namespace holds', script: socketOf(40, 1), control: false },
+  { name: 'opens raw sockets', script: socketOf(2, 3, 1) },
+  { name: 'signals a process of the host', script: 'kill -0 $SIBLING' },
+  { name: 'is traced', script: syscall(101, 0, 0, 0, 0) },
+  { name: 'makes a user namespace', script: 'unshare -Ur true' },
+  { name: 'makes a user namespace by clone', script: syscall(56, '0x10000011', 0, 0, 0, 0), control: false },
+  { name: 'makes a mount namespace', script: 'unshare -m true' },
+  { name: 'mounts', script: 'unshare -m mount -t tmpfs x /mnt' },
+  { name: 'enters the namespaces of process 1', script: 'nsenter -t 1 -m -n true || nsenter -t $SIBLING -m -n true' },
+  { name: 'changes its root', script: 'chroot / true' },
+  {
+    name: 'uses io_uring',
+    script: `perl -e '$p = "\\0" x 120; exit(syscall(425, 1, $p) >= 0 ? 0 : 1)'`,
+    control: false,
+  },
+  { name: 'uses userfaultfd', script: syscall(323, 1) },
+  { name: 'uses keyrings', script: syscall(250, 0, -3, 0) },
+  {
+    name: 'uses bpf',
+    script: `perl -e '$p = "\\0" x 120; exit(syscall(321, 0, $p, 120) >= 0 ? 0 : 1)'`,
+    control: false,
+  },
+  {
+    name: 'uses perf',
+    script: `perl -e '$p = "\\0" x 120; exit(syscall(298, $p, 0, -1, -1, 0) >= 0 ? 0 : 1)'`,
+    control: false,
+  },
+  { name: 'reads the kernel log', script: syscall(103, 10, 0, 0) },
+  { name: 'has capabilities', script: 'grep CapEff /proc/self/status | grep -v 0000000000000000' },
+  { name: 'is root', script: '[ "$(id -u)" = 0 ] || su -c true' },
+  { name: 'gives files away', script: 'touch g && chown 1 g' },
+  { name: 'can gain privileges', script: 'grep -E "NoNewPrivs:.*0" /proc/self/status' },
+  { name: 'writes kernel settings', script: '[ -w /proc/sys/kernel/core_pattern ] || [ -w /proc/sysrq-trigger ]' },
+  { name: 'raises its limits', script: 'prlimit --pid $$ --nproc=100000:100000', control: false },
+  {
+    name: 'raises its priority',
+    script: 'nice -n -5 true 2>&1 | grep -vq cannot; nice -n -5 sh -c "[ $(nice) -lt 0 ]"',
+    control: false,
+  },
+  {
+    name: 'makes itself hard to kill for want of memory',
+    script: 'echo -1000 > /proc/self/oom_score_adj',
+    control: false,
+  },
+];
+
+it('is enforced here: these tests mean something', async () => {
+  for (const sandbox of Object.values(sandboxes)) expect(await sandbox.state()).toMatchObject({ enforced: true });
+});
+
+(IS_ROOT ? describe : describe.skip)('without a sandbox', () => {
+  it.each(ESCAPES.filter(({ control }) => control !== false))('root $name: the attack works', ({ script }) => {
+    const cwd = join(outside, 'control');
+    mkdirSync(cwd, { recursive: true });
+    writeFileSync(join(outside, 'outside'), '');
+    const { status } = spawnSync('/bin/bash', ['-c', filled(script.replace('../outside/secret', '../secret'))], {
+      cwd,
+      env: { ...process.env },
+    });
+    expect(status).toBe(0);
+  });
+});
+
+describe.each(['this user', 'an ordinary user'])('a box of a service that is %s', (user) => {
+  describe.each(['workspace', 'nova'] as const)('in the tier %s', (tier) => {
+    it.each(ESCAPES)('never $name', async ({ script }) => {
+      const result = await box(user, { tier, script: `( ${filled(script)} ) && echo ESCAPED` });
+      expect(result.output).not.toContain('ESCAPED');
+      expect(result.exitCode).not.toBe(0);
+      expect(result.output).not.toContain(CANARY);
+    });
+  });
+
+  it('reads and writes the workspace, and runs programs', async () => {
+    const result = await box(user, {
+      script:
+        'echo hello > made && mkdir -p a/b && cat made && whoami && echo x > /tmp/t && echo x > /dev/shm/s && git --version && pwd',
+    });
+    expect(result).toMatchObject({ exitCode: 0, stopped: null, boundary: 'sandbox workspace, network off' });
+    expect(result.output).toMatch(/^hello\nnova\ngit version .*\n\/workspace\n$/);
+    expect(readFileSync(join(workspace, 'made'), 'utf8')).toBe('hello\n');
+  });
+
+  it('sees the code of the service in the tier nova only, and cannot change it', async () => {
+    expect(
+      (await box(user, { tier: 'nova', script: 'ls /nova && ls /nova/src/main.ts; touch /nova/src/x' })).output,
+    ).toMatch(/^docs\nmigrations\nsrc\n/);
+    expect((await box(user, { tier: 'nova', script: 'touch /nova/src/x' })).exitCode).not.toBe(0);
+    expect((await box(user, { tier: 'workspace', script: 'ls /nova' })).output).toBe('');
+  });
+
+  it('keeps nothing between two calls but the workspace', async () => {
+    await box(user, { script: 'echo evil > ~/.bashrc; echo evil > /tmp/x; echo evil > /dev/shm/x; (sleep 600 &)' });
+    expect((await box(user, { script: 'ls -A ~ /tmp /dev/shm' })).output).not.toContain('evil');
+    expect((await box(user, { script: 'cat ~/.bashrc /tmp/x' })).exitCode).not.toBe(0);
+  });
+
+  it('leaves nothing running, however it was left behind', async () => {
+    const marker = `${91_000 + Math.floor(Math.random() * 900)}`;
+    const script = `(setsid sleep ${marker} &) ; (nohup setsid bash -c "trap '' TERM HUP INT; sleep ${marker}" > /dev/null 2>&1 &) ; sleep 0.2`;
+    expect((await box(user, { script })).exitCode).toBe(0);
+    expect(processesWith(marker)).toEqual([]);
+    const timedOut = await box(user, { script: `trap '' TERM HUP INT; ${script}; sleep ${marker}`, timeoutMs: 1_500 });
+    expect(timedOut).toMatchObject({ stopped: 'timeout', exitCode: null });
+    expect(processesWith(marker)).toEqual([]);
+  });
+
+  it('is ended by a cancel', async () => {
+    const abort = new AbortController();
+    const marker = `${92_000 + Math.floor(Math.random() * 900)}`;
+    const running = sandboxes[user]?.run(
+      {
+        tier: 'workspace',
+        network: false,
+        root: workspace,
+        command: ['/bin/bash', '-c', `touch started-${marker}; setsid sleep ${marker} & wait`],
+      },
+      { timeoutMs: 60_000, signal: abort.signal },
+    );
+    const begun = async (): Promise<void> => {
+      while (!existsSync(join(workspace, `started-${marker}`))) await new Promise(setImmediate);
+    };
+    await Promise.race([begun(), running]);
+    abort.abort(new Error('cancelled'));
+    await expect(running).rejects.toThrow('cancelled');
+    expect(processesWith(marker)).toEqual([]);
+  });
+
+  it('bounds what a command takes', async () => {
+    const bomb = await box(user, {
+      script: 'bomb() { bomb | bomb & }; bomb; sleep 2; echo survived',
+      timeoutMs: 6_000,
+    });
+    expect(bomb.output.length).toBeLessThan(200_000);
+    const flood = await box(user, { script: 'yes' });
+    expect(flood.stopped).toBe('output');
+    expect(flood.output.length).toBeLessThan(140_000);
+    const hog = await box(user, { script: `perl -e '$x = "a" x (3 * 1024 ** 3); print "ESCAPED"'` });
+    expect(hog.output).not.toContain('ESCAPED');
+    const disk = await box(user, { script: 'head -c 400M /dev/zero > /tmp/big && echo ESCAPED' });
+    expect(disk.output).not.toContain('ESCAPED');
+    const file = await box(user, { script: 'truncate -s 10G big && echo ESCAPED; rm -f big' });
+    expect(file.output).not.toContain('ESCAPED');
+    const files = await box(user, {
+      script: 'for n in $(seq 2000); do eval "exec {f$n}< /dev/null" || exit 1; done; echo ESCAPED',
+    });
+    expect(files.output).not.toContain('ESCAPED');
+  });
+
+  it('does not let the .git of the owner be changed', async () => {
+    const repository = join(folder, `repository-of-${user.replaceAll(' ', '-')}`);
+    mkdirSync(repository);
+    execFileSync('git', ['init', '-q', repository]);
+    if (IS_ROOT) execFileSync('chown', ['-R', `${ORDINARY_USER}:${ORDINARY_USER}`, repository]);
+    const script = [
+      'echo evil > .git/hooks/pre-commit',
+      'echo evil >> .git/config',
+      'echo evil > .git/commondir',
+      'mv .git moved',
+      'rm -rf .git',
+      'git init -q --template= --separate-git-dir=/workspace/other .',
+    ].join('; ');
+    await box(user, { root: repository, script });
+    expect(existsSync(join(repository, '.git/hooks/pre-commit'))).toBe(false);
+    expect(readFileSync(join(repository, '.git/config'), 'utf8')).not.toContain('evil');
+    expect(readdirSync(join(repository, '.git'))).not.toContain('commondir');
+    const settings = await box(user, {
+      root: repository,
+      script: 'touch .git/hooks/x; echo evil >> .git/config; touch .git/index.lock && rm .git/index.lock',
+      git: 'settings',
+    });
+    expect(settings.exitCode).toBe(0);
+    expect(existsSync(join(repository, '.git/hooks/x'))).toBe(false);
+    expect(readFileSync(join(repository, '.git/config'), 'utf8')).not.toContain('evil');
+  });
+});
+
+describe('what cannot be enforced', () => {
+  const config = (more: Record<string, string> = {}): AppConfig =>
+    AppConfig.from({ NOVA_WORKSPACE: workspace, NOVA_DATA_DIR: join(folder, 'data'), ...more });
+
+  it('is refused when bubblewrap is not there, and readiness says so', async () => {
+    class Bare extends Sandbox {
+      protected override readonly bubblewrap: string[] = [];
+    }
+    const indicators = new HealthIndicators();
+    const sandbox = new Bare(config(), indicators);
+    const run = sandbox.run(
+      { tier: 'workspace', network: false, root: workspace, command: ['/bin/touch', '/workspace/ran'] },
+      { timeoutMs: 5_000, signal: new AbortController().signal },
+    );
+    await expect(run).rejects.toThrow('bubblewrap is not installed');
+    expect(existsSync(join(workspace, 'ran'))).toBe(false);
+    expect(await indicators.all()[0]?.report()).toEqual({
+      status: 'down',
+      reason: 'bubblewrap is not installed; tools refuse',
+    });
+  });
+
+  it.each([
+    ['does not start', ['/bin/false']],
+    [
+      'does nothing at all',
+      ['/bin/sh', '-c', 'while [ "$1" != /bin/sh ] && [ $# -gt 0 ]; do shift; done; exec "$@"', 'fake'],
+    ],
+    ['says that it held', ['/bin/sh', '-c', 'echo held; exit 1', 'fake']],
+  ])('is refused when bubblewrap %s', async (_, program) => {
+    class Broken extends Sandbox {
+      protected override readonly bubblewrap = program;
+    }
+    const state = await new Broken(config(), new HealthIndicators()).state();
+    expect(state).toMatchObject({ enforced: false });
+  });
+
+  it('is refused for the network, and for the tiers isolated and host', async () => {
+    const sandbox = new Sandbox(config(), new HealthIndicators());
+    const options = { timeoutMs: 5_000, signal: new AbortController().signal };
+    const touch = { root: workspace, command: ['/bin/touch', join(workspace, 'ran')] };
+    await expect(sandbox.run({ ...touch, tier: 'workspace', network: true }, options)).rejects.toThrow(
+      'Network access',
+    );
+    await expect(sandbox.run({ ...touch, tier: 'isolated', network: false }, options)).rejects.toThrow('no commands');
+    await expect(sandbox.run({ ...touch, tier: 'host', network: false }, options)).rejects.toThrow(
+      'not started with it',
+    );
+    expect(existsSync(join(workspace, 'ran'))).toBe(false);
+  });
+
+  it('is not held back on the host, which is said, with no secret in its environment and its group ended', async () => {
+    const sandbox = new Sandbox(config({ SHELL_SANDBOX: 'host' }), new HealthIndicators());
+    const marker = `${93_000 + Math.floor(Math.random() * 900)}`;
+    const result = await sandbox.run(
+      { tier: 'host', network: false, root: outside, command: ['/bin/sh', '-c', `sleep ${marker} & env; pwd`] },
+      { timeoutMs: 10_000, signal: new AbortController().signal },
+    );
+    expect(result).toMatchObject({ exitCode: 0, boundary: 'UNCONFINED on the host' });
+    expect(result.output).toContain(outside);
+    expect(result.output).not.toContain(CANARY);
+    expect(processesWith(marker)).toEqual([]);
+  });
+});
+
+/** Processes of this machine with `word` among their arguments; the ended ones that nobody has reaped do not count. */
+function processesWith(word: string): string[] {
+  return readdirSync('/proc').filter((pid) => {
+    if (!/^\d+$/.test(pid)) return false;
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(word);
+    } catch {
+      return false;
+    }
+  });
+}
