@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { storableJson, storableText } from '../../platform/http/index.js';
 import type { ArtifactWrite, FindingWrite, Move, StageWrite } from './move.js';
 import { SEVERITIES, type Severity } from './plan.js';
 import type { StageOutcome } from './stage-outcome.js';
@@ -38,7 +39,8 @@ export function outcomeParts(session: TaskSession, outcome: StageOutcome, newId:
         ? { code: outcome.gate, message: outcome.reason }
         : { code: outcome.code, message: outcome.message };
   stage.status = failure === null ? 'complete' : 'failed';
-  stage.output = outcome.kind === 'complete' ? outcome.output : null;
+  // As it will be read back: a reviewer's hash is taken from it now and compared with the stored one later.
+  stage.output = outcome.kind === 'complete' ? storableJson(outcome.output) : null;
   stage.error = failure?.message ?? null;
   stage.inputTokens = used.inputTokens;
   stage.outputTokens = used.outputTokens;
@@ -81,7 +83,9 @@ export function outcomeParts(session: TaskSession, outcome: StageOutcome, newId:
       },
     ],
   };
-  if (outcome.kind === 'complete') addVerdicts(session, outcome, stage.iteration, parts, newId);
+  if (outcome.kind === 'complete') {
+    addVerdicts(session, { ...outcome, output: stage.output }, stage.iteration, parts, newId);
+  }
   return parts;
 }
 
@@ -164,13 +168,14 @@ export function artifact(
   metadata: Record<string, unknown> = {},
   filePath: string | null = null,
 ): ArtifactWrite {
+  const stored = storableText(content);
   return {
     id,
     stage_id: stageId,
     artifact_type: type,
     name,
-    content,
-    content_hash: createHash('sha256').update(content).digest('hex'),
+    content: stored,
+    content_hash: createHash('sha256').update(stored).digest('hex'),
     file_path: filePath,
     metadata,
   };
