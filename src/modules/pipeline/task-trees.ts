@@ -7,6 +7,9 @@ import type { TaskSession } from './task-session.js';
 
 /** Bytes of a changed file that is kept as an artifact; larger ones are in the workspace only. */
 const LARGEST_CODE_ARTIFACT = 1024 * 1024;
+/** What one task may keep in all: its end is one statement, and a task may have changed a hundred thousand files. */
+const MOST_CODE_ARTIFACTS = 1_000;
+const MOST_CODE_ARTIFACT_BYTES = 16 * 1024 * 1024;
 
 /** The work tree of a task that holds a writing tool, from its first stage to its end. */
 @Injectable()
@@ -24,7 +27,9 @@ export class TaskTrees {
    */
   async open(session: TaskSession): Promise<{ code: string; message: string } | null> {
     const { run, lease } = session;
-    const writes = run.pod.agents.some((agent) => this.tools.holdsWriting(agent.allowedTools));
+    // Changes that were made stay the task's also when the tools that made them are gone by now.
+    const writes =
+      run.control.diffHash !== null || run.pod.agents.some((agent) => this.tools.holdsWriting(agent.allowedTools));
     if (!writes || effectiveTier(run) === 'isolated') return null;
     // Changed files, or tool calls of an unfinished task stage, exist nowhere but in the tree.
     const working = run.stages.some((stage) => stage.role === 'task' && run.journals.has(stage.id));
@@ -66,9 +71,13 @@ export class TaskTrees {
   async publish(session: TaskSession): Promise<string[]> {
     const { tree, diff, run } = session;
     if (tree === null || run.control.diffHash === null) return [];
+    let leftBytes = MOST_CODE_ARTIFACT_BYTES;
     for (const change of diff?.files ?? []) {
-      const content = await this.trees.read(tree, change, LARGEST_CODE_ARTIFACT);
-      if (content !== null && !content.includes(0)) session.changedFiles.set(change.path, content.toString('utf8'));
+      if (session.changedFiles.size >= MOST_CODE_ARTIFACTS || leftBytes <= 0) break;
+      const content = await this.trees.read(tree, change, Math.min(LARGEST_CODE_ARTIFACT, leftBytes));
+      if (content === null || content.includes(0)) continue;
+      session.changedFiles.set(change.path, content.toString('utf8'));
+      leftBytes -= content.length;
     }
     const { conflicts } = await this.trees.publish(tree, {
       force: run.control.publishForce,
