@@ -59,7 +59,8 @@ export class StageBudget {
       asked = Math.max(asked, worst);
     }
     const spent = this.session.committedUsd;
-    if (spent + asked > limit) throw new CostLimitReached({ spent_usd: spent, asked_usd: asked, limit_usd: limit });
+    // Written so that a sum which is no number refuses the call.
+    if (!(spent + asked <= limit)) throw new CostLimitReached({ spent_usd: spent, asked_usd: asked, limit_usd: limit });
     this.reservedUsd = asked;
     this.session.reserve(asked);
   }
@@ -72,6 +73,18 @@ export class StageBudget {
       cost_usd: spend.costUsd ?? 0,
     });
     this.release();
+  }
+
+  /**
+   * Half of what is left of the task's limit, for a task that a tool of the stage starts; null without a limit. It stays
+   * promised while this worker has the task, so that however many are started, together they stay within the limit.
+   */
+  grantUsd(): number | null {
+    const limit = this.session.run.control.costLimitUsd;
+    if (limit === null) return null;
+    const granted = Math.max(0, limit - this.session.committedUsd) / 2;
+    this.session.reserve(granted);
+    return granted;
   }
 
   /** Gives back what was promised to a call that has ended. */

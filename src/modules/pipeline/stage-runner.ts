@@ -59,7 +59,8 @@ export class StageRunner {
     } catch (error) {
       // Whatever a call threw because of an abort, the abort's own reason says what happened.
       const cause: unknown = deadline.signal.aborted ? deadline.signal.reason : error;
-      if (cause instanceof WorkTreeFenced) {
+      // Known to the whole session, so that what runs beside this stage stops spending too.
+      if (cause instanceof WorkTreeFenced || cause instanceof LeaseLostError) {
         session.lease.lose(cause.message);
         throw new LeaseLostError(cause.message);
       }
@@ -108,6 +109,12 @@ export class StageRunner {
           owner: run.owner,
           signal,
           taskId: run.id,
+          depth: run.control.depth ?? 0,
+          spending: {
+            beforeCall: async (models, call) => budget.beforeCall(models, call),
+            afterCall: async (spend) => budget.afterCall(spend),
+            grantUsd: () => budget.grantUsd(),
+          },
         },
       },
     });

@@ -98,16 +98,24 @@ export class TaskSession {
     const executionMs = this.executionMs;
     const timed = executionMs - this.run.executionMs;
     const spent = { ...this.takeSpent(), execution_ms: timed };
-    const applied = await this.moves.commit(
-      {
-        ...move,
-        task_id: this.run.id,
-        from: this.run.status,
-        guard: { epoch: this.lease.epoch, version: this.lease.version },
-        spent,
-      },
-      this.lease.signal.aborted ? undefined : this.lease.signal,
-    );
+    const applied = await this.moves
+      .commit(
+        {
+          ...move,
+          task_id: this.run.id,
+          from: this.run.status,
+          guard: { epoch: this.lease.epoch, version: this.lease.version },
+          spent,
+        },
+        this.lease.signal.aborted ? undefined : this.lease.signal,
+      )
+      .catch((error: unknown) => {
+        // The move was not made, or its version is spent: a later one may tell it again.
+        this.unaccounted.input_tokens += spent.input_tokens;
+        this.unaccounted.output_tokens += spent.output_tokens;
+        this.unaccounted.cost_usd += spent.cost_usd;
+        throw error;
+      });
     if (!applied) {
       this.lease.lose('Another holder has the task.');
       throw new LeaseLostError('Another holder has the task.');
