@@ -178,6 +178,8 @@ export const claimStatement = (worker: number, limit: number, staleSeconds: numb
     update tasks t set
       status = t.next_status, next_status = null, ready = false, epoch = t.epoch + 1, version = t.version + 1,
       attempt = t.attempt + 1, lease_owner = ${worker}, lease_until = clock_timestamp() + ${staleSeconds} * interval '1 second',
+      -- Until a stage sets its own: what comes before the first one (a work tree, publishing) may hang as well.
+      deadline_at = clock_timestamp() + ${4 * staleSeconds} * interval '1 second',
       last_heartbeat_at = clock_timestamp(), started_at = coalesce(t.started_at, clock_timestamp()),
       wait_reason = null, wait_provider = null, event_seq = t.event_seq + 1, updated_at = clock_timestamp()
     from c where t.id = c.id
