@@ -72,6 +72,14 @@ export class Api {
     return this.request(`/api/v1/pipeline/tasks/${id}/artifacts`);
   }
 
+  /** Why commands cannot be confined on this machine; null where they can. */
+  async sandboxProblem(): Promise<string | null> {
+    const answer = await fetch(`${this.url}/health/ready`);
+    const { details } = (await answer.json()) as { details?: Record<string, { status: string; reason?: string }> };
+    const sandbox = details?.sandbox;
+    return sandbox?.status === 'up' ? null : (sandbox?.reason ?? 'nothing is reported of a sandbox');
+  }
+
   /** The task's events as they happen, until it has ended or waits for a person. */
   async *events(id: string): AsyncGenerator<TaskEvent> {
     const answer = await fetch(`${this.url}/api/v1/pipeline/tasks/${id}/events`);

@@ -83,6 +83,12 @@ async function main(): Promise<number> {
     });
     narrator.line(`The service is ready at ${service.url}.`);
     const api = new Api(service.url);
+    const problem = await api.sandboxProblem();
+    narrator.line(
+      problem === null
+        ? 'Commands run in a sandbox here: the task stage runs the repository’s tests in it.'
+        : `Commands cannot be confined here (${problem}), so the task stage runs none: its shell refuses.`,
+    );
     const id = await api.submit({ user_input: REQUEST, pod_name: 'Quartet' });
     narrator.line(`POST /api/v1/pipeline/tasks → ${id}`);
     await follow(api, id, narrator);
@@ -98,7 +104,7 @@ async function main(): Promise<number> {
     narrator.result(task, findings, reviews, artifacts, diff);
     narrator.line(`The repository’s own tests after: ${after.passed} pass, ${after.failed} fail.`);
 
-    const gaps = missing({ scripted, before, after, task, findings, reviews, diff });
+    const gaps = missing({ scripted, sandboxed: problem === null, before, after, task, findings, reviews, diff });
     if (gaps.length === 0) {
       narrator.title('The story is whole.');
       return 0;

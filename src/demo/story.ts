@@ -3,6 +3,8 @@ import type { Finding, Review, Task } from './api.js';
 /** What the demo saw. */
 export interface Account {
   scripted: boolean;
+  /** Whether the machine can confine commands. */
+  sandboxed: boolean;
   before: { green: boolean; failed: number };
   after: { green: boolean };
   task: Task;
@@ -13,7 +15,7 @@ export interface Account {
 
 /** The parts of the story that did not happen; none when the system produced all of it. */
 export function missing(account: Account): string[] {
-  const { before, after, task, findings, reviews, diff, scripted } = account;
+  const { before, after, task, findings, reviews, diff, scripted, sandboxed } = account;
   const leak = findings.find((finding) => finding.deterministic && finding.finding_type === 'credential_leak');
   const parts: [boolean, string][] = [
     [!before.green && before.failed > 0, 'the repository’s own tests were red before'],
@@ -26,6 +28,8 @@ export function missing(account: Account): string[] {
   ];
   // What a real model does on its way is its own; the script's way is known.
   if (scripted) {
+    if (sandboxed)
+      parts.push([(task.output?.commands_run ?? []).length > 0, 'the task stage ran the tests in the sandbox']);
     parts.push(
       [leak !== undefined, 'the guardrail’s rules blocked a leaked key'],
       [leak?.status === 'resolved', 'the leak was repaired'],
