@@ -9,6 +9,12 @@ export function ownerOf(principal: Principal): string {
   return principal.kind === 'key' ? `key:${principal.keyId}` : principal.kind;
 }
 
+/** The caller that an `owner` column names, for work that its own work starts. */
+export function principalOf(owner: string): Principal {
+  if (owner === 'admin' || owner === 'anonymous') return { kind: owner };
+  return { kind: 'key', keyId: owner.replace(/^key:/, ''), name: owner };
+}
+
 /**
  * Owners whose work `principal` may see: null is everybody's. Anonymous work is everybody's while auth is off, and only
  * the admin's while it is on.

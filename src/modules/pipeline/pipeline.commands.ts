@@ -1,4 +1,6 @@
+import type { SandboxTier } from '../../config/index.js';
 import type { Principal } from '../auth/index.js';
+import type { AllowedTools } from '../tools/index.js';
 
 export interface Submission {
   userInput: string;
@@ -9,6 +11,19 @@ export interface Submission {
   priority: number;
   /** Of the `Idempotency-Key` header; the hash covers the whole body. */
   idempotency?: { key: string; bodyHash: string };
+  /** What a task that a tool starts may have at the most. */
+  inherited?: Inherited;
+}
+
+/** The rights of the work that starts a task. */
+export interface Inherited {
+  /** Of the new task; one that a person submits has 0. */
+  depth: number;
+  tier: SandboxTier;
+  network: boolean;
+  allowed: AllowedTools;
+  /** USD; null is no limit. */
+  costUsd: number | null;
 }
 
 export interface Submitted {

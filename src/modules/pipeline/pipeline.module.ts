@@ -1,7 +1,8 @@
 import { Module } from '@nestjs/common';
+import { AgentsModule, StartedByTools } from '../agents/index.js';
 import { LlmModule } from '../llm/index.js';
 import { PodsModule } from '../pods/index.js';
-import { ToolsModule } from '../tools/index.js';
+import { ToolRegistry, ToolsModule } from '../tools/index.js';
 import { PIPELINE_CONTROLLERS, PIPELINE_VIEWS } from './http/pipeline-http.js';
 import { HumanReview } from './human-review.js';
 import { IdempotencyRepository } from '../../platform/idempotency/index.js';
@@ -13,6 +14,7 @@ import { PipelineReaper } from './pipeline.reaper.js';
 import { PipelineRetention } from './pipeline.retention.js';
 import { PipelineService } from './pipeline.service.js';
 import { PipelineWorker } from './pipeline.worker.js';
+import { pipelineTools } from './platform-tools.js';
 import { StageRunner } from './stage-runner.js';
 import { PipelineSubmission } from './submission.js';
 import { TaskAdminRepository } from './task-admin.repository.js';
@@ -21,11 +23,12 @@ import { TaskMovesRepository } from './task-moves.repository.js';
 import { TaskQueueRepository } from './task-queue.repository.js';
 import { TaskRunsRepository } from './task-runs.repository.js';
 import { TaskTrees } from './task-trees.js';
+import { PipelineViews } from './views/pipeline-views.service.js';
 import { WorkersRepository } from './workers.repository.js';
 
 /** The Quartet: tasks, their stages, the queue that workers serve, and the gates where people decide. */
 @Module({
-  imports: [LlmModule, ToolsModule, PodsModule],
+  imports: [LlmModule, ToolsModule, AgentsModule, PodsModule],
   controllers: PIPELINE_CONTROLLERS,
   providers: [
     ...PIPELINE_VIEWS,
@@ -50,4 +53,8 @@ import { WorkersRepository } from './workers.repository.js';
   ],
   exports: [PipelineBackground],
 })
-export class PipelineModule {}
+export class PipelineModule {
+  constructor(registry: ToolRegistry, commands: PipelineCommands, views: PipelineViews, started: StartedByTools) {
+    for (const tool of pipelineTools(commands, views, started)) registry.register(tool);
+  }
+}

@@ -9,7 +9,8 @@ import { LlmService } from '../llm/index.js';
 import { PodsService, type PodSnapshot } from '../pods/index.js';
 import { IdempotencyRepository } from '../../platform/idempotency/index.js';
 import { modelChain } from './model-chain.js';
-import type { Submission, Submitted } from './pipeline.commands.js';
+import { ToolRegistry } from '../tools/index.js';
+import type { Inherited, Submission, Submitted } from './pipeline.commands.js';
 import { enter } from './plan.js';
 import { situationOf } from './task-situation.js';
 import { initialControl } from './task-control.js';
@@ -30,6 +31,7 @@ export class PipelineSubmission {
     private readonly database: Database,
     private readonly pods: PodsService,
     private readonly llm: LlmService,
+    private readonly tools: ToolRegistry,
     private readonly queue: TaskQueueRepository,
     private readonly admin: TaskAdminRepository,
     private readonly idempotency: IdempotencyRepository,
@@ -53,13 +55,15 @@ export class PipelineSubmission {
       const { resourceId, bound } = await this.idempotency.bind({ owner, route: ROUTE, ...submission.idempotency }, id);
       if (!bound) return this.replay(resourceId);
     }
-    const pod = await this.pods.snapshotForTask({
+    const asked = await this.pods.snapshotForTask({
       ...(submission.podId === undefined ? {} : { id: submission.podId }),
       ...(submission.podName === undefined ? {} : { name: submission.podName }),
     });
+    const pod = submission.inherited === undefined ? asked : this.narrowed(asked, submission.inherited);
     this.assertAllowed(principal, submission, pod);
     this.assertModels(submission, pod, defaultModel);
     const control = initialControl(pod.maxCostUsd);
+    if (submission.inherited !== undefined) control.depth = submission.inherited.depth;
     const first = enter(situationOf({ pod, control, maxRetries: submission.maxRetries, stages: [], findings: [] }));
     const { queuedAt } = await this.queue.insert({
       id,
@@ -73,6 +77,18 @@ export class PipelineSubmission {
       control,
     });
     return { taskId: id, podName: pod.name, queuedAt, replayed: false };
+  }
+
+  /** The pod without whatever the work that starts the task does not have itself. */
+  private narrowed(pod: PodSnapshot, { tier, network, allowed, costUsd }: Inherited): PodSnapshot {
+    const limits = [pod.maxCostUsd, costUsd].filter((limit) => limit !== null);
+    return {
+      ...pod,
+      sandbox: isWithin(pod.sandbox, tier) ? pod.sandbox : tier,
+      network: network ? pod.network : 'off',
+      maxCostUsd: limits.length === 0 ? null : Math.min(...limits),
+      agents: pod.agents.map((agent) => ({ ...agent, allowedTools: this.tools.both(agent.allowedTools, allowed) })),
+    };
   }
 
   private async replay(taskId: string): Promise<Submitted> {

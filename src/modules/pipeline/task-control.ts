@@ -34,6 +34,8 @@ export interface TaskControl {
   diffHash: string | null;
   /** Files that win over the workspace's when the task is published. */
   publishForce: string[];
+  /** How many tasks and turns above this one started it by a tool; absent is none. */
+  depth?: number;
 }
 
 /** The state of a task that was just submitted. */

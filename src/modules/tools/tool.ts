@@ -29,6 +29,8 @@ export interface Spending {
   /** Refuses the call by rejecting. */
   beforeCall(chain: readonly string[], call: ModelCall): Promise<void>;
   afterCall(spend: { model: string; usage: ModelUsage; costUsd: number | null; failed: boolean }): Promise<void>;
+  /** Takes off the limit what new work may cost on its own account, in USD; null when there is no limit. */
+  grantUsd(): number | null;
 }
 
 export interface ToolResult {
