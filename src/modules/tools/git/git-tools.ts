@@ -86,9 +86,9 @@ export class GitCommitTool extends GitTool<typeof commitSchema> {
   protected async work(args: z.output<typeof commitSchema>, context: ToolContext): Promise<BoxResult> {
     if (args.message.includes('\0')) throw new PathRefused('The message holds a NUL.');
     for (const path of args.files) refuseGit(parsePath(path));
-    const files = args.files.map(literalPath);
-    const added = await this.git(context, ['add', '--all', '--', ...files]);
-    if (added.exitCode !== 0 || added.stopped !== null) return added;
+    const names = args.files.map((path) => parsePath(path).join('/'));
+    const taken = await this.git(context, ['update-index', '--add', '--remove', '--', ...names]);
+    if (taken.exitCode !== 0 || taken.stopped !== null) return taken;
     return this.git(context, [
       'commit',
       '--no-verify',
@@ -97,7 +97,7 @@ export class GitCommitTool extends GitTool<typeof commitSchema> {
       '--cleanup=strip',
       `--message=${args.message}`,
       '--',
-      ...files,
+      ...args.files.map(literalPath),
     ]);
   }
 }
