@@ -38,7 +38,7 @@ export class ListedAgentDto extends AgentDto {
   static override from(agent: Agent, defaultModel: string | null): ListedAgentDto {
     const whole = AgentDto.from(agent, defaultModel);
     const { truncated, ...config } = cutForList(whole.config, ['system_prompt']);
-    return { ...whole, config, truncated: truncated.map((field) => `config.${field}`) };
+    return Object.assign(whole, { config, truncated: truncated.map((field) => `config.${field}`) });
   }
 }
 

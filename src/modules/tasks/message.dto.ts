@@ -39,7 +39,7 @@ export class MessageToolCallDto {
 
   @MayBeOmitted()
   @IsIn(['function'])
-  type?: 'function' = 'function';
+  type?: 'function';
 
   @IsDefined()
   @IsObject()

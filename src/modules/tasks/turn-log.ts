@@ -110,7 +110,7 @@ export class TurnLog {
       this.events = this.events.slice(this.from);
       this.from = 0;
     }
-    for (const wake of [...this.waiting]) wake();
+    for (const wake of this.waiting) wake();
   }
 }
 

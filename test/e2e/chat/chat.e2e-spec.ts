@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from '@jest/globals';
+import { sql } from '../../../src/platform/database/index.js';
 import { ModelServer, says } from '../../support/model-server.js';
 import { api, type Api } from '../../support/openapi.js';
 import { startService, type Service } from '../../support/service.js';
@@ -115,9 +116,7 @@ it('is refused while no model is there', async () => {
 });
 
 it('is refused while the agent is not made yet', async () => {
-  await service.database?.database.query('test.orphan', {
-    toQuery: () => ({ text: 'update agents set is_canonical = false', values: [] }),
-  } as never);
+  await service.database?.database.query('test.orphan', sql`update agents set is_canonical = false`);
   const refused = await client.call('POST', CHAT, { json: { messages: HELLO }, as: 'admin' });
   expect(refused.status).toBe(503);
   expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);

@@ -4,9 +4,9 @@ import { chunk, END, type Answer } from '../../support/model-server.js';
 export interface HangingModel {
   readonly answer: Answer;
   /** Sends a further piece to everybody who has asked. */
-  say(word: string): void;
+  readonly say: (word: string) => void;
   /** Ends the answer. */
-  finish(): void;
+  readonly finish: () => void;
 }
 
 /** Says `word` at once, and the rest when it is told to. */

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
+import { sql } from '../../../src/platform/database/index.js';
 import {
   chunk,
   END,
@@ -142,9 +143,7 @@ describe('a question', () => {
 
   it('is refused before it starts: unknown agent, stopped agent, no model', async () => {
     const stopped = await newAgent();
-    await service.database?.database.query('test.stop', {
-      toQuery: () => ({ text: `update agents set state = 'stopped' where id = $1`, values: [stopped] }),
-    } as never);
+    await service.database?.database.query('test.stop', sql`update agents set state = 'stopped' where id = ${stopped}`);
     const modelless = await newAgent({ model: 'script/none-of-that-name' });
     for (const path of [TASKS, `${TASKS}/stream`]) {
       const call = (agent_id: string): Promise<Answer> =>
@@ -203,12 +202,10 @@ describe('a question', () => {
     await asked;
     finish();
     const rows = async (): Promise<{ status: string }[]> =>
-      (await service.database?.database.query('test.turns', {
-        toQuery: () => ({
-          text: `select t.status from turns t join agents a on a.id = t.agent_id where a.name = 'Left'`,
-          values: [],
-        }),
-      } as never)) as { status: string }[];
+      (await service.database?.database.query(
+        'test.turns',
+        sql`select t.status from turns t join agents a on a.id = t.agent_id where a.name = 'Left'`,
+      )) as { status: string }[];
     while ((await rows())[0]?.status === 'running') await new Promise((resolve) => setTimeout(resolve, 50));
     expect(await rows()).toEqual([{ status: 'completed' }]);
   });
