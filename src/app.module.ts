@@ -4,6 +4,7 @@ import { AgentsModule } from './modules/agents/index.js';
 import { AuthModule } from './modules/auth/index.js';
 import { ChatModule } from './modules/chat/index.js';
 import { LlmModule } from './modules/llm/index.js';
+import { McpModule } from './modules/mcp/index.js';
 import { PipelineModule } from './modules/pipeline/index.js';
 import { PodsModule } from './modules/pods/index.js';
 import { TasksModule } from './modules/tasks/index.js';
@@ -22,6 +23,7 @@ const FEATURES = [
   AuthModule,
   LlmModule,
   ToolsModule,
+  McpModule,
   AgentsModule,
   TasksModule,
   ChatModule,

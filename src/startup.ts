@@ -1,6 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 import { AgentsBackground } from './modules/agents/index.js';
+import { McpConnections } from './modules/mcp/index.js';
 import { PipelineBackground } from './modules/pipeline/index.js';
 import { TurnsBackground } from './modules/tasks/index.js';
 import { Clock } from './platform/clock/index.js';
@@ -30,6 +31,11 @@ export const START_STEPS: readonly StartStep[] = [
   {
     name: 'canonical-agent',
     run: (modules) => modules.get(AgentsBackground, { strict: false }).ensureCanonical(),
+  },
+  {
+    // Only begins: no server, dead or slow, holds up the start.
+    name: 'mcp',
+    run: (modules) => modules.get(McpConnections, { strict: false }).start(),
   },
   {
     name: 'background-tasks',

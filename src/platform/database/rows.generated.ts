@@ -100,6 +100,34 @@ export interface IdempotencyKeyRow {
   created_at: Date;
 }
 
+/** A row of `mcp_servers`. */
+export interface McpServerRow {
+  id: string;
+  name: string;
+  description: string;
+  transport: 'stdio' | 'http' | 'sse';
+  command: string | null;
+  args: string[];
+  env: Record<string, string>;
+  url: string | null;
+  headers: Record<string, string>;
+  enabled: boolean;
+  sandbox: 'none' | 'workspace' | 'workspace_network';
+  metadata: Record<string, unknown>;
+  revision: number;
+  era: unknown | null;
+  created_at: Date;
+  updated_at: Date;
+}
+
+/** A row of `mcp_tool_pins`. */
+export interface McpToolPinRow {
+  server_id: string;
+  name: string;
+  hash: string;
+  pinned_at: Date;
+}
+
 /** A row of `pod_agents`. */
 export interface PodAgentRow {
   id: string;

@@ -1,0 +1,87 @@
+import { IsBoolean, IsIn, IsObject, IsOptional, IsString, Length, Matches, MaxLength } from 'class-validator';
+import { MayBeOmitted } from '../../platform/http/index.js';
+import { ENV_NAME, HEADER_NAME, HEADER_VALUE, MaxJsonBytes, TextItems, TextMap } from './limits.js';
+import {
+  MCP_SANDBOXES,
+  SERVER_NAME,
+  TRANSPORTS,
+  type McpSandbox,
+  type McpServerSettings,
+  type McpTransport,
+} from './mcp-server.js';
+
+/** A new MCP server. */
+export class CreateMcpServerDto {
+  /** Unique; the middle of its tools' names, `mcp__<name>__<tool>`. */
+  @IsString()
+  @Matches(SERVER_NAME)
+  name: string;
+
+  @MayBeOmitted()
+  @IsString()
+  @MaxLength(2_000)
+  description?: string = '';
+
+  /** `stdio` starts a program, `http` is streamable HTTP, `sse` the transport of 2024. */
+  @IsIn(TRANSPORTS)
+  transport: McpTransport;
+
+  /** Program of a stdio server; it is started without a shell. */
+  @IsOptional()
+  @IsString()
+  @Length(1, 1_000)
+  command?: string | null = null;
+
+  @MayBeOmitted()
+  @TextItems({ maxItems: 100, maxLength: 4_000 })
+  args?: string[] = [];
+
+  /** Environment of a stdio server, beside PATH, HOME and LANG. Values are secret: they read as a mask. */
+  @MayBeOmitted()
+  @TextMap({ maxItems: 100, maxLength: 32_768, names: ENV_NAME })
+  env?: Record<string, string> = {};
+
+  /** Address of an http or sse server. */
+  @IsOptional()
+  @IsString()
+  @Length(1, 2_000)
+  url?: string | null = null;
+
+  /** Headers of every request to an http or sse server. Values are secret: they read as a mask. */
+  @MayBeOmitted()
+  @TextMap({ maxItems: 50, maxLength: 8_192, names: HEADER_NAME, values: HEADER_VALUE })
+  headers?: Record<string, string> = {};
+
+  /** Whether it is connected and its tools are offered. */
+  @MayBeOmitted()
+  @IsBoolean()
+  enabled?: boolean = true;
+
+  /** Where the program of a stdio server runs; what cannot be enforced is not run. */
+  @MayBeOmitted()
+  @IsIn(MCP_SANDBOXES)
+  sandbox?: McpSandbox = 'none';
+
+  /** At most 16 KiB as JSON. */
+  @MayBeOmitted()
+  @IsObject()
+  @MaxJsonBytes(16_384)
+  metadata?: Record<string, unknown> = {};
+
+  toSettings(): McpServerSettings {
+    const given = this as Required<CreateMcpServerDto>;
+    return {
+      name: given.name,
+      description: given.description,
+      transport: given.transport,
+      command: given.command,
+      args: given.args,
+      env: given.env,
+      url: given.url,
+      headers: given.headers,
+      enabled: given.enabled,
+      sandbox: given.sandbox,
+      metadata: given.metadata,
+    };
+  }
+}

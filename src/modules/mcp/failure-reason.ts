@@ -1,0 +1,55 @@
+import { SdkError, SdkErrorCode, SdkHttpError, UnauthorizedError } from '@modelcontextprotocol/client';
+import { SandboxRefused } from '../tools/index.js';
+import { DomainError } from '../../platform/errors/index.js';
+import { visibleText } from './tools/tool-definition.js';
+import { EgressRefused } from './transports/address-rules.js';
+
+/** The program of a server ended; the message says how, and what it said last. */
+export class ServerEnded extends Error {
+  override readonly name = 'ServerEnded';
+}
+
+const SYSTEM: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such program',
+  EACCES: 'the program may not be run',
+  ENOTFOUND: 'its name does not resolve',
+  EAI_AGAIN: 'its name does not resolve at the moment',
+  ECONNREFUSED: 'nothing listens there',
+  ECONNRESET: 'the connection was reset',
+  ETIMEDOUT: 'it could not be reached in time',
+  UND_ERR_CONNECT_TIMEOUT: 'it could not be reached in time',
+  UND_ERR_HEADERS_TIMEOUT: 'it did not answer in time',
+  UND_ERR_SOCKET: 'the connection was cut',
+};
+
+/**
+ * Why a connection or a call failed, for people: never what the other side wrote into the body of an error, since that may
+ * be what an address inside this network answered.
+ */
+export function failureReason(error: unknown): string {
+  if (error instanceof ServerEnded) return visibleText(error.message, 1_000);
+  const chain: Error[] = [];
+  for (let one = error; one instanceof Error && chain.length < 10; one = one.cause) chain.push(one);
+  for (const one of chain) {
+    if (one instanceof EgressRefused || one instanceof SandboxRefused) return one.message.replace(/\.$/, '');
+    if (one instanceof DomainError) return one.detail.replace(/\.$/, '');
+    const answered = httpStatus(one);
+    if (answered !== undefined) return `it answered with HTTP status ${answered}`;
+    const code = (one as NodeJS.ErrnoException).code;
+    const known = code === undefined ? undefined : SYSTEM[code];
+    if (known !== undefined) return known;
+    if (sdkCode(one) === SdkErrorCode.RequestTimeout) return 'it did not answer in time';
+    if (sdkCode(one) === SdkErrorCode.ConnectionClosed) return 'it closed the connection';
+  }
+  if (SdkError.isInstance(error)) return 'it does not speak the protocol as it should';
+  return error instanceof Error ? visibleText(error.message, 500).replace(/\.$/, '') : 'the reason is not known';
+}
+
+function sdkCode(error: unknown): string | undefined {
+  return SdkError.isInstance(error) ? error.code : undefined;
+}
+
+function httpStatus(error: unknown): number | undefined {
+  if (UnauthorizedError.isInstance(error)) return 401;
+  return SdkHttpError.isInstance(error) ? error.status : undefined;
+}

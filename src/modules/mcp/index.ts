@@ -1,0 +1,2 @@
+export { McpConnections } from './mcp-connections.js';
+export { McpModule } from './mcp.module.js';

@@ -1,0 +1,77 @@
+/**
+ * An *MCP server* is a program or a web service that offers tools by the Model Context Protocol. Its *settings* are what an
+ * admin wrote; its *revision* moves whenever every process has to connect anew; its *era* is which generation of the
+ * protocol it speaks, as found out at the last connection. A tool is *pinned* when it is first seen: one that changes later
+ * is *quarantined* until an admin reloads the server.
+ */
+export const TRANSPORTS = ['stdio', 'http', 'sse'] as const;
+export type McpTransport = (typeof TRANSPORTS)[number];
+
+export const MCP_SANDBOXES = ['none', 'workspace', 'workspace_network'] as const;
+export type McpSandbox = (typeof MCP_SANDBOXES)[number];
+
+export const MCP_STATUSES = ['disabled', 'connecting', 'connected', 'failed'] as const;
+export type McpStatus = (typeof MCP_STATUSES)[number];
+
+/**
+ * Server names are the middle of tool names, `mcp__<server>__<tool>`: without two underscores in a row and without one at
+ * the end, no two servers can offer the same name.
+ */
+export const SERVER_NAME = /^(?=.{1,31}$)[a-z0-9](?:[a-z0-9-]|_[a-z0-9-])*$/;
+
+export interface McpServerSettings {
+  name: string;
+  description: string;
+  transport: McpTransport;
+  /** Program of a stdio server. */
+  command: string | null;
+  args: string[];
+  /** Secret values. */
+  env: Record<string, string>;
+  /** Address of an http or sse server. */
+  url: string | null;
+  /** Secret values. */
+  headers: Record<string, string>;
+  enabled: boolean;
+  sandbox: McpSandbox;
+  metadata: Record<string, unknown>;
+}
+
+/** How a server is spoken to; `discover` is what a server of the 2026 protocol says about itself. */
+export type McpEra = { kind: 'legacy'; at: string } | { kind: 'modern'; discover: Record<string, unknown>; at: string };
+
+export interface McpServer extends McpServerSettings {
+  id: string;
+  revision: number;
+  era: McpEra | null;
+  createdAt: Date;
+  updatedAt: Date;
+}
+
+/** What a server is like in this process at this moment. */
+export interface McpServerState {
+  status: McpStatus;
+  /** Why it is not connected, or which tools are quarantined; without secrets. */
+  lastError: string | null;
+  /** Tools that the server lists. */
+  toolCount: number;
+  /** Names, as models are shown them, of the tools that can be called now. */
+  activeTools: string[];
+  connectedAt: Date | null;
+}
+
+/** Whether connections made with `before` are not those that `after` asks for. */
+export function connectionChanged(before: McpServerSettings, after: McpServerSettings): boolean {
+  const part = (server: McpServerSettings): string =>
+    JSON.stringify([
+      server.name,
+      server.transport,
+      server.command,
+      server.args,
+      Object.entries(server.env).sort(),
+      server.url,
+      Object.entries(server.headers).sort(),
+      server.sandbox,
+    ]);
+  return part(before) !== part(after);
+}

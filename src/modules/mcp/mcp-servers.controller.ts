@@ -1,0 +1,81 @@
+import { Body, Controller, Delete, Get, HttpCode, Patch, Post, Query, Res } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
+import { DomainError } from '../../platform/errors/index.js';
+import { PageQueryDto, Problems, RequiresAdmin, RequiresKey, UuidParam } from '../../platform/http/index.js';
+import { CurrentPrincipal, type Principal } from '../auth/index.js';
+import { CreateMcpServerDto } from './create-mcp-server.dto.js';
+import { SERVER_NAME } from './mcp-server.js';
+import { ListedMcpServerDto, McpReloadDto, McpServerDto } from './mcp-server.dto.js';
+import { McpServersService } from './mcp-servers.service.js';
+import { UpdateMcpServerDto } from './update-mcp-server.dto.js';
+
+@Controller('api/v1/mcp-servers')
+export class McpServersController {
+  constructor(private readonly servers: McpServersService) {}
+
+  /** Lists the MCP servers by name; how they are reached is shown to the admin only, and secrets to nobody. */
+  @RequiresKey()
+  @Get()
+  async list(
+    @Query() query: PageQueryDto,
+    @CurrentPrincipal() principal: Principal,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<ListedMcpServerDto[]> {
+    const limit = query.limit ?? 50;
+    const afterName = query.cursor === undefined ? null : nameOf(query.cursor);
+    const offset = afterName === null ? (query.offset ?? 0) : 0;
+    const found = await this.servers.list({ limit: limit + 1, offset, afterName });
+    const shown = found.slice(0, limit);
+    const last = shown.at(-1);
+    if (found.length > limit && last !== undefined) linkAfter(reply, last.server.name);
+    return shown.map((one) => (principal.kind === 'admin' ? McpServerDto.from(one) : ListedMcpServerDto.from(one)));
+  }
+
+  /** Adds an MCP server and tries to connect it for at most 10 s; the answer says how that went. */
+  @RequiresAdmin()
+  @Problems('name_taken', 'conflict')
+  @Post()
+  async create(@Body() body: CreateMcpServerDto): Promise<McpServerDto> {
+    return McpServerDto.from(await this.servers.create(body.toSettings()));
+  }
+
+  /** Changes an MCP server; it is connected anew if its connection changed. */
+  @RequiresAdmin()
+  @Problems('not_found', 'name_taken')
+  @Patch(':id')
+  async update(@UuidParam() id: string, @Body() body: UpdateMcpServerDto): Promise<McpServerDto> {
+    return McpServerDto.from(await this.servers.update(id, body.toPatch()));
+  }
+
+  /** Removes an MCP server; its tools and its process are gone when this answers. */
+  @RequiresAdmin()
+  @Problems('not_found')
+  @HttpCode(204)
+  @Delete(':id')
+  async delete(@UuidParam() id: string): Promise<void> {
+    await this.servers.delete(id);
+  }
+
+  /** Connects an MCP server anew and accepts its tools as they are; the old connection serves until the new one is ready. */
+  @RequiresAdmin()
+  @Problems('not_found')
+  @HttpCode(200)
+  @Post(':id/reload')
+  async reload(@UuidParam() id: string): Promise<McpReloadDto> {
+    return McpReloadDto.from(await this.servers.reload(id));
+  }
+}
+
+/** @throws DomainError validation_failed for a cursor that is not one of ours. */
+function nameOf(cursor: string): string {
+  const name = Buffer.from(cursor, 'base64url').toString('utf8');
+  if (SERVER_NAME.test(name)) return name;
+  throw DomainError.invalid('#/query/cursor', 'The cursor is not one that this list has given.');
+}
+
+function linkAfter(reply: FastifyReply, name: string): void {
+  const url = new URL(reply.request.url, 'http://localhost');
+  url.searchParams.delete('offset');
+  url.searchParams.set('cursor', Buffer.from(name).toString('base64url'));
+  void reply.header('link', `<${url.pathname}${url.search}>; rel="next"`);
+}

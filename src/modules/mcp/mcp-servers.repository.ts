@@ -1,0 +1,199 @@
+import { Injectable } from '@nestjs/common';
+import { Database, json, sql, violates } from '../../platform/database/index.js';
+import { DomainError } from '../../platform/errors/index.js';
+import type { McpEra, McpServer, McpServerSettings } from './mcp-server.js';
+
+interface McpServerRow {
+  id: string;
+  name: string;
+  description: string;
+  transport: McpServer['transport'];
+  command: string | null;
+  args: string[];
+  env: Record<string, string>;
+  url: string | null;
+  headers: Record<string, string>;
+  enabled: boolean;
+  sandbox: McpServer['sandbox'];
+  metadata: Record<string, unknown>;
+  revision: number;
+  era: McpEra | null;
+  created_at: Date;
+  updated_at: Date;
+}
+
+const COLUMNS = sql`
+  id, name, description, transport, command, args, env, url, headers, enabled, sandbox, metadata, revision, era,
+  created_at, updated_at`;
+
+/** Names that a server may ever have had tools by; one that makes up new names all the time ends up with none. */
+const MOST_PINS = 2_000;
+
+@Injectable()
+export class McpServersRepository {
+  constructor(private readonly db: Database) {}
+
+  /** Every server by name. */
+  async all(): Promise<McpServer[]> {
+    const rows = await this.db.query<McpServerRow>('mcp.all', sql`select ${COLUMNS} from mcp_servers order by name`);
+    return rows.map(toServer);
+  }
+
+  /** Servers by name, those after `afterName` only when it is given. */
+  async list(limit: number, offset: number, afterName: string | null): Promise<McpServer[]> {
+    const rows = await this.db.query<McpServerRow>(
+      'mcp.list',
+      sql`select ${COLUMNS} from mcp_servers
+          ${afterName === null ? sql`` : sql`where name > ${afterName}`}
+          order by name limit ${limit} offset ${offset}`,
+    );
+    return rows.map(toServer);
+  }
+
+  async find(id: string): Promise<McpServer | null> {
+    const row = await this.db.maybeOne<McpServerRow>(
+      'mcp.find',
+      sql`select ${COLUMNS} from mcp_servers where id = ${id}`,
+    );
+    return row && toServer(row);
+  }
+
+  /** Keeps other edits of the server waiting until the transaction ends. */
+  async lockForEdit(id: string): Promise<McpServer | null> {
+    const row = await this.db.maybeOne<McpServerRow>(
+      'mcp.lockForEdit',
+      sql`select ${COLUMNS} from mcp_servers where id = ${id} for update`,
+    );
+    return row && toServer(row);
+  }
+
+  async count(): Promise<number> {
+    const row = await this.db.one<{ count: number }>(
+      'mcp.count',
+      sql`select count(*)::integer as count from mcp_servers`,
+    );
+    return row.count;
+  }
+
+  /** @throws DomainError name_taken. */
+  async insert(id: string, server: McpServerSettings): Promise<McpServer> {
+    return this.guarded(
+      server.name,
+      this.db.one<McpServerRow>(
+        'mcp.insert',
+        sql`insert into mcp_servers (
+              id, name, description, transport, command, args, env, url, headers, enabled, sandbox, metadata
+            ) values (
+              ${id}, ${server.name}, ${server.description}, ${server.transport}, ${server.command}, ${server.args},
+              ${json(server.env)}, ${server.url}, ${json(server.headers)}, ${server.enabled}, ${server.sandbox},
+              ${json(server.metadata)}
+            ) returning ${COLUMNS}`,
+      ),
+    );
+  }
+
+  /**
+   * Writes every setting. `anew` moves the revision and forgets the era: every process connects again.
+   * @throws DomainError name_taken.
+   */
+  async update(id: string, server: McpServerSettings, anew: boolean): Promise<McpServer> {
+    return this.guarded(
+      server.name,
+      this.db.one<McpServerRow>(
+        'mcp.update',
+        sql`update mcp_servers set
+              name = ${server.name}, description = ${server.description}, transport = ${server.transport},
+              command = ${server.command}, args = ${server.args}, env = ${json(server.env)}, url = ${server.url},
+              headers = ${json(server.headers)}, enabled = ${server.enabled}, sandbox = ${server.sandbox},
+              metadata = ${json(server.metadata)},
+              revision = revision + ${anew ? 1 : 0}::integer,
+              era = case when ${anew}::boolean then null else era end,
+              updated_at = greatest(clock_timestamp(), updated_at + interval '1 millisecond')
+            where id = ${id} returning ${COLUMNS}`,
+      ),
+    );
+  }
+
+  /** Moves the revision and forgets the era and the pins: what the server offers next is what holds. */
+  async renew(id: string): Promise<McpServer | null> {
+    return this.db.transaction('mcp.renew', async () => {
+      const row = await this.db.maybeOne<McpServerRow>(
+        'mcp.bumpRevision',
+        sql`update mcp_servers set revision = revision + 1, era = null where id = ${id} returning ${COLUMNS}`,
+      );
+      await this.forgetPins(id);
+      return row && toServer(row);
+    });
+  }
+
+  /** Keeps how the server is spoken to, unless its revision has moved since. */
+  async keepEra(id: string, revision: number, era: McpEra | null): Promise<void> {
+    await this.db.query(
+      'mcp.keepEra',
+      sql`update mcp_servers set era = ${json(era)} where id = ${id} and revision = ${revision}`,
+    );
+  }
+
+  /** Whether there was such a server. */
+  async delete(id: string): Promise<boolean> {
+    const rows = await this.db.query('mcp.delete', sql`delete from mcp_servers where id = ${id} returning id`);
+    return rows.length > 0;
+  }
+
+  /**
+   * Pins tools that were never seen and tells the hashes that hold, by name. Several processes may do so at once: the first
+   * to come decides. A server that is gone, or whose revision has moved on, pins nothing.
+   */
+  async pin(id: string, revision: number, hashes: ReadonlyMap<string, string>): Promise<Map<string, string>> {
+    const rows = await this.db.transaction('mcp.pin', async () => {
+      await this.db.query(
+        'mcp.addPins',
+        sql`insert into mcp_tool_pins (server_id, name, hash)
+            select s.id, given.name, given.hash
+            from (select id from mcp_servers where id = ${id} and revision = ${revision} for share) s,
+              unnest(${[...hashes.keys()]}::text[], ${[...hashes.values()]}::text[]) as given (name, hash)
+            where (select count(*) from mcp_tool_pins p where p.server_id = s.id) < ${MOST_PINS}
+            on conflict (server_id, name) do nothing`,
+      );
+      return this.db.query<{ name: string; hash: string }>(
+        'mcp.pins',
+        sql`select name, hash from mcp_tool_pins where server_id = ${id}`,
+      );
+    });
+    return new Map(rows.map((row) => [row.name, row.hash]));
+  }
+
+  async forgetPins(id: string): Promise<void> {
+    await this.db.query('mcp.forgetPins', sql`delete from mcp_tool_pins where server_id = ${id}`);
+  }
+
+  private async guarded(name: string, statement: Promise<McpServerRow>): Promise<McpServer> {
+    try {
+      return toServer(await statement);
+    } catch (error) {
+      if (!violates(error, 'mcp_servers_name_idx')) throw error;
+      throw new DomainError('name_taken', `There is an MCP server named "${name}" already.`, { cause: error });
+    }
+  }
+}
+
+function toServer(row: McpServerRow): McpServer {
+  return {
+    id: row.id,
+    name: row.name,
+    description: row.description,
+    transport: row.transport,
+    command: row.command,
+    args: row.args,
+    env: row.env,
+    url: row.url,
+    headers: row.headers,
+    enabled: row.enabled,
+    sandbox: row.sandbox,
+    metadata: row.metadata,
+    revision: row.revision,
+    era: row.era,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  };
+}

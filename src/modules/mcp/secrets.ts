@@ -1,0 +1,63 @@
+import { DomainError, type FieldFault } from '../../platform/errors/index.js';
+
+/** What every secret value reads as. */
+export const MASK = '********';
+
+const HIDDEN = '[redacted]';
+/** Shorter values are words that occur anywhere. */
+const SHORTEST_SECRET = 6;
+
+/** `values` as they may be read: the names only. */
+export function masked(values: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.keys(values).map((name) => [name, MASK]));
+}
+
+/**
+ * `given` with the values of `kept` where a caller sent back the mask that it had read.
+ * @throws DomainError validation_failed for a mask that stands for nothing.
+ */
+export function unmasked(
+  given: Readonly<Record<string, string>>,
+  kept: Readonly<Record<string, string>>,
+  field: 'env' | 'headers',
+): Record<string, string> {
+  const faults: FieldFault[] = [];
+  const values = Object.entries(given).map(([name, value]) => {
+    if (value !== MASK) return [name, value] as const;
+    const old = Object.hasOwn(kept, name) ? kept[name] : undefined;
+    if (old === undefined) {
+      const at = name.replaceAll('~', '~0').replaceAll('/', '~1');
+      faults.push({ pointer: `#/${field}/${at}`, detail: 'This is the mask of a value, and there is none to keep.' });
+    }
+    return [name, old ?? ''] as const;
+  });
+  if (faults.length > 0) throw new DomainError('validation_failed', faults[0]?.detail ?? '', { errors: faults });
+  return Object.fromEntries(values);
+}
+
+/** The secret values of a server, as they may turn up in what it says; a header's scheme is left off. */
+export function secretValues(server: { env: Record<string, string>; headers: Record<string, string> }): string[] {
+  const tokens = Object.values(server.headers).flatMap((value) => [value, value.replace(/^\S+\s+/, '')]);
+  return [...new Set([...Object.values(server.env), ...tokens])].filter((value) => value.length >= SHORTEST_SECRET);
+}
+
+/** Takes the secret values of one server out of what the server says. */
+export class SecretCover {
+  private readonly forms: readonly string[];
+
+  constructor(secrets: readonly string[]) {
+    const forms = secrets.flatMap((secret) => [
+      secret,
+      JSON.stringify(secret).slice(1, -1),
+      encodeURIComponent(secret.toWellFormed()),
+    ]);
+    // Longest first: a secret that begins like another one must not leave its tail behind.
+    this.forms = [...new Set(forms)].sort((a, b) => b.length - a.length);
+  }
+
+  hide(text: string): string {
+    let clean = text;
+    for (const form of this.forms) clean = clean.replaceAll(form, HIDDEN);
+    return clean;
+  }
+}

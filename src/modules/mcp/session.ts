@@ -1,0 +1,161 @@
+import {
+  Client,
+  type PriorDiscovery,
+  type Progress,
+  ProtocolError,
+  type Transport,
+} from '@modelcontextprotocol/client';
+import { z } from 'zod';
+import { ServerEnded } from './failure-reason.js';
+import { CALL_TIMEOUT_MS } from './tools/mcp-tool.js';
+import type { CallAnswer } from './tools/result-text.js';
+import type { ToolDefinition } from './tools/tool-definition.js';
+import { StdioTransport } from './transports/stdio-transport.js';
+
+/** Silence of a server on standard streams after which it is taken for one that does not know the first question. */
+const PROBE_MS = 8_000;
+const LIST_TIMEOUT_MS = 30_000;
+const MAX_TOOLS = 512;
+const MAX_PAGES = 64;
+const CHECK_MS = 5_000;
+
+const page = z.object({ tools: z.array(z.unknown()), nextCursor: z.string().nullish() });
+
+export interface SessionOptions {
+  /** How the server was spoken to last; undefined asks it. */
+  prior: PriorDiscovery | undefined;
+  timeoutMs: number;
+  signal: AbortSignal;
+  onToolsChanged: () => void;
+}
+
+/**
+ * One connection to a server, from its handshake to its end. It offers the server nothing: no sampling, no elicitation, no
+ * roots.
+ */
+export class Session {
+  /** Resolves when the connection has ended. */
+  readonly closed: Promise<void>;
+  private alive = true;
+
+  private constructor(
+    private readonly client: Client,
+    readonly transport: Transport,
+  ) {
+    this.closed = new Promise((resolve) => {
+      client.onclose = () => {
+        this.alive = false;
+        resolve();
+      };
+    });
+  }
+
+  /** @throws when the server cannot be reached, does not answer in time, or speaks no protocol that is known. */
+  static async open(transport: Transport, options: SessionOptions): Promise<Session> {
+    const { signal, timeoutMs } = options;
+    const client = new Client(
+      { name: 'nova-orchestrator', version: '1.0.0' },
+      {
+        versionNegotiation: { mode: 'auto', probe: { timeoutMs: PROBE_MS } },
+        listChanged: { tools: { autoRefresh: false, debounceMs: 250, onChanged: () => options.onToolsChanged() } },
+      },
+    );
+    const session = new Session(client, transport);
+    const stop = (): void => void transport.close().catch(() => undefined);
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      signal.throwIfAborted();
+      await client.connect(transport, { timeout: timeoutMs, signal, ...(options.prior && { prior: options.prior }) });
+      signal.throwIfAborted();
+      // Everything else it reports is followed by an error of the call it belongs to, or by the end of the connection.
+      client.onerror = () => undefined;
+      return session;
+    } catch (error) {
+      await transport.close().catch(() => undefined);
+      const farewell = farewellOf(transport);
+      throw farewell === '' || signal.aborted ? error : new ServerEnded(farewell, { cause: error });
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+  }
+
+  get open(): boolean {
+    return this.alive;
+  }
+
+  get era(): PriorDiscovery {
+    const discover = this.client.getDiscoverResult();
+    return discover === undefined ? { kind: 'legacy' } : { kind: 'modern', discover };
+  }
+
+  get protocolVersion(): string {
+    return this.client.getNegotiatedProtocolVersion() ?? 'unknown';
+  }
+
+  /** Every tool that the server lists, as it lists them; at most 512. */
+  async listTools(signal: AbortSignal): Promise<unknown[]> {
+    if (this.client.getServerCapabilities()?.tools === undefined) return [];
+    const tools: unknown[] = [];
+    let cursor: string | undefined;
+    for (let pages = 0; pages < MAX_PAGES && tools.length < MAX_TOOLS; pages += 1) {
+      const result = await this.client.request(
+        { method: 'tools/list', params: cursor === undefined ? {} : { cursor } },
+        page,
+        { timeout: LIST_TIMEOUT_MS, signal },
+      );
+      tools.push(...result.tools);
+      if (result.nextCursor == null || result.nextCursor === cursor) break;
+      cursor = result.nextCursor;
+    }
+    return tools.slice(0, MAX_TOOLS);
+  }
+
+  /**
+   * Calls a tool; cancelled in the server, too, when `signal` aborts.
+   * @throws ProtocolError when the server refuses; other errors when the answer did not come.
+   */
+  async call(
+    tool: ToolDefinition,
+    args: Record<string, unknown>,
+    signal: AbortSignal,
+    onprogress: (progress: Progress) => void,
+  ): Promise<CallAnswer> {
+    return this.client.callTool(
+      { name: tool.name, arguments: args },
+      {
+        signal,
+        timeout: CALL_TIMEOUT_MS,
+        maxTotalTimeout: CALL_TIMEOUT_MS,
+        onprogress,
+        // Without an output schema: what a server's own schema says of its answer is of no use to a model.
+        toolDefinition: { name: tool.name, inputSchema: tool.inputSchema as { type: 'object' } },
+      },
+    );
+  }
+
+  /** How the program of the server ended; empty for other transports and while it runs. */
+  farewell(): string {
+    return farewellOf(this.transport);
+  }
+
+  /** Whether the server still answers. */
+  async check(): Promise<boolean> {
+    const options = { timeout: CHECK_MS };
+    try {
+      await (this.era.kind === 'modern' ? this.client.discover(options) : this.client.ping(options));
+      return true;
+    } catch (error) {
+      return error instanceof ProtocolError;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.alive = false;
+    await this.client.close().catch(() => undefined);
+    await this.transport.close().catch(() => undefined);
+  }
+}
+
+function farewellOf(transport: Transport): string {
+  return transport instanceof StdioTransport ? transport.farewell : '';
+}

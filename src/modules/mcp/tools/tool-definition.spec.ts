@@ -1,0 +1,145 @@
+import { describe, expect, it } from '@jest/globals';
+import { argumentCheck } from './argument-check.js';
+import { resultText } from './result-text.js';
+import { defineTool, schemaFault, visibleText, type ToolDefinition } from './tool-definition.js';
+
+const same = (text: string): string => text;
+const tool = (fields: object = {}): unknown => ({
+  name: 'a',
+  description: 'b',
+  inputSchema: { type: 'object' },
+  ...fields,
+});
+const defined = (fields: object): ToolDefinition => {
+  const definition = defineTool(tool(fields), same);
+  if ('fault' in definition) throw new Error(definition.fault);
+  return definition;
+};
+
+describe('what a model reads of a definition', () => {
+  it('holds nothing that people would not see', () => {
+    const hidden = 'read\u200b me\u202e\u{e0041}\u{e0042}\ufe0f\u0007\u001b[31m\u00ad now\n\tplease';
+    expect(visibleText(hidden)).toBe('read me[31m now\n\tplease');
+    const { inputSchema } = defined({
+      inputSchema: { type: 'object', $id: 'x:y', properties: { p: { description: 'a\u200bb', enum: ['a\u200bb'] } } },
+    });
+    expect(inputSchema).toEqual({ type: 'object', properties: { p: { description: 'ab', enum: ['a\u200bb'] } } });
+  });
+
+  it('is at most 2 KiB of whole characters', () => {
+    const cut = visibleText('é'.repeat(5_000));
+    expect(Buffer.byteLength(cut)).toBeLessThanOrEqual(2_048);
+    expect(cut).toMatch(/^é+…$/);
+  });
+
+  it('holds no secret, and says what the server says of its dangers', () => {
+    const definition = defineTool(
+      tool({ description: 'the key is K', annotations: { destructiveHint: true } }),
+      (text) => text.replace('K', '[redacted]'),
+    );
+    expect(definition).toMatchObject({
+      description: 'the key is [redacted]\nIts server says that it may destroy things.',
+    });
+  });
+});
+
+describe('a definition that is not taken', () => {
+  const nested = (depth: number): object => (depth === 0 ? {} : { properties: { p: nested(depth - 1) } });
+  it.each([
+    ['no object', 'text'],
+    ['no name', tool({ name: undefined })],
+    ['an empty name', tool({ name: '' })],
+    ['a name with a line end', tool({ name: 'a\nb' })],
+    ['a very long name', tool({ name: 'a'.repeat(129) })],
+    ['no schema', tool({ inputSchema: undefined })],
+    ['a schema of a text', tool({ inputSchema: { type: 'string' } })],
+    ['a reference into the network', tool({ inputSchema: { type: 'object', $ref: 'http://169.254.169.254/' } })],
+    ['a deep reference', tool({ inputSchema: { type: 'object', allOf: [{ $dynamicRef: 'other.json' }] } })],
+    ['a deep schema', tool({ inputSchema: { type: 'object', ...nested(40) } })],
+    ['a wide schema', tool({ inputSchema: { type: 'object', enum: Array.from({ length: 5_000 }, () => 1) } })],
+    ['a large schema', tool({ inputSchema: { type: 'object', title: 'x'.repeat(70_000) } })],
+  ])('has %s', (_what, raw) => {
+    expect(defineTool(raw, same)).toHaveProperty('fault');
+  });
+
+  it('may refer to itself', () => {
+    expect(schemaFault({ type: 'object', $defs: { a: {} }, properties: { p: { $ref: '#/$defs/a' } } })).toBeNull();
+  });
+});
+
+describe('the fingerprint', () => {
+  it('is that of everything said, in whatever order', () => {
+    const { hash } = defined({ inputSchema: { type: 'object', properties: { a: {}, b: {} } } });
+    expect(defined({ inputSchema: { properties: { b: {}, a: {} }, type: 'object' } }).hash).toBe(hash);
+    for (const change of [
+      { description: 'c' },
+      { description: 'b\u200b' },
+      { inputSchema: { type: 'object', properties: { a: {} } } },
+      { annotations: { readOnlyHint: true } },
+      { title: 'x' },
+    ]) {
+      expect(defined({ inputSchema: { type: 'object', properties: { a: {}, b: {} } }, ...change }).hash).not.toBe(hash);
+    }
+  });
+});
+
+describe('the check of arguments', () => {
+  it('says what is wrong', () => {
+    const check = argumentCheck({ type: 'object', properties: { a: { type: 'string' } }, required: ['a'] });
+    expect(check({ a: 'x' })).toBeNull();
+    expect(check({ a: 1 })).toMatch(/string/);
+    expect(check({})).toMatch(/required/);
+    expect(check([])).not.toBeNull();
+    expect(check(null)).not.toBeNull();
+  });
+
+  it('ends in time and refuses, whatever the schema', () => {
+    const pattern = argumentCheck({ type: 'object', properties: { a: { pattern: '^(a+)+$' } } });
+    expect(pattern({ a: `${'a'.repeat(60)}!` })).toMatch(/in time/);
+    const $defs = Object.fromEntries(
+      Array.from({ length: 40 }, (_, i) => [
+        `d${i}`,
+        i === 39 ? {} : { allOf: [{ $ref: `#/$defs/d${i + 1}` }, { $ref: `#/$defs/d${i + 1}` }] },
+      ]),
+    );
+    expect(argumentCheck({ type: 'object', $defs, $ref: '#/$defs/d0' })({})).toMatch(/in time/);
+    expect(
+      argumentCheck({ type: 'object', $defs: { a: { $ref: '#/$defs/a' } }, $ref: '#/$defs/a' })({}),
+    ).not.toBeNull();
+    expect(argumentCheck({ type: 'object', properties: { a: { pattern: '(' } } })({ a: 'x' })).toMatch(
+      /cannot be checked/,
+    );
+  });
+});
+
+describe('the text of a result', () => {
+  it('keeps texts, structured content, and notes of the rest', () => {
+    expect(
+      resultText({
+        content: [
+          { type: 'text', text: 'a' },
+          { type: 'text', text: 'b' },
+        ],
+      }),
+    ).toBe('a\nb');
+    expect(resultText({ content: [], structuredContent: { a: 1 } })).toBe('{"a":1}');
+    expect(resultText({ content: [{ type: 'text', text: '{ "a": 1 }' }], structuredContent: { a: 1 } })).toBe(
+      '{ "a": 1 }',
+    );
+    expect(
+      resultText({
+        content: [
+          { type: 'image', mimeType: 'image/png', data: Buffer.alloc(10).toString('base64') },
+          { type: 'resource', resource: { uri: 'file:///x', text: 'inside' } },
+          { type: 'resource', resource: { uri: 'file:///y', mimeType: 'a/b', blob: 'AAAA' } },
+          { type: 'resource_link', uri: 'file:///z', name: 'z' },
+          { type: 'hologram' },
+        ],
+      }),
+    ).toBe(
+      '[image: image/png, 10 bytes]\n[resource file:///x]\ninside\n[resource file:///y: a/b, 3 bytes]\n' +
+        '[link to the resource z: file:///z]\n[content of a kind that is not known]',
+    );
+    expect(resultText({ isError: true })).toMatch(/failed/);
+  });
+});

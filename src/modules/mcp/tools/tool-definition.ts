@@ -1,0 +1,115 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+
+/** A tool as a server defines it, made harmless to show: what it may call itself, what it says, what it takes. */
+export interface ToolDefinition {
+  readonly name: string;
+  readonly description: string;
+  readonly inputSchema: Record<string, unknown>;
+  /** Of everything that the server says about the tool. */
+  readonly hash: string;
+}
+
+const MAX_DESCRIPTION_BYTES = 2 * 1024;
+const MAX_SCHEMA_BYTES = 64 * 1024;
+const MAX_SCHEMA_DEPTH = 32;
+const MAX_SCHEMA_NODES = 4_000;
+
+/** Controls, formats (zero-width, bidirectional, tags), private and unassigned characters, and variation selectors. */
+const UNSEEN =
+  /(?![\n\t])[\p{Cc}\p{Cf}\p{Co}\p{Cn}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2028\u2029\u3164\ufe00-\ufe0f\uffa0\u{e0100}-\u{e01ef}]/gu;
+const NAME = /^[\x21-\x7e]{1,128}$/;
+
+const rawTool = z.object({
+  name: z.string(),
+  description: z.string().nullish(),
+  inputSchema: z.record(z.string(), z.unknown()),
+  annotations: z.object({ destructiveHint: z.boolean().nullish() }).nullish().catch(null),
+});
+
+/** `text` without what a person would not see, at most `maxBytes` of UTF-8. */
+export function visibleText(text: string, maxBytes = MAX_DESCRIPTION_BYTES): string {
+  // What is far too long is cut first: the rest costs time in proportion to it.
+  const clean = text
+    .slice(0, maxBytes * 2)
+    .toWellFormed()
+    .replace(UNSEEN, '')
+    .trim();
+  const bytes = Buffer.from(clean);
+  if (bytes.length <= maxBytes) return clean;
+  const notice = '…';
+  let end = maxBytes - Buffer.byteLength(notice);
+  while (end > 0 && ((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1;
+  return bytes.toString('utf8', 0, end) + notice;
+}
+
+/**
+ * The definition in `raw`, or why the tool cannot be offered. `hide` takes secrets out of what models read. The server's
+ * annotations can only add a warning.
+ */
+export function defineTool(raw: unknown, hide: (text: string) => string): ToolDefinition | { fault: string } {
+  const parsed = rawTool.safeParse(raw);
+  if (!parsed.success) return { fault: 'a tool is not defined as the protocol says' };
+  const { name, description, inputSchema, annotations } = parsed.data;
+  if (!NAME.test(name)) return { fault: 'the name of a tool is not 1 to 128 printable characters' };
+  const fault = schemaFault(inputSchema);
+  if (fault !== null) return { fault: `the tool ${name} cannot be offered: ${fault}` };
+  const said = visibleText(hide(description ?? ''));
+  const warning = annotations?.destructiveHint === true ? 'Its server says that it may destroy things.' : '';
+  return {
+    name,
+    description: [said, warning].filter((part) => part !== '').join('\n') || `The tool ${name}.`,
+    inputSchema: visibleSchema(inputSchema, hide) as Record<string, unknown>,
+    hash: createHash('sha256').update(canonical(raw)).digest('hex'),
+  };
+}
+
+/** Why arguments cannot safely be checked against `schema`; null when they can. */
+export function schemaFault(schema: Record<string, unknown>): string | null {
+  if (schema['type'] !== 'object') return 'its arguments are not an object';
+  let nodes = 0;
+  let level: unknown[] = [schema];
+  for (let depth = 1; level.length > 0; depth += 1) {
+    if (depth > MAX_SCHEMA_DEPTH) return `its schema is more than ${MAX_SCHEMA_DEPTH} levels deep`;
+    const next: unknown[] = [];
+    for (const node of level) {
+      nodes += 1;
+      if (nodes > MAX_SCHEMA_NODES) return `its schema has more than ${MAX_SCHEMA_NODES} parts`;
+      if (typeof node !== 'object' || node === null) continue;
+      for (const [key, value] of Object.entries(node)) {
+        if (/^\$(ref|dynamicRef|recursiveRef)$/.test(key) && typeof value === 'string' && !value.startsWith('#')) {
+          return 'its schema refers to another document';
+        }
+        next.push(value);
+      }
+    }
+    level = next;
+  }
+  if (Buffer.byteLength(JSON.stringify(schema)) > MAX_SCHEMA_BYTES) return 'its schema is larger than 64 KiB';
+  return null;
+}
+
+/** `schema` with its texts for people made visible; `$schema` and `$id` mean nothing to models. Depth is bounded before. */
+function visibleSchema(node: unknown, hide: (text: string) => string): unknown {
+  if (Array.isArray(node)) return node.map((item) => visibleSchema(item, hide));
+  if (typeof node !== 'object' || node === null) return node;
+  return Object.fromEntries(
+    Object.entries(node)
+      .filter(([key, value]) => !((key === '$schema' || key === '$id') && typeof value === 'string'))
+      .map(([key, value]) => [
+        key,
+        (key === 'description' || key === 'title') && typeof value === 'string'
+          ? visibleText(hide(value))
+          : visibleSchema(value, hide),
+      ]),
+  );
+}
+
+/** JSON with sorted keys: the same definition always has the same text. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_key, inner: unknown) =>
+    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
+      : inner,
+  );
+}

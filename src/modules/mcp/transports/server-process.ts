@@ -1,0 +1,102 @@
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { mkdir } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { dirname } from 'node:path';
+import type { Duplex } from 'node:stream';
+import { promisify } from 'node:util';
+
+const execute = promisify(execFile);
+
+export interface ServerCommand {
+  readonly command: string;
+  readonly args: readonly string[];
+  /** What the admin gave it; nothing else but PATH, HOME and LANG is in its environment. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Where it starts. Made when it is missing. */
+  readonly folder: string;
+}
+
+/** A started child and how its descendants are reached. */
+export interface ServerProcess {
+  readonly child: ChildProcess;
+  /** Ends it and everything that it started. */
+  kill(): void;
+}
+
+const NAMESPACE = ['--pid', '--fork', '--kill-child=KILL', '--mount-proc'];
+
+/**
+ * Kills its own process group as soon as descriptor 3, whose other end the service holds, is closed: when the service lets
+ * go of the server, and when it dies in whatever way.
+ */
+const WATCHDOG = '(read -r _ <&3; kill -KILL 0) </dev/null >/dev/null 2>&1 & exec 3<&-; exec "$@"';
+
+/**
+ * Starts a stdio server in a process group of its own, so that it and its descendants end with it, with the service's
+ * letting go of it and with the service, even one that is killed: in a pid namespace where one can be made, by a watchdog
+ * over the process group elsewhere (which a descendant that leaves the group escapes). For the main thread only, to which
+ * the kernel ties the child.
+ * @throws what `spawn` emits when there is no such program.
+ */
+export async function startServerProcess(server: ServerCommand): Promise<ServerProcess> {
+  await mkdir(server.folder, { recursive: true, mode: 0o700 });
+  const prefix = await namespacePrefix();
+  const command = [server.command, ...server.args];
+  const [program = '', ...args] =
+    prefix === null ? ['/bin/sh', '-c', WATCHDOG, 'sh', ...command] : [...prefix, ...command];
+  const child = spawn(program, args, {
+    cwd: server.folder,
+    env: { ...baseEnvironment(), ...server.env },
+    detached: true,
+    stdio: prefix === null ? ['pipe', 'pipe', 'pipe', 'pipe'] : ['pipe', 'pipe', 'pipe'],
+  });
+  const lifeline = child.stdio[3] as Duplex | undefined;
+  lifeline?.on('error', () => undefined);
+  await new Promise<void>((resolve, reject) => {
+    child.once('spawn', resolve);
+    child.once('error', reject);
+  });
+  return {
+    child,
+    kill: () => {
+      killGroup(child);
+      lifeline?.destroy();
+    },
+  };
+}
+
+/** Ends the process group that `child` leads; in a namespace or a box, all of it ends. */
+export function killGroup(child: ChildProcess, signal: NodeJS.Signals = 'SIGKILL'): void {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, signal);
+  } catch {
+    // It has ended.
+  }
+}
+
+function baseEnvironment(): Record<string, string> {
+  return {
+    PATH: `${dirname(process.execPath)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
+    HOME: homedir(),
+    LANG: 'C.UTF-8',
+  };
+}
+
+let prefix: Promise<readonly string[] | null> | undefined;
+
+/** What makes a command the first process of a pid namespace that ends with the service; null where that cannot be had. */
+function namespacePrefix(): Promise<readonly string[] | null> {
+  prefix ??= (async () => {
+    const user = process.geteuid?.() === 0 ? [] : ['--user', '--map-current-user'];
+    const words = ['setpriv', '--pdeathsig', 'KILL', '--', 'unshare', ...user, ...NAMESPACE, '--'];
+    const [program = '', ...args] = [...words, 'true'];
+    try {
+      await execute(program, args, { env: baseEnvironment(), timeout: 5_000 });
+      return words;
+    } catch {
+      return null;
+    }
+  })();
+  return prefix;
+}

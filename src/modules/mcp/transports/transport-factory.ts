@@ -1,0 +1,86 @@
+import { join } from 'node:path';
+import { Injectable } from '@nestjs/common';
+import { SSEClientTransport, StreamableHTTPClientTransport, type Transport } from '@modelcontextprotocol/client';
+import { AppConfig } from '../../../config/index.js';
+import { Sandbox } from '../../tools/index.js';
+import type { McpServer } from '../mcp-server.js';
+import { checkedFetch, type CheckedFetch } from './checked-fetch.js';
+import { killGroup, startServerProcess, type ServerProcess } from './server-process.js';
+import { StdioTransport } from './stdio-transport.js';
+
+/** What a server wrote to its standard error. */
+export type Line = string;
+
+/** A box that is not ended by a clock. */
+const FOR_EVER = 0;
+
+/** Makes the transport that a server's row asks for. Nothing is started or connected before the transport is. */
+@Injectable()
+export class TransportFactory {
+  constructor(
+    private readonly config: AppConfig,
+    private readonly sandbox: Sandbox,
+  ) {}
+
+  create(server: McpServer, onStderr: (line: Line) => void): Transport {
+    if (server.transport === 'stdio') return new StdioTransport(() => this.launch(server), onStderr);
+    const checked = checkedFetch(this.config.mcp.allowPrivateNetworks);
+    const url = new URL(server.url ?? '');
+    const options = {
+      fetch: checked.fetch,
+      redirectPolicy: 'follow',
+      requestInit: { headers: server.headers },
+    } as const;
+    return server.transport === 'http'
+      ? new HttpTransport(url, options, checked)
+      : new LegacySseTransport(url, options, checked);
+  }
+
+  private async launch(server: McpServer): Promise<ServerProcess> {
+    const { command, args, env, sandbox } = server;
+    if (command === null) throw new Error('it has no command');
+    if (sandbox === 'none') {
+      return startServerProcess({ command, args, env, folder: join(this.config.dataDir, 'mcp') });
+    }
+    const box = {
+      tier: 'workspace' as const,
+      network: sandbox === 'workspace_network',
+      root: this.config.workspace,
+      command: [command, ...args],
+      environment: env,
+    };
+    const child = await this.sandbox.start(box, FOR_EVER);
+    return { child, kill: () => killGroup(child) };
+  }
+}
+
+class HttpTransport extends StreamableHTTPClientTransport {
+  constructor(
+    url: URL,
+    options: ConstructorParameters<typeof StreamableHTTPClientTransport>[1],
+    private readonly checked: CheckedFetch,
+  ) {
+    super(url, options);
+  }
+
+  override async close(): Promise<void> {
+    await super.close();
+    await this.checked.close();
+  }
+}
+
+/** The two-endpoint transport of 2024. Its stream is the connection: when that is cut, so is everything under way. */
+class LegacySseTransport extends SSEClientTransport {
+  constructor(
+    url: URL,
+    options: ConstructorParameters<typeof SSEClientTransport>[1],
+    private readonly checked: CheckedFetch,
+  ) {
+    super(url, options);
+  }
+
+  override async close(): Promise<void> {
+    await super.close();
+    await this.checked.close();
+  }
+}

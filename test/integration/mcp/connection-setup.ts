@@ -1,0 +1,114 @@
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { setTimeout as delay } from 'node:timers/promises';
+import { AppConfig } from '../../../src/config/index.js';
+import type { McpServer } from '../../../src/modules/mcp/mcp-server.js';
+import { ServerConnection } from '../../../src/modules/mcp/server-connection.js';
+import { TransportFactory } from '../../../src/modules/mcp/transports/transport-factory.js';
+import { Sandbox, ToolRegistry, type ToolResult } from '../../../src/modules/tools/index.js';
+import { Clock } from '../../../src/platform/clock/index.js';
+import { HealthIndicators } from '../../../src/platform/health/index.js';
+import { temporaryFolder } from '../../support/servers/index.js';
+
+export const ROOT = join(fileURLToPath(import.meta.url), '../../../..');
+export const SMALL = join(ROOT, 'test/integration/mcp/servers/stdio-server.mjs');
+const DEADLINE_MS = 30_000;
+
+/** Connections without a database: pins and eras are kept in memory, as the table would keep them. */
+export class Setup {
+  readonly folder = temporaryFolder();
+  readonly registry = new ToolRegistry();
+  readonly pins = new Map<string, Map<string, string>>();
+  readonly eras: unknown[] = [];
+  private readonly transports: TransportFactory;
+  private readonly connections: ServerConnection[] = [];
+
+  constructor(env: Record<string, string> = {}) {
+    const workspace = join(this.folder.path, 'workspace');
+    mkdirSync(workspace);
+    const config = AppConfig.from({
+      NOVA_DATA_DIR: join(this.folder.path, 'data'),
+      NOVA_WORKSPACE: workspace,
+      MCP_ALLOW_PRIVATE_NETWORKS: 'true',
+      ...env,
+    });
+    this.transports = new TransportFactory(config, new Sandbox(config, new HealthIndicators()));
+  }
+
+  server(fields: Partial<McpServer> = {}, options: object = {}): McpServer {
+    return {
+      id: fields.name ?? 'small',
+      name: 'small',
+      description: '',
+      transport: 'stdio',
+      command: fields.transport && fields.transport !== 'stdio' ? null : process.execPath,
+      args: [SMALL, JSON.stringify(options)],
+      env: {},
+      url: null,
+      headers: {},
+      enabled: true,
+      sandbox: 'none',
+      metadata: {},
+      revision: 1,
+      era: null,
+      createdAt: new Date(),
+      updatedAt: new Date(),
+      ...fields,
+    };
+  }
+
+  /** A connection whose first attempt has settled. */
+  async connect(server: McpServer): Promise<ServerConnection> {
+    const connection = new ServerConnection(server, {
+      clock: new Clock(),
+      transports: this.transports,
+      pin: async ({ id, revision }, hashes) => {
+        const key = `${id} ${revision}`;
+        const pins = this.pins.get(key) ?? new Map<string, string>();
+        for (const [name, hash] of hashes) if (!pins.has(name)) pins.set(name, hash);
+        this.pins.set(key, pins);
+        return pins;
+      },
+      keepEra: async (_server, era) => void this.eras.push(era),
+    });
+    this.connections.push(connection);
+    this.registry.registerGroup(connection);
+    connection.start();
+    await connection.settled(DEADLINE_MS);
+    return connection;
+  }
+
+  /** Calls a tool as a model does. */
+  call(tool: string, args: object = {}, signal = new AbortController().signal): Promise<ToolResult> {
+    return this.registry.execute(tool, JSON.stringify(args), null, {
+      root: this.folder.path,
+      tier: 'workspace',
+      network: false,
+      owner: 'admin',
+      signal,
+    });
+  }
+
+  async end(): Promise<void> {
+    await Promise.all(this.connections.map((connection) => connection.stop()));
+    this.folder.remove();
+  }
+}
+
+/** Waits for something that nothing announces. */
+export async function eventually(holds: () => boolean): Promise<void> {
+  const deadline = performance.now() + DEADLINE_MS;
+  while (!holds()) {
+    if (performance.now() > deadline) throw new Error('it never came to hold');
+    await delay(20);
+  }
+}
+
+/** Processes of this machine whose command line or environment holds `mark`. */
+export function processesOf(mark: string, pids: readonly string[]): string[] {
+  return pids.filter((pid) => {
+    const file = `/proc/${pid}/cmdline`;
+    return existsSync(file) && readFileSync(file, 'utf8').includes(mark);
+  });
+}
