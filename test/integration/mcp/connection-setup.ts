@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as delay } from 'node:timers/promises';
+import { Logger } from '@nestjs/common';
 import { AppConfig } from '../../../src/config/index.js';
 import type { McpServer } from '../../../src/modules/mcp/mcp-server.js';
 import { ServerConnection } from '../../../src/modules/mcp/server-connection.js';
@@ -14,6 +15,9 @@ import { temporaryFolder } from '../../support/servers/index.js';
 export const ROOT = join(fileURLToPath(import.meta.url), '../../../..');
 export const SMALL = join(ROOT, 'test/integration/mcp/servers/stdio-server.mjs');
 const DEADLINE_MS = 30_000;
+
+// What a test provokes would fill its report.
+Logger.overrideLogger(['error', 'fatal']);
 
 /** Connections without a database: pins and eras are kept in memory, as the table would keep them. */
 export class Setup {
@@ -103,12 +107,4 @@ export async function eventually(holds: () => boolean): Promise<void> {
     if (performance.now() > deadline) throw new Error('it never came to hold');
     await delay(20);
   }
-}
-
-/** Processes of this machine whose command line or environment holds `mark`. */
-export function processesOf(mark: string, pids: readonly string[]): string[] {
-  return pids.filter((pid) => {
-    const file = `/proc/${pid}/cmdline`;
-    return existsSync(file) && readFileSync(file, 'utf8').includes(mark);
-  });
 }
