@@ -32,18 +32,25 @@ export class PipelineExecutor {
     private readonly trees: TaskTrees,
   ) {}
 
-  /** Works on the task until it leaves this worker's hands. Never rejects. */
-  async run(claimed: ClaimedTask, lease: Lease): Promise<void> {
+  /**
+   * Works on the task until it leaves this worker's hands; false when it could not be put anywhere, so that the lease may
+   * still stand. Never rejects.
+   */
+  async run(claimed: ClaimedTask, lease: Lease): Promise<boolean> {
     let session: TaskSession | null = null;
     try {
       const run = await this.runs.find(claimed.id);
-      if (run === null || run.epoch !== lease.epoch || run.version !== lease.version) return;
+      if (run === null || run.epoch !== lease.epoch || run.version !== lease.version) return false;
       session = new TaskSession(run, lease, this.moves, () => this.clock.monotonicMs());
       await this.work(session);
+      return true;
     } catch (error) {
-      await this.stopped(claimed, lease, session, error).catch((failure: unknown) =>
-        this.logger.error(`Task ${claimed.id} could not be put back; the reaper will find it.`, String(failure)),
-      );
+      try {
+        return await this.stopped(claimed, lease, session, error);
+      } catch (failure) {
+        this.logger.error(`Task ${claimed.id} could not be put back; its lease will be found.`, String(failure));
+        return false;
+      }
     }
   }
 
@@ -146,21 +153,27 @@ export class PipelineExecutor {
     }
   }
 
-  /** The work stopped before the task went anywhere: the lease is gone, this process shuts down, or a fault of ours. */
+  /**
+   * The work stopped before the task went anywhere: the lease is gone, this process shuts down, or a fault of ours. False when
+   * the lease may still stand.
+   */
   private async stopped(
     claimed: ClaimedTask,
     lease: Lease,
     session: TaskSession | null,
     error: unknown,
-  ): Promise<void> {
+  ): Promise<boolean> {
     if (lease.lost) {
       this.logger.warn(`Task ${claimed.id}: the lease of epoch ${lease.epoch} is gone; its work stopped.`);
-      return;
+      return true;
     }
-    if (lease.signal.reason instanceof DrainingError) return this.release(claimed, lease, session);
+    if (lease.signal.reason instanceof DrainingError) {
+      await this.release(claimed, lease, session);
+      return true;
+    }
     if (error instanceof DomainError && error.code === 'dependency_unavailable') {
-      this.logger.warn(`Task ${claimed.id}: the database went away; the reaper will requeue it.`);
-      return;
+      this.logger.warn(`Task ${claimed.id}: the database went away; the task is given back when it answers.`);
+      return false;
     }
     if (session === null) throw error;
     const known = error instanceof DomainError;
@@ -171,6 +184,7 @@ export class PipelineExecutor {
     const next = failTask(session.situation, code, message);
     await this.advance(session, {}, next);
     await this.trees.drop(session.run.id);
+    return true;
   }
 
   /** Gives the task back for another worker to go on with at once; counts neither as a retry nor as a crash. */

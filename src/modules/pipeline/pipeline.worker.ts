@@ -6,6 +6,7 @@ import { EventBus, TaskBell } from '../../platform/redis/index.js';
 import { Lease } from './lease.js';
 import { PipelineExecutor } from './pipeline.executor.js';
 import { TASK_EVENTS_CHANNEL } from './task-event-publisher.js';
+import { TaskMovesRepository } from './task-moves.repository.js';
 import { TaskQueueRepository, type ClaimedTask } from './task-queue.repository.js';
 import { WorkerHeartbeat } from './worker-heartbeat.js';
 import { WorkersRepository } from './workers.repository.js';
@@ -14,6 +15,8 @@ import { WorkersRepository } from './workers.repository.js';
 const BELL_WAIT_MS = 5_000;
 /** How often leases are looked at while cancels cannot be heard. */
 const POLL_MS = 1_000;
+/** Leases of this worker that are looked through at once for those that nobody works on. */
+const OWN_LEASES = 1_000;
 
 /**
  * Claims due tasks for its free slots and runs them. Claims until nothing is due, then blocks on the bell: with a wait before
@@ -28,6 +31,8 @@ export class PipelineWorker implements OnModuleDestroy, BeforeApplicationShutdow
   private heartbeat: WorkerHeartbeat | null = null;
   private claiming: Promise<void> = Promise.resolve();
   private suspectAlone = false;
+  /** Leases may stand that no run holds: of a claim whose answer was lost, or of a run that could not store its end. */
+  private unsure = false;
   /** Whether a slot was freed since the last claim began; `awake` ends the rest under way. */
   private freed = false;
   private awake = new AbortController();
@@ -38,6 +43,7 @@ export class PipelineWorker implements OnModuleDestroy, BeforeApplicationShutdow
     private readonly bell: TaskBell,
     private readonly bus: EventBus,
     private readonly queue: TaskQueueRepository,
+    private readonly moves: TaskMovesRepository,
     private readonly workers: WorkersRepository,
     private readonly executor: PipelineExecutor,
   ) {}
@@ -81,6 +87,7 @@ export class PipelineWorker implements OnModuleDestroy, BeforeApplicationShutdow
       try {
         if (await this.claimOnce(worker)) continue;
       } catch (error) {
+        this.unsure = true;
         this.logger.warn(`Claiming failed and goes on: ${error instanceof Error ? error.message : String(error)}`);
         await this.clock.sleep(1_000, this.stopping.signal);
         continue;
@@ -91,6 +98,7 @@ export class PipelineWorker implements OnModuleDestroy, BeforeApplicationShutdow
 
   /** Claims what fits; true when more may be due for slots that are still free. */
   private async claimOnce(worker: number): Promise<boolean> {
+    if (this.unsure) await this.giveBackUnheld(worker);
     const free = this.config.pipeline.maxConcurrent - this.running.size;
     if (free <= 0 || this.suspectAlone || !this.heartbeat?.healthy) return false;
     const { staleSeconds } = this.config.pipeline;
@@ -109,10 +117,34 @@ export class PipelineWorker implements OnModuleDestroy, BeforeApplicationShutdow
     return claimed.length > 0;
   }
 
+  /**
+   * Gives back the leases of this worker that none of its runs holds, which would otherwise stand until they expire. Each counts
+   * as a crash, since a task may be what makes its commits fail; the last one is left to the reaper, who ends it.
+   */
+  private async giveBackUnheld(worker: number): Promise<void> {
+    for (const task of await this.queue.findLeasedTo(worker, OWN_LEASES)) {
+      if (this.running.get(task.id)?.lease.epoch === task.epoch) continue;
+      if (task.stageCrashes + 1 >= this.config.pipeline.maxCrashes) continue;
+      await this.moves.commit({
+        task_id: task.id,
+        from: task.status,
+        to: 'queued',
+        guard: { epoch: task.epoch, version: task.version },
+        control: task.control,
+        raise_epoch: true,
+        stage_crashes: task.stageCrashes + 1,
+        queue: { next_status: task.status, delay_ms: 0 },
+        events: [{ type: 'task.retried', data: { reason: 'released' } }],
+      });
+    }
+    this.unsure = false;
+  }
+
   private begin(worker: number, task: ClaimedTask): void {
     const lease = new Lease(task.id, worker, task.epoch, task.version);
-    const done = this.executor.run(task, lease).finally(() => {
+    const done = this.executor.run(task, lease).then((left) => {
       this.running.delete(task.id);
+      if (!left) this.unsure = true;
       if (this.running.size === 0) this.suspectAlone = false;
       this.freed = true;
       this.awake.abort();

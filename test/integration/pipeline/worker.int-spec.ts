@@ -1,0 +1,103 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { setTimeout as delay } from 'node:timers/promises';
+import { AppConfig } from '../../../src/config/index.js';
+import type { PipelineExecutor } from '../../../src/modules/pipeline/pipeline.executor.js';
+import { PipelineWorker } from '../../../src/modules/pipeline/pipeline.worker.js';
+import type { ClaimedTask } from '../../../src/modules/pipeline/task-queue.repository.js';
+import { sql } from '../../../src/platform/database/index.js';
+import type { TaskBell } from '../../../src/platform/redis/index.js';
+import { createTestDatabase, type TestDatabase } from '../../support/database.js';
+import { queueOn } from './queue-setup.js';
+
+let db: TestDatabase;
+let setup: ReturnType<typeof queueOn>;
+let worker: PipelineWorker | null = null;
+
+beforeAll(async () => {
+  db = await createTestDatabase();
+});
+beforeEach(async () => {
+  await db.database.query('test.clear', sql`truncate tasks cascade`);
+  setup = queueOn(db.database);
+});
+afterEach(async () => {
+  worker?.onModuleDestroy();
+  await worker?.beforeApplicationShutdown();
+  worker = null;
+});
+afterAll(() => db.drop());
+
+/** A worker whose runs do what `run` says, and leave their lease behind where that answers false. */
+function workerWith(run: (task: ClaimedTask) => Promise<boolean>): PipelineWorker {
+  const bell = { ring: async () => undefined, wait: (_: number, signal: AbortSignal) => setup.clock.sleep(20, signal) };
+  return new PipelineWorker(
+    AppConfig.from({ SHUTDOWN_GRACE_SECONDS: '1' }),
+    setup.clock,
+    bell as unknown as TaskBell,
+    setup.bus,
+    setup.queue,
+    setup.moves,
+    setup.workers,
+    { run } as unknown as PipelineExecutor,
+  );
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  for (let look = 0; look < 400 && !holds(); look += 1) await delay(50);
+  expect(holds()).toBe(true);
+}
+
+const row = (id: string) =>
+  db.database.one<Record<string, unknown>>('test.task', sql`select * from tasks where id = ${id}`);
+
+describe('a lease that no run holds', () => {
+  it('of a claim whose answer was lost is given back at once', async () => {
+    const id = await setup.submit();
+    const ran: ClaimedTask[] = [];
+    const claim = setup.queue.claim.bind(setup.queue);
+    let lost = false;
+    setup.queue.claim = async (...args) => {
+      const claimed = await claim(...args);
+      if (lost || claimed.length === 0) return claimed;
+      lost = true;
+      throw new Error('the answer was lost');
+    };
+    worker = workerWith(async (task) => {
+      ran.push(task);
+      return setup.moves.commit({
+        task_id: task.id,
+        from: task.status,
+        to: 'cancelled',
+        guard: { epoch: task.epoch, version: task.version },
+        control: {} as never,
+        events: [],
+      });
+    });
+    await worker.start();
+    await until(() => ran.length === 1);
+    expect(ran[0]?.id).toBe(id);
+    expect(await row(id)).toMatchObject({ suspect: false, attempt: 2 });
+  });
+
+  it('of runs that cannot store their end is given back, but not for ever', async () => {
+    const id = await setup.submit();
+    let runs = 0;
+    let looks = 0;
+    const suspectDue = setup.queue.suspectDue.bind(setup.queue);
+    setup.queue.suspectDue = () => {
+      looks += 1;
+      return suspectDue();
+    };
+    worker = workerWith(async () => {
+      runs += 1;
+      return false;
+    });
+    await worker.start();
+    await until(() => runs === 3);
+    const since = looks;
+    await until(() => looks > since + 5);
+    expect(runs).toBe(3);
+    // The reaper counts the third crash and ends the task.
+    expect(await row(id)).toMatchObject({ status: 'task_running', stage_crashes: 2 });
+  });
+});
