@@ -1,0 +1,66 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { withoutInherited } from './inherited-descriptors.js';
+import { OutputWindow } from './output-window.js';
+import { Slots } from './slots.js';
+
+describe('OutputWindow', () => {
+  it('keeps both ends of any output, however it arrives', () => {
+    fc.assert(
+      fc.property(fc.array(fc.string({ maxLength: 30, unit: fc.constantFrom('a', 'b', '\n') })), (chunks) => {
+        const window = new OutputWindow(10);
+        for (const chunk of chunks) window.add(Buffer.from(chunk));
+        const whole = chunks.join('');
+        expect(window.total).toBe(whole.length);
+        const expected =
+          whole.length <= 20
+            ? whole
+            : `${whole.slice(0, 10)}\n[… ${whole.length - 20} bytes cut …]\n${whole.slice(-10)}`;
+        expect(window.toString()).toBe(expected);
+      }),
+    );
+  });
+});
+
+describe('Slots', () => {
+  it('lets so many run and the others in turn, and forgets those that give up', async () => {
+    const slots = new Slots(2);
+    const order: string[] = [];
+    const ends: (() => void)[] = [];
+    const work = (name: string): (() => Promise<void>) => {
+      return () => {
+        order.push(name);
+        return new Promise((resolve) => ends.push(resolve));
+      };
+    };
+    const signal = new AbortController().signal;
+    const abort = new AbortController();
+    const running = ['a', 'b', 'c'].map((name) => slots.use(signal, work(name)));
+    const leaving = slots.use(abort.signal, work('never'));
+    running.push(slots.use(signal, work('d')));
+    expect(order).toEqual(['a', 'b']);
+    abort.abort(new Error('gone'));
+    await expect(leaving).rejects.toThrow('gone');
+    for (let index = 0; index < 4; index++) {
+      ends[index]?.();
+      await new Promise(setImmediate);
+    }
+    await Promise.all(running);
+    expect(order).toEqual(['a', 'b', 'c', 'd']);
+  });
+});
+
+describe('withoutInherited', () => {
+  it('puts nothing in the place of every inherited descriptor', () => {
+    expect(withoutInherited(['pipe', 'pipe', 'pipe', 9], [3, 6])).toEqual([
+      'pipe',
+      'pipe',
+      'pipe',
+      9,
+      'ignore',
+      'ignore',
+      'ignore',
+    ]);
+    expect(withoutInherited(['pipe'], [])).toEqual(['pipe']);
+  });
+});

@@ -1,0 +1,72 @@
+import { describe, expect, it } from '@jest/globals';
+import { seccompFilter } from './seccomp-filter.js';
+
+/** Runs a filter as the kernel does. */
+function decide(filter: Buffer, call: { arch: number; number: number; arguments?: number[] }): number {
+  const data = Buffer.alloc(64);
+  data.writeUInt32LE(call.number, 0);
+  data.writeUInt32LE(call.arch >>> 0, 4);
+  for (const [index, value] of (call.arguments ?? []).entries()) data.writeUInt32LE(value >>> 0, 16 + index * 8);
+  let accumulator = 0;
+  for (let at = 0; ; at++) {
+    const [code, ifTrue, ifFalse, k] = [
+      filter.readUInt16LE(at * 8),
+      filter.readUInt8(at * 8 + 2),
+      filter.readUInt8(at * 8 + 3),
+      filter.readUInt32LE(at * 8 + 4),
+    ];
+    const jump = (holds: boolean): number => (holds ? ifTrue : ifFalse);
+    if (code === 0x06) return k;
+    if (code === 0x20) accumulator = data.readUInt32LE(k);
+    else if (code === 0x15) at += jump(accumulator === k);
+    else if (code === 0x35) at += jump(accumulator >= k);
+    else if (code === 0x45) at += jump((accumulator & k) !== 0);
+    else throw new Error(`instruction ${code}`);
+  }
+}
+
+const ALLOW = 0x7fff0000;
+const KILL = 0x80000000;
+const errno = (number: number): number => 0x50000 + number;
+
+describe.each([
+  { name: 'x64' as const, arch: 0xc000003e, read: 0, unshare: 272, clone: 56, clone3: 435, socket: 41, ioctl: 16 },
+  { name: 'arm64' as const, arch: 0xc00000b7, read: 63, unshare: 97, clone: 220, clone3: 435, socket: 198, ioctl: 29 },
+])('the filter for $name', ({ name, arch, read, unshare, clone, clone3, socket, ioctl }) => {
+  const filter = seccompFilter(name) ?? Buffer.alloc(0);
+  const on = (number: number, ...args: number[]): number => decide(filter, { arch, number, arguments: args });
+
+  it('lets ordinary calls through, and none of another architecture', () => {
+    expect(on(read)).toBe(ALLOW);
+    expect(on(ioctl, 0, 0x5401)).toBe(ALLOW);
+    expect(decide(filter, { arch: 0x40000003, number: read })).toBe(KILL);
+    expect(on(0x40000000 + read)).toBe(errno(38));
+  });
+
+  it('forbids namespaces, however they are asked for', () => {
+    expect(on(unshare, 0x10000000)).toBe(errno(1));
+    expect(on(clone3)).toBe(errno(38));
+    for (const flag of [0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000]) {
+      expect(on(clone, flag | 17)).toBe(errno(1));
+    }
+    // Threads, fork and vfork.
+    for (const flags of [0x3d0f00, 17, 0x4111, 0x1200011]) expect(on(clone, flags)).toBe(ALLOW);
+  });
+
+  it('limits sockets to those that the network namespace holds', () => {
+    for (const family of [1, 2, 10, 16]) expect(on(socket, family)).toBe(ALLOW);
+    for (const family of [0, 3, 15, 17, 38, 40, 44]) expect(on(socket, family)).toBe(errno(97));
+  });
+
+  it('forbids pushing input to a terminal', () => {
+    for (const request of [0x5412, 0x541c]) expect(on(ioctl, 0, request)).toBe(errno(1));
+  });
+
+  it('ends in a decision for every call', () => {
+    for (let number = 0; number < 600; number++) expect([ALLOW, errno(1), errno(38), errno(97)]).toContain(on(number));
+  });
+});
+
+it('knows no other architecture', () => {
+  expect(seccompFilter('riscv64')).toBeNull();
+});
