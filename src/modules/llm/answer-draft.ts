@@ -9,6 +9,9 @@ import type { ModelAnswer, ModelToolCall, ModelUsage } from './model-call.js';
 import { ReportedInStream, UnusableAnswer } from './model-failure.js';
 import { estimateTokens } from './token-estimate.js';
 
+/** Of one answer, whatever a provider reports. */
+const MOST_TOKENS = 1_000_000_000;
+
 /** Characters of text, reasoning and arguments that one answer may hold, and tool calls. */
 export const ANSWER_LIMITS = { characters: 4 << 20, toolCalls: 512 };
 
@@ -159,6 +162,7 @@ export class AnswerDraft {
   }
 }
 
+/** Counts are stored as whole numbers and added up; what no answer can have used is not believed. */
 function isCount(value: number | undefined): value is number {
-  return value !== undefined && Number.isFinite(value) && value >= 0;
+  return Number.isInteger(value) && value !== undefined && value >= 0 && value <= MOST_TOKENS;
 }
