@@ -145,6 +145,7 @@ export class PipelineExecutor {
           ...stage,
           output: null,
           error: null,
+          errorCode: null,
           inputTokens: 0,
           outputTokens: 0,
           costUsd: null,

@@ -53,7 +53,7 @@ function quartet(
 let ids = 0;
 function done(role: Role, output: unknown, iteration = 1): StageRecord {
   ids += 1;
-  return { id: `s${ids}`, role, iteration, attempt: 1, status: 'complete', output, error: null };
+  return { id: `s${ids}`, role, iteration, attempt: 1, status: 'complete', output, error: null, errorCode: null };
 }
 function failed(role: Role, attempt = 1, iteration = 1): StageRecord {
   return { ...done(role, null, iteration), attempt, status: 'failed', error: 'it broke' };
@@ -340,6 +340,16 @@ describe('errors', () => {
     situation.newest.guardrail = failed('guardrail');
     expect(afterStep(situation)).toMatchObject({ kind: 'gate', gate: 'stage_error', control: { step: 2 } });
     const control = approved('stage_error', situation, []);
+    expect(enter({ ...situation, control })).toMatchObject({ kind: 'run', roles: ['guardrail'] });
+  });
+});
+
+describe('a tool whose outcome nobody knows', () => {
+  it('waits for a person, also when its neighbour’s end came later', () => {
+    const situation = reviewed(CLEAN, 'pass');
+    situation.newest.guardrail = { ...failed('guardrail'), errorCode: 'tool_effect' };
+    expect(afterStep(situation)).toMatchObject({ kind: 'gate', gate: 'tool_effect' });
+    const control = approved('tool_effect', situation, []);
     expect(enter({ ...situation, control })).toMatchObject({ kind: 'run', roles: ['guardrail'] });
   });
 });

@@ -27,6 +27,7 @@ export interface StageRecord {
   status: 'running' | 'complete' | 'failed' | 'skipped' | 'cancelled';
   output: unknown;
   error: string | null;
+  errorCode: string | null;
 }
 
 export interface OpenFinding {
@@ -179,6 +180,9 @@ function onErrors(situation: Situation, ended: readonly AgentSnapshot[]): Next |
   const words = (agents: readonly AgentSnapshot[]): string =>
     agents.map((agent) => `${agent.role}: ${current(situation, agent.role)?.error ?? 'failed'}`).join('; ');
 
+  // Also when the stage's own gate was never opened, because its neighbour's end decided the step later.
+  const unknown = failed.filter((agent) => current(situation, agent.role)?.errorCode === 'tool_effect');
+  if (unknown.length > 0) return openGate(situation, 'tool_effect', words(unknown));
   const aborting = spent.filter((agent) => agent.onFailure === 'abort');
   if (aborting.length > 0) return failTask(situation, 'stage_failed', words(aborting));
   const retries = { ...control.retries };

@@ -42,6 +42,7 @@ export function outcomeParts(session: TaskSession, outcome: StageOutcome, newId:
   // As it will be read back: a reviewer's hash is taken from it now and compared with the stored one later.
   stage.output = outcome.kind === 'complete' ? storableJson(outcome.output) : null;
   stage.error = failure?.message ?? null;
+  stage.errorCode = failure?.code ?? null;
   stage.inputTokens = used.inputTokens;
   stage.outputTokens = used.outputTokens;
   stage.costUsd = used.costUsd;

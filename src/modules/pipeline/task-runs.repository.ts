@@ -76,6 +76,7 @@ interface StageRow {
   status: StageRecord['status'];
   output: unknown;
   error: string | null;
+  error_code: string | null;
   input_tokens: number;
   output_tokens: number;
   cost_usd: number | null;
@@ -149,7 +150,7 @@ export class TaskRunsRepository {
     const rows = await this.database.query<StageRow>(
       'stages.findByTask',
       sql`
-        select id, role, position, iteration, attempt, status, output, error, input_tokens, output_tokens, cost_usd
+        select id, role, position, iteration, attempt, status, output, error, error_code, input_tokens, output_tokens, cost_usd
         from stages where task_id = ${taskId} order by started_at, id`,
     );
     return rows.map((row) => ({
@@ -161,6 +162,7 @@ export class TaskRunsRepository {
       status: row.status,
       output: row.output,
       error: row.error,
+      errorCode: row.error_code,
       inputTokens: row.input_tokens,
       outputTokens: row.output_tokens,
       costUsd: row.cost_usd,
