@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { Injectable, Logger, type BeforeApplicationShutdown, type OnModuleDestroy } from '@nestjs/common';
 import { AppConfig } from '../../config/index.js';
 import { Clock } from '../../platform/clock/index.js';
-import { EventBus, TaskBell } from '../../platform/redis/index.js';
+import { EventBus, LiveState, TaskBell } from '../../platform/redis/index.js';
 import { Lease } from './lease.js';
 import { PipelineExecutor } from './pipeline.executor.js';
 import { TASK_EVENTS_CHANNEL } from './task-event-publisher.js';
@@ -42,6 +42,7 @@ export class PipelineWorker implements OnModuleDestroy, BeforeApplicationShutdow
     private readonly clock: Clock,
     private readonly bell: TaskBell,
     private readonly bus: EventBus,
+    private readonly live: LiveState,
     private readonly queue: TaskQueueRepository,
     private readonly moves: TaskMovesRepository,
     private readonly workers: WorkersRepository,
@@ -51,8 +52,13 @@ export class PipelineWorker implements OnModuleDestroy, BeforeApplicationShutdow
   /** Begins to claim; needs the database. Returns this worker's id. */
   async start(): Promise<number> {
     const id = await this.workers.register(`${hostname()}/${process.pid}`);
-    this.heartbeat = new WorkerHeartbeat(id, this.config, this.clock, this.workers, () =>
-      [...this.running.values()].map(({ lease }) => lease),
+    this.heartbeat = new WorkerHeartbeat(
+      id,
+      this.config,
+      this.clock,
+      this.workers,
+      () => [...this.running.values()].map(({ lease }) => lease),
+      (taskIds) => this.mirror(taskIds),
     );
     await this.heartbeat.start();
     this.unsubscribe = this.bus.subscribe(TASK_EVENTS_CHANNEL, (message) => this.hear(message));
@@ -150,6 +156,14 @@ export class PipelineWorker implements OnModuleDestroy, BeforeApplicationShutdow
       this.awake.abort();
     });
     this.running.set(task.id, { lease, done });
+    this.mirror([task.id]);
+  }
+
+  /** Shows observers which tasks are alive: `heartbeat:task:<id>`. Nothing here reads it, and it may be lost at any moment. */
+  private mirror(taskIds: Iterable<string>): void {
+    const ttlMs = this.config.pipeline.staleSeconds * 1_000;
+    const at = this.clock.now().toISOString();
+    for (const id of taskIds) this.live.set(`heartbeat:task:${id}`, at, ttlMs).catch(() => undefined);
   }
 
   /** Waits for a free slot, and for the bell only while there is one. */

@@ -28,6 +28,8 @@ export class WorkerHeartbeat {
     private readonly clock: Clock,
     private readonly workers: WorkersRepository,
     private readonly leases: () => readonly Lease[],
+    /** Told of the tasks that a beat renewed. */
+    private readonly onBeat: (taskIds: ReadonlySet<string>) => void = () => undefined,
   ) {}
 
   /** Whether new leases may be taken: the last beat succeeded and is fresh. */
@@ -85,6 +87,7 @@ export class WorkerHeartbeat {
     // The leases count from the statement's start: the server may have run it at any time since.
     this.lastBeatMs = startedMs;
     for (const lease of leases) if (!held.has(lease.taskId)) lease.lose('The lease was not there to renew.');
+    this.onBeat(held);
   }
 
   private async connect(): Promise<void> {

@@ -5,13 +5,14 @@ import type { PipelineExecutor } from '../../../src/modules/pipeline/pipeline.ex
 import { PipelineWorker } from '../../../src/modules/pipeline/pipeline.worker.js';
 import type { ClaimedTask } from '../../../src/modules/pipeline/task-queue.repository.js';
 import { sql } from '../../../src/platform/database/index.js';
-import type { TaskBell } from '../../../src/platform/redis/index.js';
+import type { LiveState, TaskBell } from '../../../src/platform/redis/index.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { queueOn } from './queue-setup.js';
 
 let db: TestDatabase;
 let setup: ReturnType<typeof queueOn>;
 let worker: PipelineWorker | null = null;
+const mirrored: string[] = [];
 
 beforeAll(async () => {
   db = await createTestDatabase();
@@ -35,6 +36,7 @@ function workerWith(run: (task: ClaimedTask) => Promise<boolean>): PipelineWorke
     setup.clock,
     bell as unknown as TaskBell,
     setup.bus,
+    { set: async (key: string) => void mirrored.push(key) } as unknown as LiveState,
     setup.queue,
     setup.moves,
     setup.workers,
@@ -76,6 +78,7 @@ describe('a lease that no run holds', () => {
     await worker.start();
     await until(() => ran.length === 1);
     expect(ran[0]?.id).toBe(id);
+    expect(mirrored).toContain(`heartbeat:task:${id}`);
     expect(await row(id)).toMatchObject({ suspect: false, attempt: 2 });
   });
 
