@@ -2,7 +2,7 @@ import { SdkError, SdkErrorCode, SdkHttpError, UnauthorizedError } from '@modelc
 import { SandboxRefused } from '../tools/index.js';
 import { DomainError } from '../../platform/errors/index.js';
 import { visibleText } from './tools/tool-definition.js';
-import { EgressRefused } from './transports/address-rules.js';
+import { EgressRefused } from '../../platform/egress/index.js';
 
 /** The program of a server ended; the message says how, and what it said last. */
 export class ServerEnded extends Error {

@@ -1,6 +1,6 @@
 import type { FetchLike } from '@modelcontextprotocol/client';
 import { Agent, fetch as undiciFetch, type RequestInit as UndiciInit } from 'undici';
-import { checkedLookup, EgressRefused, urlFault, type Resolve } from './address-rules.js';
+import { checkedLookup, EgressRefused, urlFault, type Resolve } from '../../../platform/egress/index.js';
 
 const MAX_REDIRECTS = 3;
 const CONNECT_MS = 10_000;
