@@ -30,6 +30,8 @@ export const TASK_ONLY: PodPlan = { agents: { context: null, guardrail: null, co
  */
 export class Fleet {
   readonly workers: Service[] = [];
+  private readonly starting = new Set<Promise<Service>>();
+
   private constructor(
     readonly postgres: TestPostgres,
     readonly redis: TestRedis,
@@ -42,7 +44,9 @@ export class Fleet {
   ) {}
 
   static async start(settings: Settings): Promise<Fleet> {
-    const [postgres, redis, models] = await Promise.all([startPostgres(), startRedis(), StageModels.start()]);
+    // What is committed must be there after a crash of the server, which the test servers trade for speed.
+    const durable = { settings: { synchronous_commit: 'on' } };
+    const [postgres, redis, models] = await Promise.all([startPostgres(durable), startRedis(), StageModels.start()]);
     const folder = temporaryFolder();
     const shared: Settings = {
       DATABASE_URL: postgres.url(),
@@ -67,20 +71,28 @@ export class Fleet {
   }
 
   /** One more worker. */
-  async add(settings: Settings = {}): Promise<Service> {
+  add(settings: Settings = {}): Promise<Service> {
+    const added = this.begin(settings).finally(() => this.starting.delete(added));
+    this.starting.add(added);
+    return added;
+  }
+
+  private async begin(settings: Settings): Promise<Service> {
     const worker = await startService({ ...this.settings, ...settings });
     this.workers.push(worker);
     void worker.exited.then(() => this.workers.splice(this.workers.indexOf(worker), 1));
     return worker;
   }
 
-  /** Starts workers until `count` are alive. */
+  /** Starts workers until `count` are alive, those that others are starting included. */
   async fill(count: number): Promise<void> {
-    await Promise.all(Array.from({ length: Math.max(count - this.workers.length, 0) }, () => this.add()));
+    const missing = count - this.workers.length - this.starting.size;
+    await Promise.all([...this.starting, ...Array.from({ length: Math.max(missing, 0) }, () => this.add())]);
   }
 
   /** Ends all workers. */
   async clear(): Promise<void> {
+    await Promise.allSettled(this.starting);
     await Promise.all([...this.workers].map((worker) => worker.kill()));
   }
 
@@ -103,6 +115,15 @@ export class Fleet {
   /** How often events of `type` were told of the task. */
   async count(taskId: string, type: string): Promise<number> {
     return (await this.client.events(taskId)).filter((event) => event.type === type).length;
+  }
+
+  /** Ends what a failed test left unfinished, so that it holds no worker up. */
+  async cancelAll(): Promise<void> {
+    const rows = await this.database.query<{ id: string }>(
+      'test.unfinished',
+      sql`select id from tasks where completed_at is null`,
+    );
+    for (const { id } of rows) await this.client.cancel(id);
   }
 
   /** `role attempt status` of each of the task's stages, sorted. */

@@ -2,7 +2,7 @@ import { createConnection } from 'node:net';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { sql } from '../../src/platform/database/index.js';
 import { CommitTrap } from '../support/commit-trap.js';
 import type { Answer } from '../support/model-server.js';
@@ -13,6 +13,7 @@ let fleet: Fleet;
 beforeAll(async () => {
   fleet = await Fleet.start({ ...SHORT_LEASES, SHUTDOWN_GRACE_SECONDS: '3' });
 });
+afterEach(() => fleet?.cancelAll());
 afterAll(() => fleet?.stop());
 
 const output = (words: string): Record<string, unknown> => ({ ...PASSING.task, output: words });

@@ -65,7 +65,9 @@ async function zombieAndHolder(): Promise<{ zombie: ClaimedTask; holder: Claimed
 function without(clause: string, query: Sql, instead: string): Sql {
   const { text, values } = query.toQuery();
   expect(text).toContain(clause);
-  return { ...query, toQuery: () => ({ text: text.replace(clause, () => instead), values }) } as Sql;
+  return Object.assign(Object.create(query) as Sql, {
+    toQuery: () => ({ text: text.replace(clause, () => instead), values }),
+  });
 }
 
 /** The database, but the statement `name` lacks `clause`. */
