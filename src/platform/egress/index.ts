@@ -1,0 +1,1 @@
+export { addressFault, checkedLookup, EgressRefused, urlFault, type Resolve } from './address-rules.js';
