@@ -62,16 +62,22 @@ export interface McpServerState {
 
 /** Whether connections made with `before` are not those that `after` asks for. */
 export function connectionChanged(before: McpServerSettings, after: McpServerSettings): boolean {
-  const part = (server: McpServerSettings): string =>
-    JSON.stringify([
-      server.name,
-      server.transport,
-      server.command,
-      server.args,
-      Object.entries(server.env).sort(),
-      server.url,
-      Object.entries(server.headers).sort(),
-      server.sandbox,
-    ]);
-  return part(before) !== part(after);
+  return connectionOf(before) !== connectionOf(after);
+}
+
+function connectionOf(server: McpServerSettings): string {
+  const sorted = (values: Record<string, string>): unknown[] =>
+    Object.keys(values)
+      .toSorted((a, b) => (a < b ? -1 : 1))
+      .map((name) => [name, values[name]]);
+  return JSON.stringify([
+    server.name,
+    server.transport,
+    server.command,
+    server.args,
+    sorted(server.env),
+    server.url,
+    sorted(server.headers),
+    server.sandbox,
+  ]);
 }

@@ -104,7 +104,7 @@ export class Session {
         { timeout: LIST_TIMEOUT_MS, signal },
       );
       tools.push(...result.tools);
-      if (result.nextCursor == null || result.nextCursor === cursor) break;
+      if (result.nextCursor === null || result.nextCursor === undefined || result.nextCursor === cursor) break;
       cursor = result.nextCursor;
     }
     return tools.slice(0, MAX_TOOLS);

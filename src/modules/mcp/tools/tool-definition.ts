@@ -15,9 +15,8 @@ const MAX_SCHEMA_BYTES = 64 * 1024;
 const MAX_SCHEMA_DEPTH = 32;
 const MAX_SCHEMA_NODES = 4_000;
 
-/** Controls, formats (zero-width, bidirectional, tags), private and unassigned characters, and variation selectors. */
-const UNSEEN =
-  /(?![\n\t])[\p{Cc}\p{Cf}\p{Co}\p{Cn}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2028\u2029\u3164\ufe00-\ufe0f\uffa0\u{e0100}-\u{e01ef}]/gu;
+/** Controls, formats (zero-width, bidirectional, tags), private, unassigned and separator characters. */
+const UNSEEN = /(?![\n\t])[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Zl}\p{Zp}]|\p{Default_Ignorable_Code_Point}/gu;
 const NAME = /^[\x21-\x7e]{1,128}$/;
 
 const rawTool = z.object({

@@ -14,6 +14,8 @@ export interface ServerCommand {
   readonly env: Readonly<Record<string, string>>;
   /** Where it starts. Made when it is missing. */
   readonly folder: string;
+  /** Does without a namespace, as on machines where none can be made. */
+  readonly watchdog?: boolean;
 }
 
 /** A started child and how its descendants are reached. */
@@ -40,7 +42,7 @@ const WATCHDOG = '(read -r _ <&3; kill -KILL 0) </dev/null >/dev/null 2>&1 & exe
  */
 export async function startServerProcess(server: ServerCommand): Promise<ServerProcess> {
   await mkdir(server.folder, { recursive: true, mode: 0o700 });
-  const prefix = await namespacePrefix();
+  const prefix = server.watchdog === true ? null : await namespacePrefix();
   const command = [server.command, ...server.args];
   const [program = '', ...args] =
     prefix === null ? ['/bin/sh', '-c', WATCHDOG, 'sh', ...command] : [...prefix, ...command];
@@ -89,11 +91,10 @@ let prefix: Promise<readonly string[] | null> | undefined;
 function namespacePrefix(): Promise<readonly string[] | null> {
   prefix ??= (async () => {
     const user = process.geteuid?.() === 0 ? [] : ['--user', '--map-current-user'];
-    const words = ['setpriv', '--pdeathsig', 'KILL', '--', 'unshare', ...user, ...NAMESPACE, '--'];
-    const [program = '', ...args] = [...words, 'true'];
+    const args = ['--pdeathsig', 'KILL', '--', 'unshare', ...user, ...NAMESPACE, '--'];
     try {
-      await execute(program, args, { env: baseEnvironment(), timeout: 5_000 });
-      return words;
+      await execute('setpriv', [...args, 'true'], { env: baseEnvironment(), timeout: 5_000 });
+      return ['setpriv', ...args];
     } catch {
       return null;
     }

@@ -25,7 +25,8 @@ if (kind === 'stdio') {
   serveStdio(factory, options);
 } else {
   const handler = createMcpHandler(factory, options);
-  const server = createServer(async (request, response) => {
+  const server = createServer((request, response) => void serve(request, response));
+  const serve = async (request, response) => {
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
     const body = chunks.length > 0 ? Buffer.concat(chunks) : undefined;
@@ -38,6 +39,6 @@ if (kind === 'stdio') {
       Readable.fromWeb(answer.body)
         .on('error', () => response.destroy())
         .pipe(response);
-  });
+  };
   server.listen(0, '127.0.0.1', () => writeFileSync(portFile, String(server.address().port)));
 }

@@ -1,0 +1,194 @@
+import { execFileSync } from 'node:child_process';
+import { createServer, type Server } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { createTestDatabase, type TestDatabase } from '../../support/database.js';
+import { ModelServer, says } from '../../support/model-server.js';
+import { startService, type Service } from '../../support/service.js';
+import { streamed } from '../../support/stage-models.js';
+
+const SMALL = join(fileURLToPath(import.meta.url), '../../../integration/mcp/servers/stdio-server.mjs');
+const MARK = `mark-${Math.random().toString(36).slice(2)}`;
+
+function small(name: string, options: object = {}, fields: object = {}): object {
+  return {
+    name,
+    transport: 'stdio',
+    command: 'node',
+    args: [SMALL, JSON.stringify({ ...options, mark: MARK })],
+    ...fields,
+  };
+}
+
+/** Processes that hold the mark of this file. */
+function running(): number {
+  const lines = execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' }).split('\n');
+  return lines.filter((line) => line.includes(MARK)).length;
+}
+
+async function until(holds: () => Promise<boolean> | boolean): Promise<void> {
+  const deadline = performance.now() + 30_000;
+  while (!(await holds())) {
+    if (performance.now() > deadline) throw new Error('it never came to hold');
+    await delay(50);
+  }
+}
+
+async function add(service: Service, body: object): Promise<Record<string, unknown>> {
+  const answer = await service.admin('/api/v1/mcp-servers', { method: 'POST', json: body });
+  const json = (await answer.json()) as Record<string, unknown>;
+  if (answer.status !== 201) throw new Error(JSON.stringify(json));
+  return json;
+}
+
+async function statuses(service: Service): Promise<Record<string, string>> {
+  const list = (await (await service.admin('/api/v1/mcp-servers')).json()) as { name: string; status: string }[];
+  return Object.fromEntries(list.map(({ name, status }) => [name, status]));
+}
+
+describe('a service with five servers, one dead and one that never answers', () => {
+  let database: TestDatabase;
+  beforeAll(async () => {
+    database = await createTestDatabase();
+  });
+  afterAll(() => database.drop());
+
+  it('starts without waiting for them, and leaves nothing of them when it ends or is killed', async () => {
+    const first = await startService({ DATABASE_URL: database.url });
+    for (const name of ['one', 'two', 'three'])
+      await add(first, small(name, { child: name === 'two' ? 'detached' : true }));
+    await add(first, { name: 'dead', transport: 'stdio', command: '/no/such/program' });
+    await add(first, small('silent', { silent: true }));
+    expect(running()).toBeGreaterThanOrEqual(4);
+    await first.stop();
+    await until(() => running() === 0);
+
+    const second = await startService({ DATABASE_URL: database.url });
+    const step = await second.untilLogged((line) => line.message === 'Start step mcp is done');
+    expect(step['duration_ms']).toBeLessThan(1_000);
+    await until(
+      async () => Object.values(await statuses(second)).filter((status) => status === 'connected').length === 3,
+    );
+    expect(await statuses(second)).toMatchObject({ one: 'connected', two: 'connected', three: 'connected' });
+    expect(running()).toBeGreaterThanOrEqual(4);
+    await second.kill();
+    await until(() => running() === 0);
+  });
+});
+
+describe('addresses inside', () => {
+  let service: Service;
+  let canary: Server;
+  let port = 0;
+  let seen = 0;
+  beforeAll(async () => {
+    canary = createServer((socket) => {
+      seen += 1;
+      socket.destroy();
+    });
+    await new Promise<void>((resolve) => canary.listen(0, '::', resolve));
+    port = (canary.address() as { port: number }).port;
+    service = await startService();
+  });
+  afterAll(async () => {
+    await service.stop();
+    canary.close();
+  });
+
+  it.each([
+    '127.0.0.1',
+    '127.1',
+    '2130706433',
+    '0x7f.1',
+    '0x7f000001',
+    '017700000001',
+    '0177.0.0.1',
+    '①②⑦.⓪.⓪.①',
+    '127.0.0.1.',
+    '[::1]',
+    '[::]',
+    '[::ffff:127.0.0.1]',
+    '[::ffff:7f00:1]',
+    '[::127.0.0.1]',
+    '[64:ff9b::7f00:1]',
+    '[2002:7f00:1::]',
+    '0.0.0.0',
+    '0',
+    'localhost',
+    'localhost.',
+    'LOCALHOST',
+    'a.localhost',
+    '169.254.169.254',
+    '10.0.0.1',
+    '192.168.0.1',
+    '172.16.0.1',
+    '100.64.0.1',
+    '100.100.100.200',
+    '168.63.129.16',
+    '[fe80::1]',
+    '[fd00:ec2::254]',
+    '[fc00::1]',
+    '127.0.0.\t1',
+  ])('are not connected to: %s', async (host) => {
+    const server = await add(service, { name: 'inside', transport: 'http', url: `http://${host}:${port}/mcp` });
+    expect(server).toMatchObject({ connected: false, status: 'failed' });
+    const patched = await service.admin(`/api/v1/mcp-servers/${String(server['id'])}`, {
+      method: 'PATCH',
+      json: { transport: 'sse', url: `http://${host}:${port}/sse` },
+    });
+    expect(await patched.json()).toMatchObject({ connected: false });
+    await service.admin(`/api/v1/mcp-servers/${String(server['id'])}`, { method: 'DELETE' });
+    expect(seen).toBe(0);
+  });
+
+  it.each(['file:///etc/passwd', 'gopher://127.0.0.1/', 'unix:/run/x', 'http://a@127.0.0.1/', 'http://b:c@127.0.0.1/'])(
+    'cannot be written: %s',
+    async (url) => {
+      const answer = await service.admin('/api/v1/mcp-servers', {
+        method: 'POST',
+        json: { name: 'inside', transport: 'http', url },
+      });
+      expect(answer.status).toBe(422);
+      expect(seen).toBe(0);
+    },
+  );
+});
+
+describe('an agent', () => {
+  it('uses the tool of a server', async () => {
+    const models = await ModelServer.start();
+    models.willAnswer(
+      streamed({ tool_calls: [{ name: 'mcp__small__echo', arguments: { text: 'from the model' } }] }),
+      says('It is done.'),
+    );
+    const service = await startService({ LLM_BASE_URL: models.url, DEFAULT_CHAT_MODEL: 'test-model' });
+    await add(service, small('small', {}, { env: { TOKEN: 'never-shown-to-models' } }));
+    const agent = (await (
+      await service.fetch('/api/v1/agents', {
+        method: 'POST',
+        json: { config: { name: 'Test', tools: ['mcp:small'] } },
+      })
+    ).json()) as { id: string };
+    const turn = (await (
+      await service.fetch('/api/v1/tasks', {
+        method: 'POST',
+        json: { agent_id: agent.id, messages: [{ role: 'user', content: 'go' }] },
+      })
+    ).json()) as { response: string; tool_calls: { result: string }[] };
+    expect(turn).toMatchObject({
+      status: 'completed',
+      response: 'It is done.',
+      tool_calls: [
+        { name: 'mcp__small__echo', is_error: false, result: expect.stringContaining('you said: from the model') },
+      ],
+    });
+    const offered = models.asked[0]?.body['tools'] as { function: { name: string } }[];
+    expect(offered.map((tool) => tool.function.name)).toContain('mcp__small__echo');
+    expect(offered.every((tool) => tool.function.name.startsWith('mcp__small__'))).toBe(true);
+    expect(JSON.stringify(models.asked)).not.toContain('never-shown-to-models');
+    await service.stop();
+    await models.stop();
+  });
+});

@@ -1,0 +1,94 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import type { McpServerSettings } from '../../../src/modules/mcp/mcp-server.js';
+import { McpServersRepository } from '../../../src/modules/mcp/mcp-servers.repository.js';
+import { createTestDatabase, type TestDatabase } from '../../support/database.js';
+
+let db: TestDatabase;
+let servers: McpServersRepository;
+beforeAll(async () => {
+  db = await createTestDatabase();
+  servers = new McpServersRepository(db.database);
+});
+afterAll(() => db.drop());
+
+let names = 0;
+const settings = (fields: Partial<McpServerSettings> = {}): McpServerSettings => ({
+  name: `server-${(names += 1)}`,
+  description: 'd',
+  transport: 'stdio',
+  command: 'c',
+  args: ['a', ''],
+  env: { A: 'x' },
+  url: null,
+  headers: {},
+  enabled: true,
+  sandbox: 'none',
+  metadata: { m: [1] },
+  ...fields,
+});
+const hash = (digit: string): string => digit.repeat(64);
+
+it('keeps what it was given', async () => {
+  const given = settings();
+  const made = await servers.insert(randomUUID(), given);
+  expect(made).toMatchObject({ ...given, revision: 1, era: null });
+  expect(await servers.find(made.id)).toEqual(made);
+  expect((await servers.all()).map((one) => one.id)).toContain(made.id);
+  expect((await servers.list(10, 0, made.name)).map((one) => one.id)).not.toContain(made.id);
+  expect(await servers.count()).toBe((await servers.all()).length);
+  await expect(servers.insert(randomUUID(), given)).rejects.toMatchObject({ code: 'name_taken' });
+  expect(await servers.delete(made.id)).toBe(true);
+  expect(await servers.delete(made.id)).toBe(false);
+  expect(await servers.find(made.id)).toBeNull();
+});
+
+it('moves the revision and forgets the era only when connections are made anew', async () => {
+  const made = await servers.insert(randomUUID(), settings());
+  const era = { kind: 'legacy' as const, at: new Date().toISOString() };
+  await servers.keepEra(made.id, 1, era);
+  const renamed = await servers.update(made.id, settings({ description: 'other' }), false);
+  expect(renamed).toMatchObject({ revision: 1, era, description: 'other' });
+  expect(renamed.updatedAt.getTime()).toBeGreaterThan(made.updatedAt.getTime());
+  expect(await servers.update(made.id, settings(), true)).toMatchObject({ revision: 2, era: null });
+  await servers.keepEra(made.id, 1, era);
+  expect(await servers.find(made.id)).toMatchObject({ era: null });
+  expect(await db.database.transaction('test', () => servers.lockForEdit(made.id))).toMatchObject({ revision: 2 });
+});
+
+it('pins what is seen first, until it is renewed', async () => {
+  const made = await servers.insert(randomUUID(), settings());
+  expect(await servers.pin(made.id, 1, new Map([['a', hash('1')]]))).toEqual(new Map([['a', hash('1')]]));
+  const later = new Map([
+    ['a', hash('2')],
+    ['b', hash('3')],
+  ]);
+  expect(await servers.pin(made.id, 1, later)).toEqual(
+    new Map([
+      ['a', hash('1')],
+      ['b', hash('3')],
+    ]),
+  );
+  expect(await servers.renew(made.id)).toMatchObject({ revision: 2 });
+  // A process that has not heard of it yet cannot bring the old definitions back.
+  expect(await servers.pin(made.id, 1, new Map([['a', hash('1')]]))).toEqual(new Map());
+  expect(await servers.pin(made.id, 2, later)).toEqual(later);
+  expect(await servers.renew(randomUUID())).toBeNull();
+});
+
+it('lets one of many processes pin first', async () => {
+  const made = await servers.insert(randomUUID(), settings());
+  const seen = await Promise.all(
+    Array.from({ length: 8 }, (_, i) => servers.pin(made.id, 1, new Map([['a', hash(String(i))]]))),
+  );
+  expect(new Set(seen.map((pins) => pins.get('a'))).size).toBe(1);
+});
+
+it('does not pin names without end', async () => {
+  const made = await servers.insert(randomUUID(), settings());
+  const many = (from: number): Map<string, string> =>
+    new Map(Array.from({ length: 1_000 }, (_, i) => [`t${from + i}`, hash('1')]));
+  await servers.pin(made.id, 1, many(0));
+  await servers.pin(made.id, 1, many(1_000));
+  expect((await servers.pin(made.id, 1, many(2_000))).size).toBe(2_000);
+});
