@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { copyFileSync, mkdirSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -156,13 +157,23 @@ describe('addresses inside', () => {
   );
 });
 
+describe('a server in a sandbox', () => {
+  it('sees the workspace and nothing else of this machine', async () => {
+    const service = await startService();
+    mkdirSync(service.workspace, { recursive: true });
+    copyFileSync(SMALL, join(service.workspace, 'server.mjs'));
+    const args = ['/workspace/server.mjs', JSON.stringify({ tools: [] })];
+    const body = { name: 'boxed', transport: 'stdio', command: 'node', args, sandbox: 'workspace' };
+    expect(await add(service, body)).toMatchObject({ status: 'connected', last_error: null });
+    const outside = { ...body, name: 'outside', args: [SMALL, '{}'] };
+    expect(await add(service, outside)).toMatchObject({ status: 'failed', connected: false });
+    await service.stop();
+  });
+});
+
 describe('an agent', () => {
   it('uses the tool of a server', async () => {
     const models = await ModelServer.start();
-    models.willAnswer(
-      streamed({ tool_calls: [{ name: 'mcp__small__echo', arguments: { text: 'from the model' } }] }),
-      says('It is done.'),
-    );
     const service = await startService({ LLM_BASE_URL: models.url, DEFAULT_CHAT_MODEL: 'test-model' });
     await add(service, small('small', {}, { env: { TOKEN: 'never-shown-to-models' } }));
     const agent = (await (
@@ -171,6 +182,10 @@ describe('an agent', () => {
         json: { config: { name: 'Test', tools: ['mcp:small'] } },
       })
     ).json()) as { id: string };
+    models.willAnswer(
+      streamed({ tool_calls: [{ name: 'mcp__small__echo', arguments: { text: 'from the model' } }] }),
+      says('It is done.'),
+    );
     const turn = (await (
       await service.fetch('/api/v1/tasks', {
         method: 'POST',

@@ -7,9 +7,8 @@ import { AppConfig } from '../../../src/config/index.js';
 import type { McpServer } from '../../../src/modules/mcp/mcp-server.js';
 import { ServerConnection } from '../../../src/modules/mcp/server-connection.js';
 import { TransportFactory } from '../../../src/modules/mcp/transports/transport-factory.js';
-import { Sandbox, ToolRegistry, type ToolResult } from '../../../src/modules/tools/index.js';
+import { SandboxRefused, ToolRegistry, type Sandbox, type ToolResult } from '../../../src/modules/tools/index.js';
 import { Clock } from '../../../src/platform/clock/index.js';
-import { HealthIndicators } from '../../../src/platform/health/index.js';
 import { temporaryFolder } from '../../support/servers/index.js';
 
 export const ROOT = join(fileURLToPath(import.meta.url), '../../../..');
@@ -18,6 +17,11 @@ const DEADLINE_MS = 30_000;
 
 // What a test provokes would fill its report.
 Logger.overrideLogger(['error', 'fatal']);
+
+/** A machine on which no sandbox can be had. */
+const refusing = {
+  start: () => Promise.reject(new SandboxRefused('The sandbox cannot be enforced here.')),
+} as unknown as Sandbox;
 
 /** Connections without a database: pins and eras are kept in memory, as the table would keep them. */
 export class Setup {
@@ -37,7 +41,7 @@ export class Setup {
       MCP_ALLOW_PRIVATE_NETWORKS: 'true',
       ...env,
     });
-    this.transports = new TransportFactory(config, new Sandbox(config, new HealthIndicators()));
+    this.transports = new TransportFactory(config, refusing);
   }
 
   server(fields: Partial<McpServer> = {}, options: object = {}): McpServer {
