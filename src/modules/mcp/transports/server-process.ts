@@ -22,7 +22,7 @@ export interface ServerCommand {
 export interface ServerProcess {
   readonly child: ChildProcess;
   /** Ends it and everything that it started. */
-  kill(): void;
+  readonly kill: () => void;
 }
 
 const NAMESPACE = ['--pid', '--fork', '--kill-child=KILL', '--mount-proc'];
