@@ -66,7 +66,7 @@ create index tasks_ready_idx on tasks (priority desc, vstart, id) where ready an
 create index tasks_suspect_idx on tasks (priority desc, vstart, id) where ready and suspect;
 create index tasks_snoozed_idx on tasks (run_at) where status = 'queued' and not ready;
 create index tasks_leased_idx on tasks (id) where lease_owner is not null;
-create index tasks_owner_queued_idx on tasks (owner, priority, vstart desc) where status = 'queued';
+create index tasks_owner_ready_idx on tasks (owner, priority, vstart desc) where ready;
 create index tasks_status_idx on tasks (status);
 create index tasks_created_at_id_idx on tasks (created_at desc, id desc);
 create index tasks_owner_created_at_id_idx on tasks (owner, created_at desc, id desc);

@@ -15,6 +15,18 @@ import { TaskTrees } from './task-trees.js';
 import { isTerminal, runningStatus, type Role } from './task.js';
 import { transition } from './transition.js';
 
+/** First pause of a task that meets a fault of the machine; each is twice as long as the one before. */
+const MACHINE_PAUSE_MS = 5_000;
+const MACHINE_PAUSE_MOST_MS = 300_000;
+/** About half an hour in all. */
+const MACHINE_PAUSES = 10;
+
+/** Faults that go away without the task's doing: space, descriptors, permissions, a disk that fails. */
+function isMachineFault(error: unknown): error is NodeJS.ErrnoException & { code: string } {
+  const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+  return code !== undefined && /^(ENOSPC|EDQUOT|EMFILE|ENFILE|EROFS|EIO|EACCES|EPERM|ENOMEM)$/.test(code);
+}
+
 /**
  * Runs a claimed task, step by step, until it ends, waits, or the lease is gone. Every progress is one fenced commit; a
  * process that dies between two commits leaves a task that goes on at the first unfinished stage.
@@ -177,6 +189,7 @@ export class PipelineExecutor {
       return false;
     }
     if (session === null) throw error;
+    if (isMachineFault(error) && (await this.pause(session, error.code))) return true;
     const known = error instanceof DomainError;
     if (!known) this.logger.error({ message: `Task ${claimed.id} failed on a fault of this service`, error });
     const [code, message] = known
@@ -185,6 +198,27 @@ export class PipelineExecutor {
     const next = failTask(session.situation, code, message);
     await this.advance(session, {}, next);
     await this.trees.drop(session.run.id);
+    return true;
+  }
+
+  /**
+   * Puts the task off while this machine cannot serve it (its disk is full, its descriptors are used up); it loses neither
+   * its tree nor a retry. False when it was put off often enough.
+   */
+  private async pause(session: TaskSession, code: string): Promise<boolean> {
+    const pauses = session.run.control.machinePauses ?? 0;
+    if (pauses >= MACHINE_PAUSES) return false;
+    this.logger.error(`Task ${session.run.id} is put off: a file could not be worked with (${code}).`);
+    await session.commit({
+      to: 'queued',
+      control: { ...session.run.control, machinePauses: pauses + 1 },
+      queue: {
+        next_status: session.run.status,
+        delay_ms: Math.min(MACHINE_PAUSE_MS * 2 ** pauses, MACHINE_PAUSE_MOST_MS),
+        wait_reason: 'retry_at',
+      },
+      events: [{ type: 'task.retried', data: { reason: 'machine', code } }],
+    });
     return true;
   }
 

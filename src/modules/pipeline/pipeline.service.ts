@@ -136,8 +136,8 @@ export class PipelineService extends PipelineCommands {
 }
 
 /**
- * Where a dead letter goes on: at its first unfinished stage, with retries and waiting counted anew. Its work tree is gone,
- * so a task that had changed files goes back to its task stage, as a further iteration.
+ * Where a dead letter goes on: at its first unfinished stage, with retries and waiting counted anew. A task that had changed
+ * files, whose work tree is gone, and one that has no unfinished stage go back to the task stage, as a further iteration.
  */
 function revival(run: TaskRun): { control: TaskControl; queue: { next_status: TaskRun['status']; delay_ms: number } } {
   const steps = stepsOf(run.pod);
@@ -147,15 +147,19 @@ function revival(run: TaskRun): { control: TaskControl; queue: { next_status: Ta
     if (stage.status === 'failed') allowedAttempts[stageKey(stage.role, stage.iteration)] = stage.attempt + 1;
   }
   const control: TaskControl = { ...run.control, retries: {}, providerWaitMs: 0, allowedAttempts };
-  if (control.diffHash !== null && taskStep >= 0) {
-    control.step = taskStep;
-    control.iteration += 1;
-    control.diffHash = null;
-    control.flags = { guardrailBlocked: false, codeReviewRejected: false };
-  }
-  const next = enter({ ...situationOf(run), control });
+  const atTask: TaskControl = {
+    ...control,
+    step: taskStep,
+    iteration: control.iteration + 1,
+    diffHash: null,
+    flags: { guardrailBlocked: false, codeReviewRejected: false },
+  };
+  const kept = enter({ ...situationOf(run), control });
+  // Without an unfinished stage the task would only meet the gate again that it failed at.
+  const again = taskStep >= 0 && (control.diffHash !== null || kept.kind !== 'run');
+  const next = again ? enter({ ...situationOf(run), control: atTask }) : kept;
   return {
-    control,
+    control: again ? atTask : control,
     queue: {
       next_status: next.kind === 'run' ? runningStatus(next.roles[0] ?? 'task') : lastStatus(run.pod),
       delay_ms: 0,

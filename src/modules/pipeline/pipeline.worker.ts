@@ -13,7 +13,7 @@ import { WorkersRepository } from './workers.repository.js';
 
 /** Longest wait for the bell; a ring that was lost costs this much. */
 const BELL_WAIT_MS = 5_000;
-/** How often leases are looked at while cancels cannot be heard. */
+/** How often leases are looked at, for the cancels that were not heard. */
 const POLL_MS = 1_000;
 /** Leases of this worker that are looked through at once for those that nobody works on. */
 const OWN_LEASES = 1_000;
@@ -63,7 +63,7 @@ export class PipelineWorker implements OnModuleDestroy, BeforeApplicationShutdow
     await this.heartbeat.start();
     this.unsubscribe = this.bus.subscribe(TASK_EVENTS_CHANNEL, (message) => this.hear(message));
     this.claiming = this.claimLoop(id);
-    void this.pollWhileDeaf(id);
+    void this.pollLeases(id);
     return id;
   }
 
@@ -182,10 +182,11 @@ export class PipelineWorker implements OnModuleDestroy, BeforeApplicationShutdow
     if (taskId !== undefined && this.running.has(taskId)) void this.dropLost([taskId]);
   }
 
-  private async pollWhileDeaf(worker: number): Promise<void> {
+  /** Announcements can be lost on either side without the other side's knowing; this look costs one index range. */
+  private async pollLeases(worker: number): Promise<void> {
     while (!this.stopping.signal.aborted || this.running.size > 0) {
       await this.clock.sleep(POLL_MS, this.running.size > 0 ? undefined : this.stopping.signal);
-      if (!this.bus.connected && this.running.size > 0) await this.dropLost([...this.running.keys()], worker);
+      if (this.running.size > 0) await this.dropLost([...this.running.keys()], worker);
     }
   }
 

@@ -120,10 +120,13 @@ export class StageRunner {
     });
   }
 
-  /** Members of a parallel group never write, also with tools that did not exist when the pod was written. */
+  /**
+   * Only the task stage writes: the tree is measured when it ends. In a parallel group nobody does, also with tools that did
+   * not exist when the pod was written.
+   */
   private allowedTools(session: TaskSession, agent: AgentSnapshot): AllowedTools {
     const step = stepsOf(session.run.pod).find((members) => members.includes(agent));
-    if (step === undefined || step.length < 2) return agent.allowedTools;
+    if (agent.role === 'task' && step?.length === 1) return agent.allowedTools;
     return this.tools
       .offered(agent.allowedTools, effectiveTier(session.run))
       .flatMap(({ name }) => this.tools.find(name) ?? [])

@@ -30,6 +30,8 @@ export interface TaskControl {
   costLimitUsd: number | null;
   /** Milliseconds spent waiting for providers. */
   providerWaitMs: number;
+  /** How often the task was put off because its machine could not serve it; absent is never. */
+  machinePauses?: number;
   /** Hash of the work tree's difference from its base; null while there is none. */
   diffHash: string | null;
   /** Files that win over the workspace's when the task is published. */

@@ -64,7 +64,7 @@ export class TaskQueueRepository {
   constructor(private readonly database: Database) {}
 
   /**
-   * Stores a queued task, due now, with its first event. Its virtual start follows the caller's last queued task of the
+   * Stores a queued task, due now, with its first event. Its virtual start follows the caller's last due task of the
    * same priority, or stands level with the head of the queue: a caller's ten thousand do not starve another's one.
    * Two submissions of one caller at the same moment may share a virtual start, which costs nobody anything.
    */
@@ -74,7 +74,7 @@ export class TaskQueueRepository {
       sql`
         with vstart as (
           select greatest(
-            (select vstart + 1 from tasks where status = 'queued' and owner = ${task.owner} and priority = ${task.priority}
+            (select vstart + 1 from tasks where ready and owner = ${task.owner} and priority = ${task.priority}
                order by vstart desc limit 1),
             (select vstart from tasks where ready and not suspect and priority = ${task.priority}
                order by priority desc, vstart, id limit 1),

@@ -37,6 +37,7 @@ const RETRIES: Record<string, string> = {
   provider: 'no model provider takes work now',
   released: 'its worker stopped and another one goes on',
   requeued: 'the operator put it back',
+  machine: 'its machine cannot serve it now',
 };
 
 const SENTENCES: Record<NotifiedType, (data: Record<string, unknown>) => readonly [state: string, body: string]> = {
