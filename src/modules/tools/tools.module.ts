@@ -6,6 +6,7 @@ import { ReadFileTool } from './files/read-file.tool.js';
 import { SearchCodebaseTool } from './files/search-codebase.tool.js';
 import { WriteFileTool } from './files/write-file.tool.js';
 import { GitCommitTool, GitDiffTool, GitLogTool, GitStatusTool } from './git/git-tools.js';
+import { Egress } from './sandbox/egress.js';
 import { Sandbox } from './sandbox/sandbox.js';
 import { RunShellTool } from './shell/run-shell.tool.js';
 import { ToolRegistry } from './tool-registry.js';
@@ -19,7 +20,7 @@ import { WorkTrees } from './work-tree/work-trees.js';
  */
 @Module({
   controllers: [ToolsController],
-  providers: [ToolRegistry, Places, Sandbox, WorkTrees],
+  providers: [ToolRegistry, Places, Egress, Sandbox, WorkTrees],
   exports: [ToolRegistry, Sandbox, WorkTrees],
 })
 export class ToolsModule {

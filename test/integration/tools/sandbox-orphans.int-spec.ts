@@ -56,7 +56,7 @@ async function worker(marker: string, timeoutMs: number): Promise<ReturnType<typ
   const child = spawn(
     process.execPath,
     ['--input-type=module', '-e', WORKER, SERVICE_ROOT, workspace, marker, `${timeoutMs}`],
-    { cwd: SERVICE_ROOT, stdio: 'ignore' },
+    { cwd: SERVICE_ROOT, stdio: ['ignore', 'ignore', 'inherit'] },
   );
   await until(() => existsSync(join(workspace, 'begun')) && processesWith(marker).length >= 3);
   return child;

@@ -101,12 +101,10 @@ describe('run_shell', () => {
     expect(result.text).toContain('begun');
   });
 
-  it('refuses a folder that leads out, and the network', async () => {
+  it('refuses a folder that leads out', async () => {
     expect((await call('run_shell', { command: 'pwd', working_dir: '../..' })).text).toContain('..');
     symlinkSync('/etc', join(context.root, 'etc'));
     expect((await call('run_shell', { command: 'cat shadow', working_dir: 'etc' })).text).not.toContain('root:');
-    const online = await registry.execute('run_shell', '{"command":"true"}', null, { ...context, network: true });
-    expect(online).toMatchObject({ isError: true, text: expect.stringContaining('Network access') });
   });
 
   it('is cancelled with its call', async () => {

@@ -72,7 +72,7 @@ export function bubblewrapArguments(plan: BoxPlan, fd: BoxDescriptors): { option
 
   options.push('--ro-bind', '/usr', '/usr');
   for (const path of BESIDE_USR) options.push(...besideUsr(path));
-  for (const path of ['/etc', '/etc/ssl', '/nova']) options.push('--perms', '0755', '--dir', path);
+  for (const path of ['/etc', '/etc/ssl', '/nova', '/run', '/run/nova']) options.push('--perms', '0755', '--dir', path);
   for (const path of PUBLIC_ETC) options.push('--ro-bind-try', path, path);
   options.push('--perms', '0444', '--ro-bind-data', `${fd.passwd}`, '/etc/passwd');
   options.push('--perms', '0444', '--ro-bind-data', `${fd.group}`, '/etc/group');

@@ -9,6 +9,8 @@ import { AppConfig, type SandboxTier } from '../../../config/index.js';
 import { HealthIndicators } from '../../../platform/health/index.js';
 import { BOX_USER } from './box-user.js';
 import { accounts, bubblewrapArguments, type BoxLimits } from './bubblewrap.js';
+import { Egress } from './egress.js';
+import { BOX_NODE, EGRESS_SOCKET, PROXY_ENVIRONMENT, withForwarder } from './forwarder.js';
 import { inheritedDescriptors, withoutInherited } from './inherited-descriptors.js';
 import { attend, type Attended } from './attend.js';
 import { ATTACK } from './attack.js';
@@ -99,6 +101,7 @@ export class Sandbox implements OnModuleInit {
   constructor(
     private readonly config: AppConfig,
     indicators: HealthIndicators,
+    private readonly egress: Egress = new Egress(),
   ) {
     indicators.register({
       name: 'sandbox',
@@ -137,7 +140,8 @@ export class Sandbox implements OnModuleInit {
   async run(box: Box, options: { timeoutMs: number; signal: AbortSignal }): Promise<BoxResult> {
     return this.slots.use(options.signal, async () => {
       const child = await this.start(box, options.timeoutMs / 1000 + 5);
-      const boundary = box.tier === 'host' ? 'UNCONFINED on the host' : `sandbox ${box.tier}, network off`;
+      const network = box.network ? 'network through a proxy to public addresses' : 'network off';
+      const boundary = box.tier === 'host' ? 'UNCONFINED on the host' : `sandbox ${box.tier}, ${network}`;
       return { ...(await attend(child, this.firsts.get(child), options)), boundary };
     });
   }
@@ -153,9 +157,6 @@ export class Sandbox implements OnModuleInit {
     const state = await this.state();
     if (!state.enforced) {
       throw new SandboxRefused(`The sandbox tier "${box.tier}" cannot be enforced on this machine: ${state.reason}.`);
-    }
-    if (box.network) {
-      throw new SandboxRefused('Network access cannot be confined on this machine yet, so nothing was run.');
     }
     return this.startInBox(box, lifeSeconds);
   }
@@ -177,10 +178,10 @@ export class Sandbox implements OnModuleInit {
           service: serviceFolders(),
           asRoot: this.asRoot,
           user,
-          environment: { ...ENVIRONMENT, ...box.environment },
+          environment: { ...ENVIRONMENT, ...(box.network ? PROXY_ENVIRONMENT : {}), ...box.environment },
           limits: { ...LIMITS, cpuSeconds: lifeSeconds === 0 ? null : LIMITS.cpuSeconds, ...box.limits },
           lifeSeconds: Math.ceil(lifeSeconds),
-          command: box.command,
+          command: box.network ? withForwarder(box.command) : box.command,
         },
         { mounts, seccomp: pipe, passwd: pipe + 1, group: pipe + 2, info: pipe + 4 },
       );
@@ -218,20 +219,34 @@ export class Sandbox implements OnModuleInit {
       throw new SandboxRefused('The workspace does not exist.', { cause: error });
     }
     const mounts: [OpenMount, ...OpenMount[]] = [{ handle: root, at: '/workspace', readOnly: false }];
-    const cover = async (base: FileHandle, name: string, at: string): Promise<FileHandle | null> => {
-      const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-      const handle = await open(`/proc/self/fd/${base.fd}/${name}`, flags).catch(() => null);
-      if (handle !== null) mounts.push({ handle, at, readOnly: true });
-      return handle;
-    };
-    const trees = join(await realpath(this.config.dataDir).catch(() => this.config.dataDir), 'trees');
-    if ((await realpath(box.root)).startsWith(trees + sep)) return mounts;
-    const git = await cover(root, '.git', '/workspace/.git');
-    if (git !== null && box.git === 'settings' && (await git.stat()).isDirectory()) {
-      mounts[1] = { handle: git, at: '/workspace/.git', readOnly: false };
-      for (const name of GIT_SETTINGS) await cover(git, name, `/workspace/.git/${name}`);
+    try {
+      if (box.network) {
+        mounts.push({ handle: await this.egress.open(), at: EGRESS_SOCKET, readOnly: true });
+        mounts.push({ handle: await open(process.execPath, 'r'), at: BOX_NODE, readOnly: true });
+      }
+      await this.coverGit(box, root, mounts);
+      return mounts;
+    } catch (error) {
+      for (const { handle } of mounts) await handle.close();
+      throw error;
     }
-    return mounts;
+  }
+
+  private async coverGit(box: Box, root: FileHandle, mounts: OpenMount[]): Promise<void> {
+    const trees = join(await realpath(this.config.dataDir).catch(() => this.config.dataDir), 'trees');
+    if ((await realpath(box.root)).startsWith(trees + sep)) return;
+    const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+    const below = (base: FileHandle, name: string): Promise<FileHandle | null> =>
+      open(`/proc/self/fd/${base.fd}/${name}`, flags).catch(() => null);
+    const git = await below(root, '.git');
+    if (git === null) return;
+    const onlySettings = box.git === 'settings' && (await git.stat()).isDirectory();
+    mounts.push({ handle: git, at: '/workspace/.git', readOnly: !onlySettings });
+    if (!onlySettings) return;
+    for (const name of GIT_SETTINGS) {
+      const handle = await below(git, name);
+      if (handle !== null) mounts.push({ handle, at: `/workspace/.git/${name}`, readOnly: true });
+    }
   }
 
   private async startOnHost(box: Box): Promise<ChildProcess> {
