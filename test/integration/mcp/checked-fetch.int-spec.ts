@@ -21,7 +21,7 @@ beforeAll(async () => {
       for (let event = 0; event < 6; event += 1) response.write(`data: ${'x'.repeat(1_000_000)}\n\n`);
       return void response.end();
     }
-    response.end(`${request.method} ${request.headers['x-token'] ?? ''}`);
+    response.end(`${request.method} ${String(request.headers['x-token'] ?? '')}`);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   base = `http://127.0.0.1:${(server.address() as { port: number }).port}`;
