@@ -21,6 +21,7 @@ import { DomainError } from '../../../src/platform/errors/index.js';
 import { WorkTreeFenced, WorkTrees, type WorkTree } from '../../../src/modules/tools/index.js';
 import { Places } from '../../../src/modules/tools/files/places.js';
 import { WriteFileTool } from '../../../src/modules/tools/files/write-file.tool.js';
+import { BOX_USER } from '../../../src/modules/tools/sandbox/box-user.js';
 import { contextFor, scratch } from './sandbox-folder.js';
 
 const TASK = '0190a000-0000-7000-8000-000000000001';
@@ -100,8 +101,10 @@ describe('a tree of a plain folder', () => {
     expect(await trees.diff(tree)).toMatchObject({ text: '', files: [], notShown: [] });
   });
 
-  it('creates a missing workspace', async () => {
+  it('creates a missing workspace, for commands too', async () => {
     await rm(workspace, { recursive: true });
+    await trees.onModuleInit();
+    if (process.geteuid?.() === 0) expect((await stat(workspace)).uid).toBe(BOX_USER.uid);
     expect(await contentOf((await trees.open(TASK, 1)).root)).toEqual({});
   });
 

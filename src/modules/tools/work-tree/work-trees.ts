@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { Injectable, Logger } from '@nestjs/common';
+import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import type { Stats } from 'node:fs';
 import { chown, lstat, mkdir, readdir, readFile, realpath, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { removeTree } from '../boundary/tree-walk.js';
 import { Turns } from '../boundary/turns.js';
 import { BOX_USER } from '../sandbox/box-user.js';
 import { manifestOf, contentOf, type FileRecord, type Manifest } from './file-record.js';
-import { copyRepositoryObjects, copyRepositoryState, listWorkingFiles } from './git-history.js';
+import { fillTree } from './fill-tree.js';
 import { Publication } from './publication.js';
 import { TreeBudget, type TreeLimits } from './tree-budget.js';
 import { copyTree } from './tree-copy.js';
@@ -68,7 +68,7 @@ const SWEEP_AGE_MS = 60 * 60 * 1000;
  * Nothing here runs a program on a tree, follows a link in one, or trusts a name in one.
  */
 @Injectable()
-export class WorkTrees {
+export class WorkTrees implements OnModuleInit {
   protected readonly limits: TreeLimits = LIMITS;
   private readonly logger = new Logger(WorkTrees.name);
   private readonly turns = new Turns();
@@ -76,6 +76,13 @@ export class WorkTrees {
 
   constructor(private readonly config: AppConfig) {
     this.folder = join(config.dataDir, 'trees');
+  }
+
+  /** Makes the workspace, so that tools find one; a failure shows again in each call that needs it. */
+  async onModuleInit(): Promise<void> {
+    await this.workspace().catch((error: unknown) => {
+      this.logger.warn(`The workspace cannot be made: ${String(error)}`);
+    });
   }
 
   /**
@@ -197,7 +204,9 @@ export class WorkTrees {
 
   /** The workspace's real path; it is created when it is missing. */
   private async workspace(): Promise<string> {
-    await mkdir(this.config.workspace, { recursive: true });
+    const made = await mkdir(this.config.workspace, { recursive: true });
+    // One that the service made for itself is also the commands' to write, whoever the service is.
+    if (made !== undefined && process.geteuid?.() === 0) await chown(this.config.workspace, BOX_USER.uid, BOX_USER.gid);
     return realpath(this.config.workspace);
   }
 
@@ -207,46 +216,17 @@ export class WorkTrees {
     try {
       await mkdir(join(path, BASE), { recursive: true, mode: 0o711 });
       await this.makeTreeFolder(join(path, `tree-${epoch}`));
-      await this.fill(path, `tree-${epoch}`, signal);
+      const tree = `tree-${epoch}`;
+      const filled = await fillTree(await this.workspace(), join(path, BASE), join(path, tree), this.limits, signal);
+      if (filled.history === 'too_large') {
+        this.logger.warn('The history of the workspace is too large for a work tree; tasks work without it.');
+      }
+      await writeFile(join(path, MANIFEST), JSON.stringify([...filled.base]), { mode: 0o600 });
       await rename(path, this.home(taskId));
     } catch (error) {
       await this.remove(this.folder, making);
       if (!['ENOTEMPTY', 'EEXIST'].includes(errorCode(error) ?? '')) throw error;
     }
-  }
-
-  private async fill(path: string, treeName: string, signal?: AbortSignal): Promise<void> {
-    const budget = new TreeBudget(this.limits);
-    const records: [string, FileRecord][] = [];
-    await inDirectories(
-      await this.workspace(),
-      join(path, BASE),
-      join(path, treeName),
-      async (workspace, base, tree) => {
-        const hasState = await copyRepositoryState(workspace, tree, budget);
-        const listed = hasState
-          ? await listWorkingFiles(join(path, treeName, '.git'), await this.workspace(), signal)
-          : null;
-        await copyTree(workspace, base, {
-          budget,
-          signal,
-          include: listed === null ? undefined : belongsTo(listed),
-          onCopied: (file, record) => records.push([file, record]),
-        });
-        await copyTree(base, tree, { budget: new TreeBudget(this.limits), signal, trusted: true });
-        if (listed !== null) {
-          try {
-            await copyRepositoryObjects(workspace, tree, new TreeBudget(this.limits));
-            return;
-          } catch (error) {
-            if (!(error instanceof DomainError)) throw error;
-            this.logger.warn('The history of the workspace is too large for a work tree; tasks work without it.');
-          }
-        }
-        await removeTree(tree, '.git');
-      },
-    );
-    await writeFile(join(path, MANIFEST), JSON.stringify(records), { mode: 0o600 });
   }
 
   private async takeOver(taskId: string, epoch: number, epochs: Epochs, signal?: AbortSignal): Promise<void> {
@@ -347,37 +327,6 @@ interface Epochs {
 /** A task may grow its tree to twice what a workspace may hold. */
 function doubled(limits: TreeLimits): TreeLimits {
   return { files: limits.files * 2, bytes: limits.bytes * 2 };
-}
-
-/** A filter for walks: the listed paths, the folders on the way to them, and all that is in listed folders. */
-function belongsTo(listed: ReadonlySet<string>): (path: string, isFolder: boolean) => boolean {
-  const ways = new Set<string>();
-  for (const path of listed) {
-    for (let end = path.indexOf('/'); end !== -1; end = path.indexOf('/', end + 1)) ways.add(path.slice(0, end));
-  }
-  const isWithin = (path: string): boolean => {
-    for (let end = path.indexOf('/'); end !== -1; end = path.indexOf('/', end + 1)) {
-      if (listed.has(path.slice(0, end))) return true;
-    }
-    return false;
-  };
-  return (path, isFolder) => listed.has(path) || (isFolder && ways.has(path)) || isWithin(path);
-}
-
-async function inDirectories(
-  a: string,
-  b: string,
-  c: string,
-  work: (a: Directory, b: Directory, c: Directory) => Promise<void>,
-): Promise<void> {
-  const open: Directory[] = [];
-  try {
-    for (const path of [a, b, c]) open.push(await Directory.root(path));
-    const [first, second, third] = open;
-    if (first && second && third) await work(first, second, third);
-  } finally {
-    for (const directory of open) await directory.close();
-  }
 }
 
 async function namesIn(folder: string): Promise<string[]> {
