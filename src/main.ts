@@ -4,6 +4,7 @@ import { Logger } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { createApp } from './app.setup.js';
 import { AppConfig, EnvironmentError, isLoopbackHost, SECRET_VARIABLES } from './config/index.js';
+import { assertWorkspaceAllowed } from './modules/tools/index.js';
 import { DatabaseBootstrap } from './platform/database/index.js';
 import { Lifecycle } from './platform/health/index.js';
 import { JsonLogger, Scrubber } from './platform/logging/index.js';
@@ -28,7 +29,9 @@ function loadEnvFile(): void {
 function readConfig(): AppConfig {
   loadEnvFile();
   try {
-    return AppConfig.from(process.env);
+    const config = AppConfig.from(process.env);
+    assertWorkspaceAllowed(config);
+    return config;
   } catch (error) {
     if (!(error instanceof EnvironmentError)) throw error;
     process.stderr.write(`The environment is not valid:\n${error.message.replace(/^/gm, '  ')}\n`);
