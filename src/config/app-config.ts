@@ -52,7 +52,12 @@ export class AppConfig {
     readonly prices: Readonly<Record<string, { readonly input: number; readonly output: number }>>;
     /** Models an override may name; null allows all. */
     readonly allowed: readonly string[] | null;
-    readonly deadlinesMs: { readonly connect: number; readonly firstByte: number; readonly idle: number; readonly total: number };
+    readonly deadlinesMs: {
+      readonly connect: number;
+      readonly firstByte: number;
+      readonly idle: number;
+      readonly total: number;
+    };
   };
   readonly pipeline: {
     readonly maxConcurrent: number;
@@ -158,6 +163,7 @@ export class AppConfig {
 }
 
 function deepFreeze(value: object): void {
-  for (const inner of Object.values(value)) if (typeof inner === 'object' && inner !== null) deepFreeze(inner as object);
+  for (const inner of Object.values(value))
+    if (typeof inner === 'object' && inner !== null) deepFreeze(inner as object);
   Object.freeze(value);
 }

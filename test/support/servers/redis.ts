@@ -1,8 +1,9 @@
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createConnection, createServer, type AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { tied } from '../../../src/platform/database/embedded/server-process.js';
+import { needProgram } from './system-program.js';
 import { temporaryFolder } from './temporary-folder.js';
 
 export interface RedisOptions {
@@ -31,7 +32,7 @@ export interface TestRedis {
 
 /** Starts a server of its own for the caller: no persistence, loopback only, a free port. */
 export async function startRedis(options: RedisOptions = {}): Promise<TestRedis> {
-  const program = redisServer();
+  const program = needProgram('redis-server', 'redis-server');
   const folder = temporaryFolder();
   const port = await freePort();
   const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
@@ -68,23 +69,6 @@ export async function startRedis(options: RedisOptions = {}): Promise<TestRedis>
       folder.remove();
     },
   };
-}
-
-/** The server's program; as root it is installed from the distribution's packages when it is missing. */
-function redisServer(): string {
-  const found = (): boolean => spawnSync('redis-server', ['--version']).status === 0;
-  if (!found() && process.getuid?.() === 0) {
-    // RUNLEVEL=1 keeps the package from starting a server of its own.
-    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
-    const install = ['install', '-y', '--no-install-recommends', 'redis-server'];
-    if (spawnSync('apt-get', install, { env }).status !== 0) {
-      spawnSync('apt-get', ['update'], { env });
-      spawnSync('apt-get', install, { env });
-    }
-  }
-  if (!found())
-    throw new Error('The tests need the program redis-server on the PATH (Debian: apt-get install redis-server).');
-  return 'redis-server';
 }
 
 async function freePort(): Promise<number> {

@@ -4,6 +4,7 @@ import pg from 'pg';
 import { migrate } from '../../../src/platform/database/migrator.js';
 import { startPostgres } from './postgres.js';
 import { startRedis } from './redis.js';
+import { needProgram } from './system-program.js';
 
 export interface TestServers {
   stop(): Promise<void>;
@@ -22,6 +23,7 @@ export async function startTestServers(): Promise<TestServers> {
   const given = process.env.DATABASE_URL;
   delete process.env.DATABASE_URL;
   delete process.env.REDIS_URL;
+  needProgram('bwrap', 'bubblewrap');
   const redis = await startRedis();
   const run = `${PREFIX}${Date.now().toString(36)}_${randomBytes(3).toString('hex')}`;
   const external = given ? await usable(given, `${run}_template`) : null;
