@@ -1,7 +1,7 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { Transform } from 'class-transformer';
 import { IsBoolean, IsInt, IsISO8601, IsObject, IsOptional, IsString, Length, Max, Min } from 'class-validator';
-import { MayBeOmitted, PageQueryDto } from '../../platform/http/index.js';
+import { MaxCharacters, MayBeOmitted, PageQueryDto } from '../../platform/http/index.js';
 import type { ApiKey } from './api-keys.repository.js';
 
 /** A new API key. */
@@ -9,6 +9,7 @@ export class CreateApiKeyDto {
   /** What people call it. */
   @IsString()
   @Length(1, 100)
+  @MaxCharacters(100)
   name: string;
 
   /** Requests a minute; null is no limit. */

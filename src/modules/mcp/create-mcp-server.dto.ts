@@ -1,6 +1,6 @@
 import { IsBoolean, IsIn, IsObject, IsOptional, IsString, Length, Matches, MaxLength } from 'class-validator';
-import { MayBeOmitted } from '../../platform/http/index.js';
-import { ENV_NAME, HEADER_NAME, HEADER_VALUE, MaxJsonBytes, TextItems, TextMap } from './limits.js';
+import { MaxJsonBytes, MayBeOmitted } from '../../platform/http/index.js';
+import { ENV_NAME, HEADER_NAME, HEADER_VALUE, TextItems, TextMap } from './limits.js';
 import {
   MCP_SANDBOXES,
   SERVER_NAME,

@@ -8,17 +8,6 @@ export const HEADER_NAME =
   /^(?!(?:host|connection|content-length|content-type|transfer-encoding|te|upgrade|expect|accept|keep-alive|proxy-.*|mcp-.*)$)[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$/i;
 export const HEADER_VALUE = /^[\x20-\x7e]*$/;
 
-/** At most `max` bytes when written as JSON. */
-export function MaxJsonBytes(max: number): PropertyDecorator {
-  return ValidateBy({
-    name: 'maxJsonBytes',
-    validator: {
-      validate: (value) => Buffer.byteLength(JSON.stringify(value) ?? '') <= max,
-      defaultMessage: (args) => `${args?.property} must be at most ${max} bytes of JSON`,
-    },
-  });
-}
-
 /** A list of texts, empty ones too. */
 export function TextItems(limits: { maxItems: number; maxLength: number }): PropertyDecorator {
   const { maxItems, maxLength } = limits;

@@ -59,6 +59,7 @@ describe('a new key', () => {
     [{ name: 'x\u0000' }, '#/name'],
     [{ name: 'x\ud800' }, '#/name'],
     [{ name: 'x', rate_limit_rpm: 0 }, '#/rate_limit_rpm'],
+    [{ name: '❤️'.repeat(100) }, '#/name'],
     [{ name: 'x', rate_limit_rpm: 1.5 }, '#/rate_limit_rpm'],
     [{ name: 'x', rate_limit_rpm: '60' }, '#/rate_limit_rpm'],
     [{ name: 'x', rate_limit_rpm: 1e12 }, '#/rate_limit_rpm'],

@@ -7,8 +7,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { ModelServer, says } from '../../support/model-server.js';
+import { PipelineClient } from '../../support/pipeline-client.js';
 import { startService, type Service } from '../../support/service.js';
-import { streamed } from '../../support/stage-models.js';
+import { PASSING, StageModels, streamed } from '../../support/stage-models.js';
 
 const SMALL = join(fileURLToPath(import.meta.url), '../../../integration/mcp/servers/stdio-server.mjs');
 const MARK = `mark-${Math.random().toString(36).slice(2)}`;
@@ -205,5 +206,40 @@ describe('an agent', () => {
     expect(JSON.stringify(models.asked)).not.toContain('never-shown-to-models');
     await service.stop();
     await models.stop();
+  });
+});
+
+describe('a pipeline task', () => {
+  let models: StageModels;
+  let service: Service;
+  let pipeline: PipelineClient;
+  beforeAll(async () => {
+    models = await StageModels.start();
+    service = await startService({ LLM_BASE_URL: models.url, DEFAULT_CHAT_MODEL: 'none' });
+    await add(service, small('small'));
+    pipeline = await PipelineClient.of(service);
+  });
+  afterAll(async () => {
+    await service.stop();
+    await models.stop();
+  });
+
+  /** What the model was shown after it had asked for the server's tool. */
+  async function told(allowedTools: string[]): Promise<string> {
+    const call = { name: 'mcp__small__echo', arguments: { text: 'from the task' } };
+    const model = models.model({ task: [{ tool_calls: [call] }, 'So it is.', PASSING.task] });
+    const task = await pipeline.run(model, { agents: { task: { allowed_tools: allowedTools } } });
+    expect(task).toMatchObject({ status: 'complete', output: { output: PASSING.task['output'] } });
+    return models.calls.filter((asked) => asked.model === model && asked.role === 'tools')[1]?.prompt ?? '';
+  }
+
+  it('uses the tool of a server in its task stage', async () => {
+    expect(await told(['mcp:small'])).toContain('you said: from the task');
+  });
+
+  it('may not use the tool of a server that its pod does not allow', async () => {
+    const prompt = await told(['list_dir']);
+    expect(prompt).toContain('not allowed');
+    expect(prompt).not.toContain('you said');
   });
 });

@@ -4,11 +4,15 @@ import { expect, it } from '@jest/globals';
 import { AppConfig, ConfigModule } from '../../../src/config/index.js';
 import { LlmModule, LlmService } from '../../../src/modules/llm/index.js';
 import { ClockModule } from '../../../src/platform/clock/index.js';
+import { HealthIndicators } from '../../../src/platform/health/index.js';
 import { LiveState } from '../../../src/platform/redis/index.js';
 import { callOf, MapLiveState } from './llm-setup.js';
 
 @Global()
-@Module({ providers: [{ provide: LiveState, useClass: MapLiveState }], exports: [LiveState] })
+@Module({
+  providers: [{ provide: LiveState, useClass: MapLiveState }, HealthIndicators],
+  exports: [LiveState, HealthIndicators],
+})
 class SharedState {}
 
 it('the module offers the service of the models', async () => {
