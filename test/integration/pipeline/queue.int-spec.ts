@@ -210,31 +210,35 @@ describe('moves', () => {
 describe('plans at depth', () => {
   const DEPTH = Number(process.env.NOVA_TEST_QUEUE_DEPTH ?? 100_000);
 
-  it('claims by one index range and without a sort', async () => {
-    const fill = (status: string, ready: boolean, done: boolean) => sql`
+  it(
+    'claims by one index range and without a sort',
+    async () => {
+      const fill = (status: string, ready: boolean, done: boolean) => sql`
       insert into tasks (id, owner, pod_name, status, next_status, ready, priority, vstart, max_retries, control, run_at, completed_at)
       select gen_random_uuid(), 'o' || n % 50, 'p', ${status}, 'task_running', ${ready}, n % 10, n, 2, '{}',
         clock_timestamp() + interval '1 hour', case when ${done}::boolean then clock_timestamp() end
       from generate_series(1, ${DEPTH}) n`;
-    await db.database.query('test.waiting', fill('queued', true, false));
-    await db.database.query('test.snoozed', fill('queued', false, false));
-    await db.database.query('test.finished', fill('complete', false, true));
-    await db.database.query('test.analyze', sql`analyze tasks`);
-    const client = new pg.Client(db.connection);
-    await client.connect();
-    try {
-      const { text, values } = claimStatement(1, 5, 150, false).toQuery();
-      await client.query('begin');
-      const plan = await client.query<{ 'QUERY PLAN': string }>(
-        `explain (analyze, costs off, timing off) ${text}`,
-        values,
-      );
-      await client.query('rollback');
-      const lines = plan.rows.map((line) => line['QUERY PLAN']).join('\n');
-      expect(lines).toMatch(/Index (Only )?Scan using tasks_ready_idx on tasks/);
-      expect(lines).not.toMatch(/Sort|Seq Scan on tasks/);
-    } finally {
-      await client.end();
-    }
-  });
+      await db.database.query('test.waiting', fill('queued', true, false));
+      await db.database.query('test.snoozed', fill('queued', false, false));
+      await db.database.query('test.finished', fill('complete', false, true));
+      await db.database.query('test.analyze', sql`analyze tasks`);
+      const client = new pg.Client(db.connection);
+      await client.connect();
+      try {
+        const { text, values } = claimStatement(1, 5, 150, false).toQuery();
+        await client.query('begin');
+        const plan = await client.query<{ 'QUERY PLAN': string }>(
+          `explain (analyze, costs off, timing off) ${text}`,
+          values,
+        );
+        await client.query('rollback');
+        const lines = plan.rows.map((line) => line['QUERY PLAN']).join('\n');
+        expect(lines).toMatch(/Index (Only )?Scan using tasks_ready_idx on tasks/);
+        expect(lines).not.toMatch(/Sort|Seq Scan on tasks/);
+      } finally {
+        await client.end();
+      }
+    },
+    60_000 + DEPTH,
+  );
 });
