@@ -104,7 +104,10 @@ describe('the start of the database', () => {
       'the database server refuses connections',
     ],
   ])('names %s and goes on trying', async (_, spoil, reason) => {
-    const url = new URL(await emptyDatabase());
+    // A server of its own: one that DATABASE_URL names may trust everybody.
+    const server = await startPostgres();
+    cleanUps.push(() => server.stop());
+    const url = new URL(server.url());
     spoil(url);
     const quit = new AbortController();
     const one = service({ DATABASE_URL: url.href }, quit.signal);

@@ -65,9 +65,12 @@ function hasDeathSignal(): Promise<boolean> {
   return deathSignal;
 }
 
-/** A shell that ends `"$@"` as soon as descriptor 3, whose other end this process holds, is closed. */
+/**
+ * A shell that ends `"$@"` as soon as descriptor 3, whose other end this process holds, is closed. It interrupts until the
+ * server is gone: what a shell starts in the background ignores SIGINT until it has a handler of its own.
+ */
 const WATCHDOG = `"$@" 3<&- & server=$!
-(read -r _ <&3; kill -INT "$server") & watcher=$!
+(read -r _ <&3; while kill -INT "$server" 2>/dev/null; do sleep 1; done) & watcher=$!
 exec 3<&-
 wait "$server"; code=$?
 kill "$watcher" 2>/dev/null
