@@ -16,6 +16,7 @@ const base = {
   extensionsToTreatAsEsm: ['.ts'],
   transform: { '^.+\\.ts$': ['@swc/jest', swc] },
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
+  modulePathIgnorePatterns: ['<rootDir>/dist/'],
   setupFiles: ['<rootDir>/test/setup/realm.ts'],
 };
 const servers = { globalSetup: '<rootDir>/test/setup/servers.ts', globalTeardown: '<rootDir>/test/setup/teardown.ts' };

@@ -39,10 +39,12 @@ export interface ToolCallRecord {
 
 /** Called as things happen, never for what is replayed from a journal. A rejection or a throw ends the loop with it. */
 export interface LoopHooks {
-  /** Before each model call; a cost limit refuses the call by rejecting. */
-  beforeCall?(chain: readonly string[], call: ModelCall): Promise<void>;
-  /** After each model call whose usage is known, failed ones too, and before its answer is journalled. */
-  afterCall?(spend: CallSpend): Promise<void> | void;
+  /** Before each model of the chain that `call` asks; a cost limit refuses by rejecting. */
+  beforeCall?(model: string, call: ModelCall): Promise<void>;
+  /** After each model of `call` whose usage is known, failed ones too, and before its answer is journalled. */
+  afterCall?(spend: CallSpend, call: ModelCall): Promise<void> | void;
+  /** `call` has settled, answered or not: it will ask no further model. */
+  endCall?(call: ModelCall): void;
   onText?(delta: string): void;
   onStep?(step: LoopStep): void;
   /** Once for each call that was answered, also for those that were not run. */
@@ -133,27 +135,34 @@ export class ModelSession {
     const call: ModelCall = { ...parts, signal: this.signal };
     if (temperature !== undefined) call.temperature = temperature;
     if (maxOutputTokens !== undefined) call.maxOutputTokens = maxOutputTokens;
-    await this.hooks.beforeCall?.(chain, call);
-    this.signal.throwIfAborted();
-    const lost: Parameters<NonNullable<ModelCall['onLost']>>[0][] = [];
+    const lost: Omit<CallSpend, 'failed'>[] = [];
+    const countLost = async (): Promise<void> => {
+      for (const spend of lost.splice(0)) await this.spend({ ...spend, failed: true }, call);
+    };
     call.onLost = (loss) => void lost.push(loss);
+    call.beforeModel = async (model) => {
+      await countLost();
+      await this.hooks.beforeCall?.(model, call);
+    };
     try {
       const answer = await llm.call(chain, call);
-      await this.spend(lost, true);
-      await this.spend([answer], false);
+      await countLost();
+      const { model, usage, costUsd } = answer;
+      await this.spend({ model, usage, costUsd, failed: false }, call);
       return answer;
     } catch (error) {
-      await this.spend(lost, true);
+      await countLost();
       throw error;
+    } finally {
+      this.hooks.endCall?.(call);
     }
   }
 
   /** Counts what was consumed, answered or not. */
-  private async spend(calls: Omit<CallSpend, 'failed'>[], failed: boolean): Promise<void> {
-    for (const { model, usage, costUsd } of calls.splice(0)) {
-      this.count(failed ? (this.model ?? model) : model, usage, costUsd);
-      await this.hooks.afterCall?.({ model, usage, costUsd, failed });
-    }
+  private async spend(spend: CallSpend, call: ModelCall): Promise<void> {
+    const { model, usage, costUsd, failed } = spend;
+    this.count(failed ? (this.model ?? model) : model, usage, costUsd);
+    await this.hooks.afterCall?.(spend, call);
   }
 
   private count(model: string, usage: ModelUsage, costUsd: number | null): void {

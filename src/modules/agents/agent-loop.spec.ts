@@ -13,7 +13,8 @@ import {
   type LoopToolRegistry,
 } from './index.js';
 
-type Reply = Partial<ModelAnswer> | Error | ((call: ModelCall) => Partial<ModelAnswer>);
+type Reply =
+  Partial<ModelAnswer> | Error | ((call: ModelCall) => Partial<ModelAnswer> | Promise<Partial<ModelAnswer>>);
 
 const PROMPT: LanguageModelV3Prompt = [
   { role: 'system', content: 'You help.' },
@@ -41,17 +42,14 @@ function fakeLlm(replies: Reply[]) {
   const calls: ModelCall[] = [];
   return {
     calls,
-    call: (_chain: readonly string[], request: ModelCall): Promise<ModelAnswer> => {
+    call: async (_chain: readonly string[], request: ModelCall): Promise<ModelAnswer> => {
+      await request.beforeModel?.('fake/one');
       calls.push(request);
       const reply = replies[Math.min(calls.length, replies.length) - 1] ?? {};
-      if (reply instanceof Error) return Promise.reject(reply);
-      try {
-        const answer = answerOf(typeof reply === 'function' ? reply(request) : reply);
-        if (answer.text) request.onText?.(answer.text);
-        return Promise.resolve(answer);
-      } catch (error) {
-        return Promise.reject(error as Error);
-      }
+      if (reply instanceof Error) throw reply;
+      const answer = answerOf(typeof reply === 'function' ? await reply(request) : reply);
+      if (answer.text) request.onText?.(answer.text);
+      return answer;
     },
     price: () => ({ input: 1, output: 2 }),
   };
@@ -340,6 +338,23 @@ describe('the agent loop', () => {
     });
     const unknown = setup([{ text: 'hi', costUsd: null }]);
     expect((await unknown.run()).costUsd).toBeNull();
+  });
+
+  it('counts what one model of a chain lost before the next one is asked', async () => {
+    const told: string[] = [];
+    const hooks = {
+      beforeCall: async (model: string) => void told.push(`before ${model}`),
+      afterCall: (spend: CallSpend) => void told.push(`after ${spend.model}`),
+      endCall: () => void told.push('end'),
+    };
+    const usage = { inputTokens: 1, outputTokens: 1, estimated: true };
+    const fallsBack = async (request: ModelCall): Promise<Partial<ModelAnswer>> => {
+      request.onLost?.({ model: 'fake/one', usage, costUsd: 1 });
+      await request.beforeModel?.('fake/two');
+      return { model: 'fake/two', text: 'hi' };
+    };
+    await setup([fallsBack], {}, { hooks }).run();
+    expect(told).toEqual(['before fake/one', 'after fake/one', 'before fake/two', 'after fake/two', 'end']);
   });
 
   it('asks no model when beforeCall refuses', async () => {

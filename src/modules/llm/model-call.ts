@@ -22,6 +22,11 @@ export interface ModelCall {
   /** Text as it arrives. Never called after the call has settled; what it throws ends the call. */
   onText?: (delta: string) => void;
   /**
+   * Called before each model of the chain is asked, and after what the ones before it consumed was told; what it throws ends
+   * the call. Not for a model that is passed over, since it is not configured or cools down.
+   */
+  beforeModel?: (model: string) => Promise<void> | void;
+  /**
    * What an attempt consumed that brought no answer: a model of the chain that failed after it had begun to answer, or an
    * aborted call. Called before the call settles, at most once for each model.
    */

@@ -148,6 +148,8 @@ export class ProviderLlmService extends LlmService {
       const complaint = `is cooling down until ${new Date(seen.retryAt).toISOString()}`;
       return { kind: 'cooling', complaint, model, provider, retryAt: seen.retryAt };
     }
+    await call.beforeModel?.(model);
+    call.signal.throwIfAborted();
     try {
       const answer = await this.attempt(model, address, call);
       await this.cooldown.succeeded(provider, seen);

@@ -3,13 +3,7 @@ import { Database, json, sql } from '../../platform/database/index.js';
 import { storableJson } from '../../platform/http/index.js';
 import type { JournalEntry } from '../agents/index.js';
 import { LeaseLostError, type Lease } from './lease.js';
-
-/** Tokens and USD that a write adds to the task. */
-export interface Spent {
-  input_tokens: number;
-  output_tokens: number;
-  cost_usd: number;
-}
+import type { Spent } from './task-spends.repository.js';
 
 /** The journals of unfinished stages. */
 @Injectable()

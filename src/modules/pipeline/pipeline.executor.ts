@@ -6,11 +6,13 @@ import { DrainingError, type Lease } from './lease.js';
 import { afterStep, enter, failTask, NO_EFFECTS, openGate, type Next } from './plan.js';
 import type { StageOutcome } from './stage-outcome.js';
 import { outcomeParts, type MoveParts } from './stage-parts.js';
+import { retryUnavailable } from './retry-unavailable.js';
 import { StageRunner } from './stage-runner.js';
 import { TaskMovesRepository } from './task-moves.repository.js';
 import type { ClaimedTask } from './task-queue.repository.js';
 import { TaskRunsRepository } from './task-runs.repository.js';
 import { TaskSession } from './task-session.js';
+import { TaskSpendsRepository } from './task-spends.repository.js';
 import { TaskTrees } from './task-trees.js';
 import { isTerminal, runningStatus, type Role } from './task.js';
 import { transition } from './transition.js';
@@ -40,6 +42,7 @@ export class PipelineExecutor {
     private readonly clock: Clock,
     private readonly runs: TaskRunsRepository,
     private readonly moves: TaskMovesRepository,
+    private readonly spends: TaskSpendsRepository,
     private readonly stages: StageRunner,
     private readonly trees: TaskTrees,
   ) {}
@@ -63,6 +66,8 @@ export class PipelineExecutor {
         this.logger.error(`Task ${claimed.id} could not be put back; its lease will be found.`, String(failure));
         return false;
       }
+    } finally {
+      if (session !== null) await this.settle(session);
     }
   }
 
@@ -199,6 +204,17 @@ export class PipelineExecutor {
     await this.advance(session, {}, next);
     await this.trees.drop(session.run.id);
     return true;
+  }
+
+  /** Counts what was used and could not be written under the lease: it is gone, or the database was away. */
+  private async settle(session: TaskSession): Promise<void> {
+    const spent = session.takeSpent();
+    if (spent.input_tokens + spent.output_tokens + spent.cost_usd === 0 && session.abandoned.length === 0) return;
+    await retryUnavailable(this.clock, undefined, () =>
+      this.spends.settle(session.lease, spent, session.abandoned),
+    ).catch((error: unknown) => {
+      this.logger.error({ message: `What task ${session.run.id} used last could not be counted`, spent, error });
+    });
   }
 
   /**

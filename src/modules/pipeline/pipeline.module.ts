@@ -21,6 +21,7 @@ import { TaskAdminRepository } from './task-admin.repository.js';
 import { TaskEventPublisher } from './task-event-publisher.js';
 import { TaskMovesRepository } from './task-moves.repository.js';
 import { TaskQueueRepository } from './task-queue.repository.js';
+import { TaskSpendsRepository } from './task-spends.repository.js';
 import { TaskRunsRepository } from './task-runs.repository.js';
 import { TaskTrees } from './task-trees.js';
 import { PipelineViews } from './views/pipeline-views.service.js';
@@ -36,6 +37,7 @@ import { WorkersRepository } from './workers.repository.js';
     HumanReview,
     IdempotencyRepository,
     JournalRepository,
+    TaskSpendsRepository,
     PipelineBackground,
     PipelineExecutor,
     PipelineReaper,

@@ -37,7 +37,7 @@ class CreateTaskTool extends StartingTool<typeof newTask> {
     { owner, tier, network, allowed = [], spending }: ToolContext,
     depth: number,
   ): Promise<ToolResult> {
-    const costUsd = spending?.grantUsd() ?? null;
+    const costUsd = (await spending?.grantUsd()) ?? null;
     if (costUsd === 0) throw new DomainError('conflict', 'Nothing is left of the cost limit.');
     const submitted = await this.commands.submit(principalOf(owner), {
       userInput: description,

@@ -9,7 +9,7 @@ export class CostLimitReached extends Error {
   constructor(readonly details: { spent_usd: number; asked_usd: number; limit_usd: number }) {
     super(
       `The next model call may cost up to ${details.asked_usd.toFixed(6)} USD; ${details.spent_usd.toFixed(6)} of ` +
-        `${details.limit_usd.toFixed(6)} USD are spent.`,
+        `${details.limit_usd.toFixed(6)} USD are spent or promised.`,
     );
   }
 }
@@ -20,11 +20,11 @@ export class PriceUnknown extends Error {
 }
 
 /**
- * Counts what a stage uses and refuses a call that could take its task over the limit: the most it can cost is promised
- * before it is made, so that the members of a parallel group cannot overspend together.
+ * Counts what a stage uses and refuses a call that could take its task over the limit: the most that the next model of a
+ * call can cost is promised before it is asked, so that calls under way together cannot overspend together.
  */
 export class StageBudget {
-  private reservedUsd = 0;
+  private readonly reservations = new Map<ModelCall, number>();
   private model: string | null = null;
   private inputTokens = 0;
   private outputTokens = 0;
@@ -35,6 +35,8 @@ export class StageBudget {
     private readonly session: TaskSession,
     private readonly llm: Pick<LlmService, 'worstCaseCostUsd'>,
     recorded: readonly JournalEntry[],
+    /** Stores that so much of the task's limit is given away. */
+    private readonly storeGrant: (usd: number) => Promise<void>,
   ) {
     for (const entry of recorded) {
       if (entry.kind === 'answer') this.count({ ...entry.answer, failed: false });
@@ -48,49 +50,47 @@ export class StageBudget {
   }
 
   /** @throws CostLimitReached, PriceUnknown. */
-  beforeCall(chain: readonly string[], call: ModelCall): void {
-    this.release();
+  beforeCall(model: string, call: ModelCall): void {
+    this.endCall(call);
     const limit = this.session.run.control.costLimitUsd;
     if (limit === null) return;
-    let asked = 0;
-    for (const model of chain) {
-      const worst = this.llm.worstCaseCostUsd(model, call);
-      if (worst === null) throw new PriceUnknown(`The task has a cost limit and the price of ${model} is not known.`);
-      asked = Math.max(asked, worst);
-    }
+    const asked = this.llm.worstCaseCostUsd(model, call);
+    if (asked === null) throw new PriceUnknown(`The task has a cost limit and the price of ${model} is not known.`);
     const spent = this.session.committedUsd;
     // Written so that a sum which is no number refuses the call.
     if (!(spent + asked <= limit)) throw new CostLimitReached({ spent_usd: spent, asked_usd: asked, limit_usd: limit });
-    this.reservedUsd = asked;
+    this.reservations.set(call, asked);
     this.session.reserve(asked);
   }
 
-  afterCall(spend: CallSpend): void {
+  afterCall(spend: CallSpend, call: ModelCall): void {
     this.count(spend);
     this.session.account({
       input_tokens: spend.usage.inputTokens,
       output_tokens: spend.usage.outputTokens,
       cost_usd: spend.costUsd ?? 0,
     });
-    this.release();
+    this.endCall(call);
+  }
+
+  /** Gives back what was promised to a call that asks no further model. */
+  endCall(call: ModelCall): void {
+    this.session.reserve(-(this.reservations.get(call) ?? 0));
+    this.reservations.delete(call);
   }
 
   /**
-   * Half of what is left of the task's limit, for a task that a tool of the stage starts; null without a limit. It stays
-   * promised while this worker has the task, so that however many are started, together they stay within the limit.
+   * Half of what is left of the task's limit, for a task that a tool of the stage starts; null without a limit. It stays given
+   * away, so that however many are started, and by however many workers in turn, together they stay within the limit.
+   * @throws what storing it throws; it is given away all the same.
    */
-  grantUsd(): number | null {
+  async grantUsd(): Promise<number | null> {
     const limit = this.session.run.control.costLimitUsd;
     if (limit === null) return null;
     const granted = Math.max(0, limit - this.session.committedUsd) / 2;
     this.session.reserve(granted);
+    await this.storeGrant(granted);
     return granted;
-  }
-
-  /** Gives back what was promised to a call that has ended. */
-  release(): void {
-    this.session.reserve(-this.reservedUsd);
-    this.reservedUsd = 0;
   }
 
   private count(spend: CallSpend): void {

@@ -1,3 +1,4 @@
+import type { StageWrite } from './move.js';
 import type { Role } from './task.js';
 
 interface Used {
@@ -22,3 +23,17 @@ export type StageOutcome = { stageId: string; role: Role; used: Used } & (
   /** The task fails for good. */
   | { kind: 'fatal'; code: string; message: string }
 );
+
+/** What a stage used, as its row says it. */
+export function usage(
+  used: Used,
+): Pick<StageWrite, 'model' | 'input_tokens' | 'output_tokens' | 'cost_usd' | 'usage_estimated' | 'duration_ms'> {
+  return {
+    model: used.model,
+    input_tokens: used.inputTokens,
+    output_tokens: used.outputTokens,
+    cost_usd: used.costUsd,
+    usage_estimated: used.estimated,
+    duration_ms: used.durationMs,
+  };
+}

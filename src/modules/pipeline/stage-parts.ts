@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { storableJson, storableText } from '../../platform/http/index.js';
 import type { ArtifactWrite, FindingWrite, Move, StageWrite } from './move.js';
 import { SEVERITIES, type Severity } from './plan.js';
-import type { StageOutcome } from './stage-outcome.js';
+import { usage, type StageOutcome } from './stage-outcome.js';
 import type { TaskSession } from './task-session.js';
 
 /** What one ended stage adds to the move that follows it. */
@@ -53,15 +53,10 @@ export function outcomeParts(session: TaskSession, outcome: StageOutcome, newId:
     iteration: stage.iteration,
     attempt: stage.attempt,
     status: stage.status,
-    model: used.model,
     output: stage.output,
     error: stage.error,
     error_code: failure?.code ?? null,
-    input_tokens: used.inputTokens,
-    output_tokens: used.outputTokens,
-    cost_usd: used.costUsd,
-    usage_estimated: used.estimated,
-    duration_ms: used.durationMs,
+    ...usage(used),
   };
   const parts: MoveParts = {
     stages: [write],

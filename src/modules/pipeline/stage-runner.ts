@@ -13,10 +13,11 @@ import { retryUnavailable } from './retry-unavailable.js';
 import { CostLimitReached, PriceUnknown, StageBudget } from './stage-budget.js';
 import { StageDeadline } from './stage-deadline.js';
 import { stageInput } from './stage-history.js';
-import type { StageOutcome } from './stage-outcome.js';
+import { usage, type StageOutcome } from './stage-outcome.js';
 import { runStage, ScanFailedError, UnreadableAnswerError } from './stages/index.js';
 import { effectiveTier } from './task-sandbox.js';
 import type { TaskSession } from './task-session.js';
+import { TaskSpendsRepository } from './task-spends.repository.js';
 import { TaskTrees } from './task-trees.js';
 import type { Role } from './task.js';
 
@@ -34,6 +35,7 @@ export class StageRunner {
     private readonly llm: LlmService,
     private readonly tools: ToolRegistry,
     private readonly journals: JournalRepository,
+    private readonly spends: TaskSpendsRepository,
     private readonly trees: TaskTrees,
   ) {}
 
@@ -46,7 +48,7 @@ export class StageRunner {
     const stage = session.situation.newest[role];
     if (agent === undefined || stage?.status !== 'running') throw new Error(`The stage ${role} has not begun.`);
     const recorded = session.run.journals.get(stage.id) ?? [];
-    const budget = new StageBudget(session, this.llm, recorded);
+    const budget = new StageBudget(session, this.llm, recorded, (usd) => this.spends.grant(session.lease, usd));
     const deadline = new StageDeadline(session, agent.timeoutSeconds);
     const startedMs = this.clock.monotonicMs();
     const used = (): StageOutcome['used'] => ({
@@ -62,12 +64,12 @@ export class StageRunner {
       // Known to the whole session, so that what runs beside this stage stops spending too.
       if (cause instanceof WorkTreeFenced || cause instanceof LeaseLostError) {
         session.lease.lose(cause.message);
+        session.abandoned.push({ id: stage.id, ...usage(used()) });
         throw new LeaseLostError(cause.message);
       }
       return { ...this.outcomeOf(cause), stageId: stage.id, role, used: used() };
     } finally {
       deadline.clear();
-      budget.release();
     }
   }
 
@@ -85,8 +87,9 @@ export class StageRunner {
       this.llm.isConfigured(model),
     );
     const hooks: LoopHooks = {
-      beforeCall: async (models, call) => budget.beforeCall(models, call),
-      afterCall: (spend) => budget.afterCall(spend),
+      beforeCall: async (model, call) => budget.beforeCall(model, call),
+      afterCall: (spend, call) => budget.afterCall(spend, call),
+      endCall: (call) => budget.endCall(call),
     };
     return runStage(agent.role, stageInput(session, agent), {
       llm: this.llm,
@@ -111,8 +114,9 @@ export class StageRunner {
           taskId: run.id,
           depth: run.control.depth ?? 0,
           spending: {
-            beforeCall: async (models, call) => budget.beforeCall(models, call),
-            afterCall: async (spend) => budget.afterCall(spend),
+            beforeCall: async (model, call) => budget.beforeCall(model, call),
+            afterCall: async (spend, call) => budget.afterCall(spend, call),
+            endCall: (call) => budget.endCall(call),
             grantUsd: () => budget.grantUsd(),
           },
         },
@@ -137,9 +141,14 @@ export class StageRunner {
   private journal(session: TaskSession, stageId: string, recorded: readonly JournalEntry[]): LoopJournal {
     const store = async (entry: JournalEntry): Promise<void> => {
       const spent = session.takeSpent();
-      await retryUnavailable(this.clock, session.lease.signal, () =>
-        this.journals.append(session.lease, stageId, entry, spent),
-      );
+      try {
+        await retryUnavailable(this.clock, session.lease.signal, () =>
+          this.journals.append(session.lease, stageId, entry, spent),
+        );
+      } catch (error) {
+        session.giveBack(spent);
+        throw error;
+      }
     };
     return { recorded, recordAnswer: store, recordResult: store };
   }

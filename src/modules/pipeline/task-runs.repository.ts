@@ -32,6 +32,8 @@ export interface TaskRun {
   inputTokens: number;
   outputTokens: number;
   costUsd: number;
+  /** USD of the limit that went to work which tools of the task started. */
+  grantedUsd: number;
   executionMs: number;
   startedAt: Date | null;
   userInput: string;
@@ -56,6 +58,7 @@ interface RunRow {
   input_tokens: number;
   output_tokens: number;
   cost_usd: number;
+  granted_usd: number;
   execution_ms: number;
   started_at: Date | null;
   user_input: string;
@@ -104,7 +107,7 @@ export class TaskRunsRepository {
       'tasks.findRun',
       sql`
         select t.id, t.owner, t.status, t.epoch, t.version, t.control, t.max_retries, t.input_tokens, t.output_tokens, t.cost_usd,
-          t.execution_ms, t.started_at, r.user_input, r.metadata, r.pod, g.id as gate_id, g.kind as gate_kind,
+          t.granted_usd, t.execution_ms, t.started_at, r.user_input, r.metadata, r.pod, g.id as gate_id, g.kind as gate_kind,
           g.content_hash as gate_content_hash, g.details as gate_details
         from tasks t join task_requests r on r.task_id = t.id left join gates g on g.id = t.gate_id
         where t.id = ${taskId}`,
@@ -126,6 +129,7 @@ export class TaskRunsRepository {
       inputTokens: row.input_tokens,
       outputTokens: row.output_tokens,
       costUsd: row.cost_usd,
+      grantedUsd: row.granted_usd,
       executionMs: row.execution_ms,
       startedAt: row.started_at,
       userInput: row.user_input,

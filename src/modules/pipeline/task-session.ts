@@ -1,11 +1,11 @@
 import type { TreeDiff, WorkTree } from '../tools/index.js';
 import { LeaseLostError, type Lease } from './lease.js';
-import type { Move } from './move.js';
+import type { Move, StageWrite } from './move.js';
 import type { Situation } from './plan.js';
 import { situationOf } from './task-situation.js';
-import type { Spent } from './journal.repository.js';
 import type { TaskMovesRepository } from './task-moves.repository.js';
 import type { StageHistoryRecord, TaskRun } from './task-runs.repository.js';
+import type { AbandonedStage, Spent } from './task-spends.repository.js';
 import type { Role } from './task.js';
 
 /**
@@ -19,8 +19,10 @@ export class TaskSession {
   diff: TreeDiff | null = null;
   /** Text of the changed files by path, for the artifacts of a task that is published. */
   readonly changedFiles = new Map<string, string>();
+  /** Stages that had used something and whose end could not be stored, since the lease was lost. */
+  readonly abandoned: AbandonedStage[] = [];
   private unaccounted: Spent = { input_tokens: 0, output_tokens: 0, cost_usd: 0 };
-  private reservedUsd = 0;
+  private reservedUsd: number;
   private sinceMs: number | null = null;
   private tail: Promise<unknown> = Promise.resolve();
 
@@ -29,7 +31,9 @@ export class TaskSession {
     readonly lease: Lease,
     private readonly moves: TaskMovesRepository,
     private readonly monotonicMs: () => number,
-  ) {}
+  ) {
+    this.reservedUsd = run.grantedUsd;
+  }
 
   get situation(): Situation {
     return situationOf(this.run);
@@ -53,7 +57,7 @@ export class TaskSession {
     return turn;
   }
 
-  /** USD spent so far and promised to calls under way. */
+  /** USD spent so far, promised to calls under way, and given to work that tools started. */
   get committedUsd(): number {
     return this.run.costUsd + this.reservedUsd;
   }
@@ -68,16 +72,21 @@ export class TaskSession {
     this.run.inputTokens += spent.input_tokens;
     this.run.outputTokens += spent.output_tokens;
     this.run.costUsd += spent.cost_usd;
-    this.unaccounted.input_tokens += spent.input_tokens;
-    this.unaccounted.output_tokens += spent.output_tokens;
-    this.unaccounted.cost_usd += spent.cost_usd;
+    this.giveBack(spent);
   }
 
-  /** What was used since the last write; the caller writes it. */
+  /** What was used since the last write; the caller writes it, or gives it back. */
   takeSpent(): Spent {
     const spent = this.unaccounted;
     this.unaccounted = { input_tokens: 0, output_tokens: 0, cost_usd: 0 };
     return spent;
+  }
+
+  /** What was taken could not be written, or nobody knows: a later write tells it, rather twice than never. */
+  giveBack(spent: Spent): void {
+    this.unaccounted.input_tokens += spent.input_tokens;
+    this.unaccounted.output_tokens += spent.output_tokens;
+    this.unaccounted.cost_usd += spent.cost_usd;
   }
 
   /** Time inside stages counts from here to the next commit that says otherwise. */
@@ -110,13 +119,12 @@ export class TaskSession {
         this.lease.signal.aborted ? undefined : this.lease.signal,
       )
       .catch((error: unknown) => {
-        // The move was not made, or its version is spent: a later one may tell it again.
-        this.unaccounted.input_tokens += spent.input_tokens;
-        this.unaccounted.output_tokens += spent.output_tokens;
-        this.unaccounted.cost_usd += spent.cost_usd;
+        this.giveBack(spent);
         throw error;
       });
     if (!applied) {
+      this.giveBack(spent);
+      this.abandoned.push(...(move.stages ?? []).filter(isEnd));
       this.lease.lose('Another holder has the task.');
       throw new LeaseLostError('Another holder has the task.');
     }
@@ -126,4 +134,8 @@ export class TaskSession {
     this.run.executionMs = executionMs;
     if (this.sinceMs !== null) this.sinceMs = this.monotonicMs();
   }
+}
+
+function isEnd(stage: StageWrite): boolean {
+  return stage.status !== 'running';
 }

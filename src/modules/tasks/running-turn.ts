@@ -74,17 +74,18 @@ export class RunningTurn {
   }
 
   readonly hooks: LoopHooks = {
-    beforeCall: async (chain, call) => {
+    beforeCall: async (model, call) => {
       try {
-        await this.spending?.beforeCall(chain, call);
+        await this.spending?.beforeCall(model, call);
       } catch (error) {
         throw new SpendingRefused('The work that asked for this answer may spend no more.', { cause: error });
       }
     },
-    afterCall: async (spend) => {
+    afterCall: async (spend, call) => {
       this.count(spend);
-      await this.spending?.afterCall(spend);
+      await this.spending?.afterCall(spend, call);
     },
+    endCall: (call) => this.spending?.endCall(call),
     onText: (delta) => {
       this.said += delta.length;
       if (this.said > MOST_SAID) throw new AnswerTooLong('The answer is too long.');

@@ -26,11 +26,16 @@ export interface ToolContext {
 
 /** The limits of who pays for model calls. */
 export interface Spending {
-  /** Refuses the call by rejecting. */
-  beforeCall(chain: readonly string[], call: ModelCall): Promise<void>;
-  afterCall(spend: { model: string; usage: ModelUsage; costUsd: number | null; failed: boolean }): Promise<void>;
-  /** Takes off the limit what new work may cost on its own account, in USD; null when there is no limit. */
-  grantUsd(): number | null;
+  /** Before each model that `call` asks. Refuses it by rejecting. */
+  beforeCall(model: string, call: ModelCall): Promise<void>;
+  afterCall(
+    spend: { model: string; usage: ModelUsage; costUsd: number | null; failed: boolean },
+    call: ModelCall,
+  ): Promise<void>;
+  /** `call` has settled and will ask no further model. */
+  endCall(call: ModelCall): void;
+  /** Takes off the limit, for good, what new work may cost on its own account, in USD; null when there is no limit. */
+  grantUsd(): Promise<number | null>;
 }
 
 export interface ToolResult {

@@ -100,6 +100,16 @@ export interface IdempotencyKeyRow {
   created_at: Date;
 }
 
+/** A row of `late_spends`. */
+export interface LateSpendRow {
+  task_id: string;
+  epoch: number;
+  input_tokens: number;
+  output_tokens: number;
+  cost_usd: number;
+  written_at: Date;
+}
+
 /** A row of `mcp_servers`. */
 export interface McpServerRow {
   id: string;
@@ -311,6 +321,7 @@ export interface TaskRow {
   started_at: Date | null;
   completed_at: Date | null;
   updated_at: Date;
+  granted_usd: number;
 }
 
 /** A row of `turns`. */

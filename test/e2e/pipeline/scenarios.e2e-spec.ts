@@ -1,7 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { fails } from '../../support/model-server.js';
+import { eventually } from '../../support/eventually.js';
+import { chunk, fails, streams } from '../../support/model-server.js';
 import { PipelineClient, type PodPlan } from '../../support/pipeline-client.js';
 import { startService, type Service } from '../../support/service.js';
 import { after, PASSING, StageModels, type StageScript } from '../../support/stage-models.js';
@@ -288,6 +289,51 @@ describe('limits', () => {
     const next = await pipeline.settled(id, 1);
     expect(next.total_cost_usd).toBeLessThanOrEqual(12);
     expect(next.total_cost_usd).toBeGreaterThan(waiting.total_cost_usd);
+  });
+
+  it('counts what a failed model of the chain cost before it asks the fallback', async () => {
+    // 2,000 tokens' worth of words and no end: billed, and no answer.
+    const dear = models.model({ task: [streams(chunk({ content: 'word '.repeat(1_600) }))] });
+    const fallback = models.model();
+    const owned = await startService({
+      LLM_BASE_URL: models.url,
+      MODEL_PRICES: JSON.stringify(Object.fromEntries([dear, fallback].map((id) => [id, { input: 0, output: 1_000 }]))),
+    });
+    try {
+      const own = await PipelineClient.of(owned);
+      const task = { max_tokens: 2_500, fallback_models: [fallback] };
+      const only = { context: null, guardrail: null, code_review: null, decision: null, task };
+      const pod = await own.createPod(dear, { pod: { max_cost_usd: 4 }, agents: only });
+      const waiting = await own.settled(await own.submit(pod.name));
+      expect(waiting).toMatchObject({ status: 'pending_human_review', review: { kind: 'cost' } });
+      expect(waiting.total_cost_usd).toBeCloseTo(2);
+      expect([models.asked(dear, 'task'), models.asked(fallback, 'task')]).toEqual([1, 0]);
+      expect((await own.review(waiting.id, { decision: 'approve' })).status).toBe(200);
+      const done = await own.settled(waiting.id, 1);
+      expect(done.total_cost_usd).toBeLessThanOrEqual(8);
+    } finally {
+      await owned.stop();
+    }
+  });
+
+  it('counts what was used before a cancel and not written yet', async () => {
+    const broken = models.model({ task: [streams(chunk({ content: 'word '.repeat(400) }))] });
+    let begun: () => void = () => undefined;
+    const asked = new Promise<void>((resolve) => (begun = resolve));
+    const hanging = models.model({ task: [async (_, { closed }) => (begun(), void (await closed))] });
+    const agents = { context: null, task: { fallback_models: [hanging] } };
+    const pod = await pipeline.createPod(broken, { agents });
+    const id = await pipeline.submit(pod.name);
+    await asked;
+    expect((await pipeline.cancel(id)).status).toBe(200);
+    const counted = await eventually('the cancelled task shows what it used', async () => {
+      const task = await pipeline.task(id);
+      return task.total_output_tokens > 0 && task;
+    });
+    expect(counted.status).toBe('cancelled');
+    expect(await pipeline.list(id, 'stages')).toMatchObject([
+      { status: 'cancelled', model: broken, output_tokens: counted.total_output_tokens },
+    ]);
   });
 
   it('refuses a cost limit with a model whose price is not known', async () => {

@@ -236,6 +236,22 @@ describe('calls to models', () => {
       ]);
     });
 
+    it('announces each model right before it is asked, and asks no further one when told not to', async () => {
+      server.willAnswer(streams(chunk({ content: 'Hel' })), says('never'));
+      const told: string[] = [];
+      const refusal = new Error('too dear');
+      const call = callOf({
+        onLost: ({ model }) => told.push(`lost ${model}`),
+        beforeModel: async (model) => {
+          told.push(`before ${model}`);
+          if (model === 'm') throw refusal;
+        },
+      });
+      await expect(gateway().call(['script/nothing', 'a', 'm', 'b'], call)).rejects.toBe(refusal);
+      expect(told).toEqual(['before a', 'lost a', 'before m']);
+      expect(server.asked).toHaveLength(1);
+    });
+
     it('passes models over that are not configured, and asks none twice', async () => {
       server.willAnswer(fails(500));
       const failure = await failureOf(gateway().call(['script/nothing', 'm', 'm'], callOf()));

@@ -10,6 +10,7 @@ import { PipelineReaper } from '../../../src/modules/pipeline/pipeline.reaper.js
 import type { PipelineRetention } from '../../../src/modules/pipeline/pipeline.retention.js';
 import { initialControl } from '../../../src/modules/pipeline/task-control.js';
 import type { ClaimedTask } from '../../../src/modules/pipeline/task-queue.repository.js';
+import { TaskSpendsRepository } from '../../../src/modules/pipeline/task-spends.repository.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { LEGAL_MOVES } from '../../support/legal-moves.js';
 import { progress, queueOn } from './queue-setup.js';
@@ -142,6 +143,50 @@ describe('a zombie', () => {
       );
       await append(journals, zombie);
       expect(await db.database.query('test.journal', sql`select seq from stage_journal`)).toHaveLength(1);
+    });
+  });
+
+  describe('that used something and could not write it', () => {
+    const spent = { input_tokens: 10, output_tokens: 2, cost_usd: 0.5 };
+    const used = { model: 'm', ...spent, usage_estimated: true, duration_ms: 7 };
+    const total = (id: string) =>
+      db.database.one('test.used', sql`select input_tokens, output_tokens, cost_usd from tasks where id = ${id}`);
+    const leaseOf = (task: ClaimedTask) => new Lease(task.id, 1, task.epoch, task.version);
+
+    it('is counted once, also in the stage that somebody else ended', async () => {
+      const { zombie, holder } = await zombieAndHolder();
+      const spends = new TaskSpendsRepository(db.database);
+      const [ended, running] = [setup.clock.newId(), setup.clock.newId()];
+      await db.database.query(
+        'test.stages',
+        sql`
+          insert into stages (id, task_id, role, position, iteration, attempt, status, completed_at)
+          values (${ended}, ${zombie.id}, 'task', 1, 1, 1, 'cancelled', clock_timestamp()),
+            (${running}, ${zombie.id}, 'guardrail', 2, 1, 1, 'running', null)`,
+      );
+      const stages = [ended, running].map((id) => ({ id, ...used }));
+      await spends.settle(leaseOf(zombie), spent, stages);
+      await spends.settle(leaseOf(zombie), spent, stages);
+      expect(await total(zombie.id)).toEqual(spent);
+      await spends.settle(leaseOf(holder), spent, []);
+      expect(await total(zombie.id)).toEqual({ input_tokens: 20, output_tokens: 4, cost_usd: 1 });
+      const rows = await db.database.query(
+        'test.stages',
+        sql`select status, model, input_tokens, duration_ms from stages where task_id = ${zombie.id} order by position`,
+      );
+      expect(rows).toEqual([
+        { status: 'cancelled', model: 'm', input_tokens: 10, duration_ms: 7 },
+        { status: 'running', model: null, input_tokens: 0, duration_ms: null },
+      ]);
+    });
+
+    it('gives nothing of the limit away any more', async () => {
+      const { zombie, holder } = await zombieAndHolder();
+      const spends = new TaskSpendsRepository(db.database);
+      await expect(spends.grant(leaseOf(zombie), 1)).rejects.toThrow(LeaseLostError);
+      await spends.grant(leaseOf(holder), 2);
+      await spends.grant(leaseOf(holder), 1);
+      expect(await db.database.one('test.granted', sql`select granted_usd from tasks`)).toEqual({ granted_usd: 3 });
     });
   });
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { SharedState } from '../../../src/platform/redis/index.js';
-import { eventually } from './eventually.js';
+import { eventually } from '../../support/eventually.js';
 
 /** What the contract needs of an adapter. */
 export interface Store {

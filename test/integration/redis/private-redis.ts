@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { RedisSharedState } from '../../../src/platform/redis/index.js';
 import { startRedis, type RedisOptions, type TestRedis } from '../../support/servers/index.js';
-import { eventually } from './eventually.js';
+import { eventually } from '../../support/eventually.js';
 
 /** A server of the spec's own, clients of it, and someone else who reads and writes there. */
 export interface PrivateRedis {

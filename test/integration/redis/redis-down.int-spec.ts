@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { DomainError } from '../../../src/platform/errors/index.js';
 import type { RedisSharedState } from '../../../src/platform/redis/index.js';
-import { eventually } from './eventually.js';
+import { eventually } from '../../support/eventually.js';
 import { privateRedis, works, type PrivateRedis } from './private-redis.js';
 
 const never = new AbortController().signal;

@@ -11,7 +11,7 @@ import {
   TaskBell,
 } from '../../../src/platform/redis/index.js';
 import { startRedis } from '../../support/servers/index.js';
-import { eventually } from './eventually.js';
+import { eventually } from '../../support/eventually.js';
 
 const never = new AbortController().signal;
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import type { RedisSharedState } from '../../../src/platform/redis/index.js';
-import { eventually } from './eventually.js';
+import { eventually } from '../../support/eventually.js';
 import { privateRedis, works, type PrivateRedis } from './private-redis.js';
 
 const never = new AbortController().signal;

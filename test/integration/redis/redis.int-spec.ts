@@ -1,5 +1,5 @@
 import { describeSharedState } from './live-state.contract.js';
-import { eventually } from './eventually.js';
+import { eventually } from '../../support/eventually.js';
 import { privateRedis } from './private-redis.js';
 
 describeSharedState('on Redis', async () => {
