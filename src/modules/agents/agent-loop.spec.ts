@@ -13,8 +13,7 @@ import {
   type LoopToolRegistry,
 } from './index.js';
 
-type Reply =
-  Partial<ModelAnswer> | Error | ((call: ModelCall) => Partial<ModelAnswer> | Promise<Partial<ModelAnswer>>);
+type Reply = Partial<ModelAnswer> | Error | ((call: ModelCall) => Partial<ModelAnswer> | Promise<Partial<ModelAnswer>>);
 
 const PROMPT: LanguageModelV3Prompt = [
   { role: 'system', content: 'You help.' },
