@@ -23,7 +23,7 @@ const servers = { globalSetup: '<rootDir>/test/setup/servers.ts', globalTeardown
 export default {
   maxWorkers: 2,
   workerIdleMemoryLimit: '1GB',
-  testTimeout: 60_000,
+  testTimeout: 180_000,
   coverageProvider: 'babel',
   collectCoverageFrom: ['src/**/*.ts'],
   projects: [

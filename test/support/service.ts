@@ -13,7 +13,7 @@ import { temporaryFolder } from './servers/index.js';
 const ROOT = join(fileURLToPath(import.meta.url), '../../..');
 const MAIN = join(ROOT, 'dist', 'main.js');
 /** For a service that never gets there; nothing waits for so long otherwise. */
-const DEADLINE_MS = 60_000;
+const DEADLINE_MS = 90_000;
 
 /** One line of the service's log. */
 export interface LogLine {
