@@ -40,6 +40,8 @@ export function failureReason(error: unknown): string {
     if (known !== undefined) return known;
     if (sdkCode(one) === SdkErrorCode.RequestTimeout) return 'it did not answer in time';
     if (sdkCode(one) === SdkErrorCode.ConnectionClosed) return 'it closed the connection';
+    if (sdkCode(one) === SdkErrorCode.CapabilityNotSupported) return 'it asked for input, which nobody here gives';
+    if (sdkCode(one) === SdkErrorCode.InputRequiredRoundsExceeded) return 'it put off its answer too often';
   }
   if (SdkError.isInstance(error)) return 'it does not speak the protocol as it should';
   return error instanceof Error ? visibleText(error.message, 500).replace(/\.$/, '') : 'the reason is not known';

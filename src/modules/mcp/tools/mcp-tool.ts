@@ -37,7 +37,8 @@ export class McpTool implements Tool {
     this.name = `mcp__${server}__${definition.name}`;
     this.group = `mcp:${server}`;
     this.description = definition.description;
-    this.inputSchema = definition.inputSchema;
+    const { $schema: _, ...shown } = definition.inputSchema;
+    this.inputSchema = shown;
     const check = argumentCheck(definition.inputSchema);
     this.schema = z.unknown().superRefine((args, context) => {
       const fault = check(args);

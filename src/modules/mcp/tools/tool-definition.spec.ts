@@ -62,6 +62,32 @@ describe('a definition that is not taken', () => {
     expect(defineTool(raw, same)).toHaveProperty('fault');
   });
 
+  const annotated = (properties: object, rest: object = {}): unknown =>
+    tool({ inputSchema: { type: 'object', properties, ...rest } });
+  const header = (name: unknown, type = 'string'): object => ({ type, 'x-mcp-header': name });
+  it.each([
+    ['an empty name', annotated({ a: header('') })],
+    ['a name with a space', annotated({ a: header('My Name') })],
+    ['a name with a line end', annotated({ a: header('A\r\nB') })],
+    ['a name that is no text', annotated({ a: header(1) })],
+    ['one on a number', annotated({ a: header('A', 'number') })],
+    ['one on an object', annotated({ a: header('A', 'object') })],
+    ['one without a type', annotated({ a: { 'x-mcp-header': 'A' } })],
+    ['the same twice', annotated({ a: header('A'), b: { type: 'object', properties: { c: header('a') } } })],
+    ['one on all arguments', annotated({}, header('A', 'object'))],
+    ['one within a list', annotated({ a: { type: 'array', items: header('A') } })],
+    ['one in a choice', annotated({}, { anyOf: [{ properties: { a: header('A') } }] })],
+    ['one in a definition', annotated({}, { $defs: { properties: header('A') } })],
+  ])('has a header annotation that the protocol does not allow: %s', (_what, raw) => {
+    expect(defineTool(raw, same)).toHaveProperty('fault');
+  });
+
+  it('may have header annotations, and arguments that are named like one', () => {
+    const properties = { a: header('A'), b: { type: 'object', properties: { c: header('B', 'integer') } } };
+    expect(defineTool(annotated(properties), same)).toHaveProperty('hash');
+    expect(defineTool(annotated({ 'x-mcp-header': { enum: [header('')] } }), same)).toHaveProperty('hash');
+  });
+
   it('may refer to itself', () => {
     expect(schemaFault({ type: 'object', $defs: { a: {} }, properties: { p: { $ref: '#/$defs/a' } } })).toBeNull();
   });
@@ -91,6 +117,18 @@ describe('the check of arguments', () => {
     expect(check({})).toMatch(/required/);
     expect(check([])).not.toBeNull();
     expect(check(null)).not.toBeNull();
+  });
+
+  it('is made in the dialect that the schema names, 2020-12 where that is none', () => {
+    // What stands beside a reference counts since 2019-09 only.
+    const properties = { text: { $ref: '#/definitions/text', minLength: 5 } };
+    const inputSchema = { type: 'object', definitions: { text: { type: 'string' } }, properties };
+    const named = ($schema: string): ToolDefinition => defined({ inputSchema: { $schema, ...inputSchema } });
+    const old = argumentCheck(named('http://json-schema.org/draft-07/schema#').inputSchema);
+    expect(old({ text: 'abc' })).toBeNull();
+    expect(old({ text: 1 })).toMatch(/string/);
+    expect(argumentCheck(defined({ inputSchema }).inputSchema)({ text: 'abc' })).not.toBeNull();
+    expect(named('https://example.com/dialect').inputSchema).not.toHaveProperty('$schema');
   });
 
   it('ends in time and refuses, whatever the schema', () => {

@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { annotationFault } from './annotation-fault.js';
 
 /** A tool as a server defines it, made harmless to show: what it may call itself, what it says, what it takes. */
 export interface ToolDefinition {
   readonly name: string;
   readonly description: string;
+  /** With `$schema` when it names a dialect that arguments can be checked by. */
   readonly inputSchema: Record<string, unknown>;
   /** Of everything that the server says about the tool. */
   readonly hash: string;
@@ -18,6 +20,7 @@ const MAX_SCHEMA_NODES = 4_000;
 /** Controls, formats (zero-width, bidirectional, tags), private, unassigned and separator characters. */
 const UNSEEN = /(?![\n\t])[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Zl}\p{Zp}]|\p{Default_Ignorable_Code_Point}/gu;
 const NAME = /^[\x21-\x7e]{1,128}$/;
+const DIALECT = /^https?:\/\/json-schema\.org\/(?:draft\/(?:2020-12|2019-09)|draft-0[67])\/schema#?$/;
 
 const rawTool = z.object({
   name: z.string(),
@@ -51,14 +54,14 @@ export function defineTool(raw: unknown, hide: (text: string) => string): ToolDe
   if (!parsed.success) return { fault: 'a tool is not defined as the protocol says' };
   const { name, description, inputSchema, annotations } = parsed.data;
   if (!NAME.test(name)) return { fault: 'the name of a tool is not 1 to 128 printable characters' };
-  const fault = schemaFault(inputSchema);
+  const fault = schemaFault(inputSchema) ?? annotationFault(inputSchema);
   if (fault !== null) return { fault: `the tool ${name} cannot be offered: ${fault}` };
   const said = visibleText(hide(description ?? ''));
   const warning = annotations?.destructiveHint === true ? 'Its server says that it may destroy things.' : '';
   return {
     name,
     description: [said, warning].filter((part) => part !== '').join('\n') || `The tool ${name}.`,
-    inputSchema: visibleSchema(inputSchema, hide) as Record<string, unknown>,
+    inputSchema: { ...dialect(inputSchema), ...(visibleSchema(inputSchema, hide) as Record<string, unknown>) },
     hash: createHash('sha256').update(canonical(raw)).digest('hex'),
   };
 }
@@ -86,6 +89,10 @@ export function schemaFault(schema: Record<string, unknown>): string | null {
   }
   if (Buffer.byteLength(JSON.stringify(schema)) > MAX_SCHEMA_BYTES) return 'its schema is larger than 64 KiB';
   return null;
+}
+
+function dialect({ $schema }: Record<string, unknown>): { $schema?: string } {
+  return typeof $schema === 'string' && DIALECT.test($schema) ? { $schema } : {};
 }
 
 /** `schema` with its texts for people made visible; `$schema` and `$id` mean nothing to models. Depth is bounded before. */
