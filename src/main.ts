@@ -29,9 +29,7 @@ function loadEnvFile(): void {
 function readConfig(): AppConfig {
   loadEnvFile();
   try {
-    const config = AppConfig.from(process.env);
-    assertWorkspaceAllowed(config);
-    return config;
+    return AppConfig.from(process.env, assertWorkspaceAllowed);
   } catch (error) {
     if (!(error instanceof EnvironmentError)) throw error;
     process.stderr.write(`The environment is not valid:\n${error.message.replace(/^/gm, '  ')}\n`);
@@ -73,8 +71,8 @@ async function main(): Promise<void> {
   try {
     await created.listen(config.http.port, config.http.host);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (!['EADDRINUSE', 'EACCES', 'EADDRNOTAVAIL', 'ENOTFOUND'].includes(code ?? '')) throw error;
+    const { code, syscall } = error as NodeJS.ErrnoException;
+    if (syscall === undefined) throw error;
     process.stderr.write(`PORT ${config.http.port} at HOST ${config.http.host} cannot be listened on: ${code}\n`);
     process.exit(1);
   }

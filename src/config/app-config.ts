@@ -1,5 +1,11 @@
 import { resolve } from 'node:path';
-import { Environment, EnvironmentError, parseEnvironment, type SandboxTier } from './environment.js';
+import {
+  Environment,
+  EnvironmentError,
+  parseEnvironment,
+  type SandboxTier,
+  type VariableFault,
+} from './environment.js';
 
 export type Role = 'api' | 'worker' | 'scheduler';
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'fatal';
@@ -77,24 +83,8 @@ export class AppConfig {
     readonly turns: number | null;
   };
 
-  /** @throws EnvironmentError when settings contradict each other. */
-  constructor(env: Environment) {
+  private constructor(env: Environment) {
     const required = env.REQUIRE_AUTH ?? false;
-    const host = env.HOST ?? (required ? '0.0.0.0' : '127.0.0.1');
-    const heartbeatSeconds = env.TASK_HEARTBEAT_INTERVAL_SECONDS ?? 30;
-    const staleSeconds = env.TASK_STALE_SECONDS ?? 150;
-    const faults: { variable: string; detail: string }[] = [];
-    if (!required && !isLoopbackHost(host) && !env.NOVA_ALLOW_INSECURE) {
-      faults.push({
-        variable: 'HOST',
-        detail: 'must be a loopback address while REQUIRE_AUTH is false (NOVA_ALLOW_INSECURE=1 allows it all the same)',
-      });
-    }
-    if (heartbeatSeconds * 2 > staleSeconds) {
-      faults.push({ variable: 'TASK_STALE_SECONDS', detail: 'must be at least twice TASK_HEARTBEAT_INTERVAL_SECONDS' });
-    }
-    if (faults.length > 0) throw new EnvironmentError(faults);
-
     this.production = env.NODE_ENV === 'production';
     this.roles = (env.ROLES as Role[] | undefined) ?? ['api', 'worker', 'scheduler'];
     this.dataDir = resolve(env.NOVA_DATA_DIR ?? '.nova');
@@ -102,7 +92,7 @@ export class AppConfig {
     this.sandbox = env.SHELL_SANDBOX ?? 'workspace';
     this.logLevel = LOG_LEVEL[env.LOG_LEVEL ?? 'INFO'] ?? 'info';
     this.http = {
-      host,
+      host: env.HOST ?? (required ? '0.0.0.0' : '127.0.0.1'),
       port: env.PORT ?? 8000,
       trustProxyHops: env.TRUST_PROXY ?? 0,
       corsOrigins: env.CORS_ALLOWED_ORIGINS ?? ['*'],
@@ -139,8 +129,8 @@ export class AppConfig {
     };
     this.pipeline = {
       maxConcurrent: env.PIPELINE_MAX_CONCURRENT ?? 5,
-      heartbeatSeconds,
-      staleSeconds,
+      heartbeatSeconds: env.TASK_HEARTBEAT_INTERVAL_SECONDS ?? 30,
+      staleSeconds: env.TASK_STALE_SECONDS ?? 150,
       reaperSeconds: env.REAPER_INTERVAL_SECONDS ?? 15,
       graceSeconds: env.SHUTDOWN_GRACE_SECONDS ?? 25,
       maxCrashes: env.TASK_MAX_CRASHES ?? 3,
@@ -156,10 +146,43 @@ export class AppConfig {
     deepFreeze(this);
   }
 
-  /** @throws EnvironmentError naming every faulty variable. */
-  static from(source: Record<string, string | undefined>): AppConfig {
-    return new AppConfig(parseEnvironment(source));
+  /**
+   * Reads the settings in `source`; `checks` are further rules, each of which may throw an EnvironmentError.
+   * @throws EnvironmentError naming every faulty variable, whichever rule it breaks.
+   */
+  static from(
+    source: Record<string, string | undefined>,
+    ...checks: readonly ((config: AppConfig) => void)[]
+  ): AppConfig {
+    const { environment, faults } = parseEnvironment(source);
+    const config = new AppConfig(environment);
+    const found = [...faults, ...contradictions(config, environment)];
+    for (const check of checks) {
+      try {
+        check(config);
+      } catch (error) {
+        if (!(error instanceof EnvironmentError)) throw error;
+        found.push(...error.faults);
+      }
+    }
+    if (found.length > 0) throw new EnvironmentError(found);
+    return config;
   }
+}
+
+/** Settings that are well-formed and do not go together. */
+function contradictions({ auth, http, pipeline }: AppConfig, env: Environment): VariableFault[] {
+  const faults: VariableFault[] = [];
+  if (!auth.required && !isLoopbackHost(http.host) && !env.NOVA_ALLOW_INSECURE) {
+    faults.push({
+      variable: 'HOST',
+      detail: 'must be a loopback address while REQUIRE_AUTH is false (NOVA_ALLOW_INSECURE=1 allows it all the same)',
+    });
+  }
+  if (pipeline.heartbeatSeconds * 2 > pipeline.staleSeconds) {
+    faults.push({ variable: 'TASK_STALE_SECONDS', detail: 'must be at least twice TASK_HEARTBEAT_INTERVAL_SECONDS' });
+  }
+  return faults;
 }
 
 function deepFreeze(value: object): void {

@@ -1,5 +1,6 @@
 import { plainToInstance, Transform } from 'class-transformer';
 import {
+  ArrayNotEmpty,
   IsBoolean,
   IsIn,
   IsInt,
@@ -12,6 +13,7 @@ import {
   Max,
   Min,
   NotContains,
+  ValidateBy,
   validateSync,
 } from 'class-validator';
 
@@ -37,9 +39,14 @@ export const SECRET_VARIABLES = [
   'GROQ_API_KEY',
 ] as const;
 
+/** An origin as browsers send it, or `*` for all of them. */
+const ORIGIN = /^(\*|[a-z][a-z\d+.-]*:\/\/[^\s/?#@]+\/?)$/i;
+/** A host name or an address, with a port or without. */
+const HOST_NAME = /^[\w.\-[\]:]{1,255}$/;
+
 /** Secrets that documentation and compose files show; none of them protects anything. */
 const PLACEHOLDER_SECRETS =
-  /^(?!(?:change[-_ ]?me.*|nova-admin-secret.*|admin|secret|password|placeholder|example|test|your[-_ ].*|<.*>|x+|\*+)$)/i;
+  /^(?!(?:(?:change|replace)[-_ ]?me.*|nova-admin-secret.*|admin|secret|password|placeholder|example|test|your[-_ ].*|<.*>|x+|\*+)$)/i;
 
 const Bool = (): PropertyDecorator =>
   Transform(({ value }) => ({ true: true, '1': true, false: false, '0': false })[String(value).toLowerCase()] ?? value);
@@ -60,6 +67,16 @@ const Json = (): PropertyDecorator =>
       return value as unknown;
     }
   });
+/** A connection string of one of `schemes` whose parts can be told apart. */
+const ConnectionUrl = (...schemes: string[]): PropertyDecorator =>
+  ValidateBy({
+    name: 'connectionUrl',
+    validator: {
+      validate: (value) => typeof value === 'string' && isConnectionUrl(value, schemes),
+      defaultMessage: () =>
+        `must be a connection string that starts with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}; reserved characters of a password must be percent-encoded`,
+    },
+  });
 const Upper = (): PropertyDecorator => Transform(({ value }) => String(value).toUpperCase());
 function Int(min: number, max: number): PropertyDecorator {
   return (target, key) => {
@@ -73,14 +90,18 @@ function Int(min: number, max: number): PropertyDecorator {
  */
 export class Environment {
   /** PostgreSQL connection string; none starts the embedded PostgreSQL 16 in the data folder. */
-  @IsOptional()
-  @Matches(/^postgres(ql)?:\/\//, { message: 'must start with postgres:// or postgresql://' })
-  DATABASE_URL?: string;
+  @IsOptional() @ConnectionUrl('postgres', 'postgresql') DATABASE_URL?: string;
   /** Redis connection string; none keeps the shared short-lived state in this process. */
-  @IsOptional() @Matches(/^rediss?:\/\//, { message: 'must start with redis:// or rediss://' }) REDIS_URL?: string;
-  /** Credential of the admin routes, at least 16 characters. */
   @IsOptional()
-  @Matches(/^.{16,}$/, { message: 'must be at least 16 characters' })
+  @ConnectionUrl('redis', 'rediss')
+  @Matches(/^\w+:\/\/[^/]+(\/\d{0,5})?(\?|$)/, {
+    message: 'must end in the number of a database, as in redis://host:6379/2',
+  })
+  REDIS_URL?: string;
+  /** Credential of the admin routes, at least 16 visible ASCII characters. */
+  @IsOptional()
+  @Matches(/^.{16,}$/s, { message: 'must be at least 16 characters' })
+  @Matches(/^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/, { message: 'must be visible ASCII, as a header can carry it' })
   @Matches(PLACEHOLDER_SECRETS, { message: 'is a known placeholder' })
   ADMIN_SECRET?: string;
   /** Demand an API key on the API-key routes. */
@@ -115,7 +136,7 @@ export class Environment {
     { input: number; output: number }
   >;
   /** Comma list of the models that `metadata.model_override` may name. */
-  @IsOptional() @List() @IsString({ each: true }) ALLOWED_MODELS?: string[];
+  @IsOptional() @List() @ArrayNotEmpty() @IsString({ each: true }) ALLOWED_MODELS?: string[];
   /** Milliseconds for connecting to a model's endpoint. */
   @Int(100, 600_000) MODEL_CONNECT_TIMEOUT_MS?: number;
   /** Milliseconds until a model's first byte. */
@@ -133,9 +154,17 @@ export class Environment {
   /** Least severe line that is logged, any case. */
   @IsOptional() @Upper() @IsIn(LOG_LEVELS) LOG_LEVEL?: string;
   /** Comma list of origins that browsers may call from. */
-  @IsOptional() @List() @IsString({ each: true }) CORS_ALLOWED_ORIGINS?: string[];
+  @IsOptional()
+  @List()
+  @ArrayNotEmpty()
+  @Matches(ORIGIN, { each: true, message: 'must list origins, as https://host' })
+  CORS_ALLOWED_ORIGINS?: string[];
   /** Comma list of further host names that callers may use with auth off. */
-  @IsOptional() @List() @IsString({ each: true }) ALLOWED_HOSTS?: string[];
+  @IsOptional()
+  @List()
+  @ArrayNotEmpty()
+  @Matches(HOST_NAME, { each: true, message: 'must list host names' })
+  ALLOWED_HOSTS?: string[];
   /** Port to listen on; 0 takes a free one. */
   @Int(0, 65_535) PORT?: number;
   /** Address to bind. */
@@ -149,7 +178,7 @@ export class Environment {
   /** Requests a minute for each anonymous address; none is no limit. */
   @Int(1, 1_000_000) ANON_RATE_LIMIT_RPM?: number;
   /** Comma list of `api`, `worker`, `scheduler`: what this process does. */
-  @IsOptional() @List() @IsIn(ROLES, { each: true }) ROLES?: string[];
+  @IsOptional() @List() @ArrayNotEmpty() @IsIn(ROLES, { each: true }) ROLES?: string[];
   /** Longest a synchronous POST waits. */
   @Int(1, 86_400) SYNC_WAIT_SECONDS?: number;
   /** Longest a task waits for providers in all. */
@@ -178,19 +207,26 @@ export class Environment {
   @Int(1, 36_500) RETENTION_TURNS_DAYS?: number;
 }
 
+/** What is wrong with a variable. */
+export interface VariableFault {
+  readonly variable: string;
+  /** The rest of a sentence that begins with the variable's name; never shows a value. */
+  readonly detail: string;
+}
+
 /** Thrown for a faulty environment; names every faulty variable and shows no value. */
 export class EnvironmentError extends Error {
   override readonly name = 'EnvironmentError';
-  constructor(readonly faults: readonly { variable: string; detail: string }[]) {
+  constructor(readonly faults: readonly VariableFault[]) {
     super(faults.map((fault) => `${fault.variable} ${fault.detail}`).join('\n'));
   }
 }
 
-/**
- * Reads and checks `source` once. An empty value is an absent one.
- * @throws EnvironmentError with all faults together.
- */
-export function parseEnvironment(source: Record<string, string | undefined>): Environment {
+/** Reads and checks `source` once. An empty value is an absent one; so is a faulty one, beside its fault. */
+export function parseEnvironment(source: Record<string, string | undefined>): {
+  environment: Environment;
+  faults: VariableFault[];
+} {
   const present = Object.fromEntries(
     Object.entries(source).filter(([, value]) => value !== undefined && value.trim() !== ''),
   );
@@ -203,15 +239,21 @@ export function parseEnvironment(source: Record<string, string | undefined>): En
         .join('; '),
     }),
   );
-  for (const [model, price] of Object.entries(environment.MODEL_PRICES ?? {})) {
-    const ok = [price?.input, price?.output].every(
-      (usd) => typeof usd === 'number' && usd >= 0 && Number.isFinite(usd),
-    );
-    if (!ok && typeof model === 'string') {
-      faults.push({ variable: 'MODEL_PRICES', detail: 'must give every model a non-negative input and output price' });
-      break;
-    }
+  if (!faults.some(({ variable }) => variable === 'MODEL_PRICES') && !arePrices(environment.MODEL_PRICES ?? {})) {
+    faults.push({ variable: 'MODEL_PRICES', detail: 'must give every model a non-negative input and output price' });
   }
-  if (faults.length > 0) throw new EnvironmentError(faults);
-  return environment;
+  for (const { variable } of faults) delete environment[variable as keyof Environment];
+  return { environment, faults };
+}
+
+function arePrices(prices: Record<string, { input?: unknown; output?: unknown } | null>): boolean {
+  return Object.values(prices)
+    .flatMap((price) => [price?.input, price?.output])
+    .every((usd) => typeof usd === 'number' && usd >= 0 && Number.isFinite(usd));
+}
+
+/** The driver of PostgreSQL takes no host before the path of a URL with a user: it means a socket. */
+function isConnectionUrl(text: string, schemes: readonly string[]): boolean {
+  const url = text.replace('@/', '@localhost/');
+  return URL.canParse(url) && schemes.includes(new URL(url).protocol.slice(0, -1));
 }

@@ -63,6 +63,8 @@ const WRONG: Record<string, string> = {
   RETENTION_TASK_EVENTS_DAYS: 'canary-34',
   RETENTION_IDEMPOTENCY_KEYS_DAYS: 'canary-35',
   RETENTION_TURNS_DAYS: 'canary-36',
+  CORS_ALLOWED_ORIGINS: 'canary-37',
+  ALLOWED_HOSTS: 'http://canary-38',
 };
 /** Variables of which every text is a value. */
 const FREE = [
@@ -76,8 +78,6 @@ const FREE = [
   'ALLOWED_MODELS',
   'NOVA_WORKSPACE',
   'NOVA_DATA_DIR',
-  'CORS_ALLOWED_ORIGINS',
-  'ALLOWED_HOSTS',
 ];
 
 async function refusal(env: Settings): Promise<string> {
@@ -92,8 +92,10 @@ describe('a wrong value', () => {
   });
 
   it('ends the start with every faulty variable named and no value shown', async () => {
-    const output = await refusal({ ...WRONG, LLM_API_KEY: 'canary-secret' });
-    for (const variable of Object.keys(WRONG)) expect(output).toMatch(new RegExp(`^\\s+${variable} `, 'm'));
+    // What contradicts something else, and what only the tools can judge, is told with the rest.
+    const output = await refusal({ ...WRONG, LLM_API_KEY: 'canary-secret', NOVA_WORKSPACE: '/' });
+    for (const variable of [...Object.keys(WRONG), 'NOVA_WORKSPACE'])
+      expect(output).toMatch(new RegExp(`^\\s+${variable} `, 'm'));
     expect(output).not.toMatch(/canary|9876/);
   });
 
@@ -120,6 +122,10 @@ describe('a wrong value', () => {
     } finally {
       other.close();
     }
+  });
+
+  it('a host that cannot be listened on ends the start with its name', async () => {
+    expect(await refusal({ HOST: '127.999.1.1' })).toMatch(/^PORT .* HOST .*cannot be listened on/m);
   });
 });
 

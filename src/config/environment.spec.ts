@@ -1,0 +1,67 @@
+import { describe, expect, it } from '@jest/globals';
+import { AppConfig } from './app-config.js';
+import { EnvironmentError } from './environment.js';
+
+const OK_SECRET = 'a-secret-of-many-characters';
+
+function faultsOf(source: Record<string, string>, ...checks: ((config: AppConfig) => void)[]): string[] {
+  try {
+    AppConfig.from(source, ...checks);
+    return [];
+  } catch (error) {
+    if (!(error instanceof EnvironmentError)) throw error;
+    return error.faults.map(({ variable }) => variable);
+  }
+}
+
+describe('the environment', () => {
+  it('tells all faults at once, whichever rule finds them', () => {
+    const workspace = (): void => {
+      throw new EnvironmentError([{ variable: 'NOVA_WORKSPACE', detail: 'is not fit' }]);
+    };
+    const source = { PORT: 'x', HOST: '0.0.0.0', TASK_STALE_SECONDS: '10' };
+    expect(faultsOf(source, workspace).sort()).toEqual(['HOST', 'NOVA_WORKSPACE', 'PORT', 'TASK_STALE_SECONDS']);
+  });
+
+  it('tells one fault for a variable, and none that follows from another', () => {
+    expect(faultsOf({ MODEL_PRICES: '[]' })).toEqual(['MODEL_PRICES']);
+    expect(faultsOf({ TASK_HEARTBEAT_INTERVAL_SECONDS: 'x', TASK_STALE_SECONDS: '60' })).toEqual([
+      'TASK_HEARTBEAT_INTERVAL_SECONDS',
+    ]);
+  });
+
+  it.each([
+    ['DATABASE_URL', 'postgres://h:99999/db'],
+    ['DATABASE_URL', 'postgres://u:p@h:abc/db'],
+    ['DATABASE_URL', 'redis://h/2'],
+    ['REDIS_URL', 'redis://'],
+    ['REDIS_URL', 'redis://h:99999'],
+    ['REDIS_URL', 'redis://h/two'],
+    ['REDIS_URL', 'postgres://h/2'],
+    ['ADMIN_SECRET', `${OK_SECRET}\n`],
+    ['ADMIN_SECRET', ` ${OK_SECRET}`],
+    ['ADMIN_SECRET', 'ein-sehr-geheimes-Wört'],
+    ['ADMIN_SECRET', 'replace-me-with-a-secret'],
+    ['ROLES', ','],
+    ['ALLOWED_MODELS', ' , '],
+    ['CORS_ALLOWED_ORIGINS', 'app.example.com'],
+    ['CORS_ALLOWED_ORIGINS', 'https://app.example.com/path'],
+    ['ALLOWED_HOSTS', 'https://nova.internal'],
+  ])('refuses a value that cannot work: %s=%j', (variable, value) => {
+    expect(faultsOf({ [variable]: value })).toEqual([variable]);
+  });
+
+  it.each([
+    ['DATABASE_URL', 'postgres://nova:100%@localhost:5432/nova?sslmode=disable'],
+    ['DATABASE_URL', 'postgresql://nova:pass@/nova?host=/var/run/postgresql'],
+    ['DATABASE_URL', 'postgres:///nova'],
+    ['REDIS_URL', 'rediss://:100%@[::1]:6380/2'],
+    ['REDIS_URL', 'redis://redis'],
+    ['ADMIN_SECRET', OK_SECRET],
+    ['CORS_ALLOWED_ORIGINS', '*'],
+    ['CORS_ALLOWED_ORIGINS', 'https://app.example.com, http://[::1]:3000/, chrome-extension://abcdef'],
+    ['ALLOWED_HOSTS', 'nova.internal, 10.0.0.7:8000, [::1]'],
+  ])('takes one that can: %s=%j', (variable, value) => {
+    expect(faultsOf({ [variable]: value })).toEqual([]);
+  });
+});
