@@ -1,7 +1,7 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { Transform } from 'class-transformer';
-import { IsBoolean, IsInt, IsISO8601, IsObject, IsOptional, IsString, Length, Max, Min } from 'class-validator';
-import { MaxCharacters, MayBeOmitted, PageQueryDto } from '../../platform/http/index.js';
+import { IsBoolean, IsInt, IsObject, IsOptional, IsString, Length, Max, Min } from 'class-validator';
+import { IsMoment, MaxCharacters, MaxJsonBytes, MayBeOmitted, PageQueryDto } from '../../platform/http/index.js';
 import type { ApiKey } from './api-keys.repository.js';
 
 /** A new API key. */
@@ -20,14 +20,14 @@ export class CreateApiKeyDto {
   rate_limit_rpm?: number | null = 60;
 
   /** When it stops working; null is never. */
-  @ApiProperty({ format: 'date-time' })
   @IsOptional()
-  @IsISO8601({ strict: true, strictSeparator: true })
+  @IsMoment(1970)
   expires_at?: string | null;
 
-  /** Anything that callers want to keep with it. */
+  /** Anything that callers want to keep with it, at most 16 KiB as JSON. */
   @MayBeOmitted()
   @IsObject()
+  @MaxJsonBytes(16_384)
   metadata?: Record<string, unknown>;
 }
 

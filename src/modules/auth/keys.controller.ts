@@ -1,9 +1,9 @@
 import { Body, Controller, Delete, Get, HttpCode, Post, Query, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
-import { DomainError } from '../../platform/errors/index.js';
 import {
   linkNext,
   pageRequest,
+  parseMoment,
   Problems,
   RequiresAdmin,
   RequiresCredential,
@@ -29,7 +29,7 @@ export class KeysController {
     const { key, rawKey } = await this.keys.create({
       name: body.name,
       rateLimitRpm: body.rate_limit_rpm ?? null,
-      expiresAt: expiryOf(body.expires_at),
+      expiresAt: parseMoment(body.expires_at ?? ''),
       metadata: body.metadata ?? {},
     });
     return CreatedApiKeyDto.of(key, rawKey);
@@ -57,18 +57,4 @@ export class KeysController {
   async revoke(@UuidParam() id: string): Promise<void> {
     await this.keys.revoke(id);
   }
-}
-
-/**
- * A time without an offset is UTC, as all times here are.
- * @throws DomainError `validation_failed` for a time before 1970 or after 9999.
- */
-function expiryOf(text: string | null | undefined): Date | null {
-  if (text === null || text === undefined) return null;
-  const date = new Date(/T.*(Z|[+-]\d{2}:?\d{2})$|^[^T]*$/i.test(text) ? text : `${text}Z`);
-  const year = date.getUTCFullYear();
-  if (!(year >= 1970 && year <= 9999)) {
-    throw DomainError.invalid('#/expires_at', 'The time of expiry is not a time between 1970 and 9999.');
-  }
-  return date;
 }

@@ -99,6 +99,8 @@ describe('a new key', () => {
     '+275760-09-13T00:00:00Z',
     '9999-12-31T23:59:59-14:00',
     '2026-W01',
+    // An ordinal date; engines read the 10th of January as October.
+    '2030-010',
     '2026-02-30T00:00:00Z',
     '2016-12-31T23:59:60Z',
     '2026-01-01T00:00:00+99:99',
@@ -106,6 +108,12 @@ describe('a new key', () => {
   ])('cannot end at %s', async (expires_at) => {
     expect((await create({ name: 'x', expires_at })).status).toBe(422);
   });
+});
+
+it('keeps at most 16 KiB of metadata', async () => {
+  const metadata = (length: number): object => ({ a: 'x'.repeat(length - '{"a":""}'.length) });
+  expect((await create({ name: 'x', metadata: metadata(16_384) })).status).toBe(201);
+  expect((await create({ name: 'x', metadata: metadata(16_385) })).status).toBe(422);
 });
 
 describe('the list', () => {

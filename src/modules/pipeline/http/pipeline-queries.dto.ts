@@ -1,18 +1,7 @@
 import { Transform, Type } from 'class-transformer';
-import {
-  ArrayMinSize,
-  ArrayUnique,
-  IsBoolean,
-  IsIn,
-  IsInt,
-  IsISO8601,
-  IsString,
-  IsUUID,
-  Max,
-  Min,
-} from 'class-validator';
+import { ArrayMinSize, ArrayUnique, IsBoolean, IsIn, IsInt, IsString, IsUUID, Max, Min } from 'class-validator';
 import { ApiProperty } from '@nestjs/swagger';
-import { MayBeOmitted, PageQueryDto } from '../../../platform/http/index.js';
+import { IsMoment, MayBeOmitted, PageQueryDto } from '../../../platform/http/index.js';
 import { TASK_STATUSES, type TaskStatus } from '../task.js';
 import { Characters } from './characters.js';
 
@@ -42,15 +31,13 @@ export class ListPipelineTasksDto extends PageQueryDto {
   pod_name?: string;
 
   /** Only tasks made after this time. */
-  @ApiProperty({ format: 'date-time' })
   @MayBeOmitted()
-  @IsISO8601({ strict: true, strictSeparator: true })
+  @IsMoment()
   created_after?: string;
 
   /** Only tasks made before this time. */
-  @ApiProperty({ format: 'date-time' })
   @MayBeOmitted()
-  @IsISO8601({ strict: true, strictSeparator: true })
+  @IsMoment()
   created_before?: string;
 }
 

@@ -2,7 +2,7 @@ import { Body, Controller, Delete, Get, Headers, HttpCode, Post, Query, Res } fr
 import { ApiHeader, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { DomainError } from '../../../platform/errors/index.js';
-import { BodyLimit, linkNext, pageRequest, Problems, UuidParam } from '../../../platform/http/index.js';
+import { BodyLimit, linkNext, pageRequest, parseMoment, Problems, UuidParam } from '../../../platform/http/index.js';
 import { CurrentPrincipal, RequiresAdmin, RequiresCredential, RequiresKey, type Principal } from '../../auth/index.js';
 import { PipelineCommands } from '../pipeline.commands.js';
 import { isTerminal, type TaskStatus } from '../task.js';
@@ -81,8 +81,8 @@ export class PipelineTasksController {
       statuses: query.status,
       podId: query.pod_id,
       podName: query.pod_name,
-      createdAfter: timeOf(query.created_after, 'created_after'),
-      createdBefore: timeOf(query.created_before, 'created_before'),
+      createdAfter: parseMoment(query.created_after ?? '') ?? undefined,
+      createdBefore: parseMoment(query.created_before ?? '') ?? undefined,
     };
     const page = await this.views.list(principal, filter, pageRequest(query));
     linkNext(reply, page.next);
@@ -142,17 +142,4 @@ export class PipelineTasksController {
   async delete(@CurrentPrincipal() principal: Principal, @UuidParam() id: string): Promise<void> {
     await this.commands.delete(principal, id);
   }
-}
-
-/**
- * The moment that a query names; without an offset it is UTC, whatever the zone of this process.
- * @throws DomainError `validation_failed` for a moment that does not exist, or that PostgreSQL cannot hold.
- */
-function timeOf(text: string | undefined, name: string): Date | undefined {
-  if (text === undefined) return undefined;
-  const time = new Date(/T[\d:.,]+$/.test(text) ? `${text}Z` : text);
-  if (Number.isNaN(time.getTime()) || time.getUTCFullYear() < 1 || time.getUTCFullYear() > 9_999) {
-    throw DomainError.invalid(`#/query/${name}`, `The query's ${name} is not a time.`);
-  }
-  return time;
 }
