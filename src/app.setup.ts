@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import type { Socket } from 'node:net';
+import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
 import cors from '@fastify/cors';
 import helmet from '@fastify/helmet';
 import { NestFactory } from '@nestjs/core';
@@ -59,13 +60,15 @@ export async function createApp(
   const instance = app.getHttpAdapter().getInstance() as unknown as FastifyInstance;
   takeOnlyJson(instance);
   honourBodyLimits(instance);
+  await shield(instance);
   hookRequests(instance, config, app.get(Metrics), app.get(Lifecycle));
   instance.addHook('preClose', (done) => {
     endEventStreams();
     done();
   });
+  await allowOrigins(instance, config);
   instance.server.maxConnections = MOST_CONNECTIONS;
-  await shield(instance, config);
+  serveAsAnyOther(instance);
   app.useGlobalFilters(new ProblemFilter());
   app.useGlobalPipes(new RequestPipe());
   SwaggerModule.setup(
@@ -93,7 +96,8 @@ function fastifyAdapter(config: AppConfig): FastifyAdapter {
     requestTimeout: 30_000,
     keepAliveTimeout: 5_000,
     maxRequestsPerSocket: 1_000,
-    http: { headersTimeout: 10_000, connectionsCheckingInterval: 2_000 },
+    // The hooks refuse a request without a host themselves: Node's refusal is no problem document.
+    http: { headersTimeout: 10_000, connectionsCheckingInterval: 2_000, requireHostHeader: false },
     // A malformed id is 422 whatever its length; the limit on headers bounds it.
     routerOptions: { maxParamLength: 16_384 },
     // Fastify's own 503 is no problem document, and requests under way are to be answered.
@@ -108,8 +112,20 @@ function fastifyAdapter(config: AppConfig): FastifyAdapter {
   return new FastifyAdapter(options as FastifyHttpOptions<RawServerDefault> & { skipMiddie?: boolean });
 }
 
+/** Requests that Node would answer itself, without a problem document. */
+function serveAsAnyOther({ server }: FastifyInstance): void {
+  // An expectation that is not known may be left alone.
+  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) =>
+    server.emit('request', request, response),
+  );
+  server.on('connect', (request: IncomingMessage, socket: Duplex) => {
+    const id = acceptedRequestId(request.headers['x-request-id']) ?? new Clock().newId();
+    writeProblem(socket, new DomainError('not_found', 'There is no such route.'), 404, id);
+  });
+}
+
 /** Answers what Node's parser could not read as a request. */
-function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Socket, requestId: string): void {
+function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex, requestId: string): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;
@@ -119,15 +135,19 @@ function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Socket, reque
     'bad_request',
     'The request is not valid HTTP, too slow, or its headers are too large.',
   );
-  const body = JSON.stringify(Object.assign(problemOf(refusal, '/', requestId), { status }));
+  writeProblem(socket, refusal, status, requestId);
+}
+
+function writeProblem(socket: Duplex, problem: DomainError, status: number, requestId: string): void {
+  const body = JSON.stringify(Object.assign(problemOf(problem, '/', requestId), { status }));
   socket.end(
-    `HTTP/1.1 ${status} Bad Request\r\nContent-Type: application/problem+json\r\nX-Request-Id: ${requestId}\r\n` +
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/problem+json\r\nX-Request-Id: ${requestId}\r\n` +
       `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   );
 }
 
-/** Response headers that browsers act on. Credentials are never allowed, so `*` gives nothing away. */
-async function shield(instance: FastifyInstance, config: AppConfig): Promise<void> {
+/** Response headers that browsers act on; refusals have them too. */
+async function shield(instance: FastifyInstance): Promise<void> {
   await instance.register(helmet, {
     contentSecurityPolicy: {
       useDefaults: false,
@@ -144,6 +164,10 @@ async function shield(instance: FastifyInstance, config: AppConfig): Promise<voi
     // Whether the service is reached over TLS is the proxy's to know.
     hsts: false,
   });
+}
+
+/** Credentials are never allowed, so `*` gives nothing away. After the rules against drive-by pages: it answers preflights. */
+async function allowOrigins(instance: FastifyInstance, config: AppConfig): Promise<void> {
   await instance.register(cors, {
     origin: config.http.corsOrigins.includes('*') ? '*' : [...config.http.corsOrigins],
     methods: ['GET', 'HEAD', 'POST', 'PATCH', 'DELETE'],

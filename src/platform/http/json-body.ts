@@ -23,7 +23,7 @@ export function parseJsonBody(body: Buffer): unknown {
 export function takeOnlyJson(instance: FastifyInstance): void {
   instance.removeAllContentTypeParsers();
   instance.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
-    const encoding = request.headers['content-encoding'];
+    const encoding = request.headers['content-encoding']?.toLowerCase();
     try {
       if (encoding !== undefined && encoding !== 'identity') {
         throw new DomainError('unsupported_media_type', 'Compressed bodies are not taken.');

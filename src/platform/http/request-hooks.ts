@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { Logger } from '@nestjs/common';
 import type { FastifyInstance } from 'fastify';
 import type { AppConfig } from '../../config/index.js';
@@ -9,6 +10,7 @@ import { DriveByRules } from './drive-by.js';
 import { pathOf, sendProblem, toDomainError } from './problem.js';
 
 const contexts = new WeakMap<object, LogContext>();
+const NO_ROUTE = 'There is no such route.';
 const QUIET = /^\/(health\/|metrics$)/;
 
 /**
@@ -33,6 +35,7 @@ export function hookRequests(
       // Keep-alive clients are sent elsewhere while the listener is about to close.
       if (lifecycle.draining) void reply.header('connection', 'close');
       try {
+        checkHost(request.raw);
         driveBy?.check(request.headers);
         if (!servesApi && request.url.startsWith('/api/')) {
           throw new DomainError('not_found', 'This process does not serve the API; its ROLES leave it out.');
@@ -40,7 +43,7 @@ export function hookRequests(
         // @fastify/cors answers preflights; any other OPTIONS is a method that no route has.
         const preflight =
           request.headers.origin !== undefined && request.headers['access-control-request-method'] !== undefined;
-        if (request.method === 'OPTIONS' && !preflight) throw new DomainError('not_found', 'There is no such route.');
+        if (request.method === 'OPTIONS' && !preflight) throw new DomainError('not_found', NO_ROUTE);
       } catch (error) {
         // Sent from here: routes of plugins were registered before Nest's error handler and have none of ours.
         sendProblem(request, reply, toDomainError(error));
@@ -48,6 +51,12 @@ export function hookRequests(
       }
       done();
     });
+  });
+
+  // Before the body is read: what it holds does not matter where nothing takes it.
+  instance.addHook('preParsing', (request, reply, _payload, done) => {
+    if (request.is404) sendProblem(request, reply, new DomainError('not_found', NO_ROUTE));
+    else done();
   });
 
   // Reading a body continues in the socket's own asynchronous context, so the request's is entered anew after it.
@@ -73,6 +82,14 @@ export function hookRequests(
     else logger.log(line);
     done();
   });
+}
+
+/** @throws DomainError `bad_request` for what HTTP/1.1 forbids: no host, or several. */
+function checkHost({ headersDistinct, httpVersionMinor }: IncomingMessage): void {
+  const hosts = headersDistinct.host?.length ?? 0;
+  if (hosts > 1 || (hosts === 0 && httpVersionMinor > 0)) {
+    throw new DomainError('bad_request', 'A request names its host once, in the header Host.');
+  }
 }
 
 const REQUEST_ID = /^[\w.~:+/=@-]{1,128}$/;

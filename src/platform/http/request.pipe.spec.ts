@@ -50,7 +50,7 @@ describe('the request pipe', () => {
   it.each<[unknown, string[]]>([
     [{}, ['#/name', '#/name']],
     [undefined, ['#/name', '#/name']],
-    [null, ['#/name', '#/name']],
+    [null, ['#']],
     [{ name: 'a', count: 0 }, ['#/count']],
     [{ name: 'a', count: null }, ['#/count', '#/count']],
     [{ name: 'a', 'extra/one': 1 }, ['#/extra~1one']],

@@ -26,8 +26,9 @@ export class RequestPipe implements PipeTransform {
       throw DomainError.invalid(`${root}/${pointerStep(metadata.data ?? '')}`, 'The parameter must be given once.');
     }
     if (metatype === undefined || PLAIN_TYPES.includes(metatype) || metadata.type === 'param') return value;
-    const given = value ?? {};
-    if (typeof given !== 'object' || Array.isArray(given))
+    // No body is an empty one, so that the answer names the fields that it lacks.
+    const given = value === undefined ? {} : value;
+    if (typeof given !== 'object' || given === null || Array.isArray(given))
       throw DomainError.invalid(root, 'The body must be a JSON object.');
     if (metadata.type === 'query') return (await this.query.transform(given, metadata)) as unknown;
     return (await this.body.transform(

@@ -78,12 +78,20 @@ describe('what cannot be served is a problem document', () => {
     `/${'x'.repeat(8_000)}`,
   ])('an unknown route: %s', async (path) => expectProblem(await raw({ path }), 404, 'not_found'));
 
-  it.each(['PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'PROPFIND', 'PURGE'])(
+  it.each(['PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'PROPFIND', 'PURGE', 'QUERY'])(
     'an unknown method: %s',
     async (method) => {
       expectProblem(await raw({ method, path: '/health/live' }), 404, 'not_found');
     },
   );
+
+  it.each([
+    ['POST', '/nope', '{', 'application/json'],
+    ['PATCH', '/api/v1/keys', 'x', 'text/plain'],
+    ['POST', '/api/v1/keys/validate', 'x'.repeat(2 * 1024 * 1024), 'application/json'],
+  ])('an unknown route whatever is sent to it: %s %s', async (method, path, body, type) => {
+    expectProblem(await raw({ method, path, body, headers: { 'content-type': type } }), 404, 'not_found');
+  });
 
   it.each([
     ['nothing that is JSON', '{'],
@@ -142,6 +150,10 @@ describe('what cannot be served is a problem document', () => {
     expectProblem(await post(gzipSync('{"name":"x"}'), { 'content-encoding': 'gzip' }), 415, 'unsupported_media_type');
   });
 
+  it('takes a body that is said not to be compressed', async () => {
+    expect((await post('{"name":"x"}', { 'content-encoding': 'Identity' })).status).toBe(201);
+  });
+
   it('takes JSON with a charset', async () => {
     expect((await post('{"name":"x"}', { 'content-type': 'Application/JSON; charset=utf-8' })).status).toBe(201);
   });
@@ -154,6 +166,13 @@ describe('what cannot be served is a problem document', () => {
       'POST /api/v1/keys HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}',
       400,
     ],
+    ['no host', 'GET /health/live HTTP/1.1\r\nConnection: close\r\n\r\n', 400],
+    [
+      'two hosts',
+      'GET /health/live HTTP/1.1\r\nHost: localhost\r\nHost: example.com\r\nConnection: close\r\n\r\n',
+      400,
+    ],
+    ['a tunnel', 'CONNECT localhost:1 HTTP/1.1\r\nHost: localhost\r\n\r\n', 404],
     [
       'a length and chunks',
       'POST /api/v1/keys HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
@@ -164,6 +183,10 @@ describe('what cannot be served is a problem document', () => {
     expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
     expect(answer).toMatch(/content-type: application\/problem\+json/i);
   });
+});
+
+it('leaves expectations alone that it does not know', async () => {
+  expect((await raw({ path: '/health/live', headers: { expect: 'the-unexpected' } })).status).toBe(200);
 });
 
 it.each([
@@ -228,8 +251,9 @@ describe('request ids', () => {
 
 describe('response headers', () => {
   it('keep browsers from guessing, framing and leaking', async () => {
-    for (const path of ['/health/live', '/nope', '/docs', '/api/v1/keys']) {
-      const { headers } = await raw({ path });
+    const requests = ['/health/live', '/nope', '/docs', '/api/v1/keys'].map((path) => ({ path }));
+    for (const request of [...requests, { path: '/docs', headers: { host: 'example.com' } }]) {
+      const { headers } = await raw(request);
       expect(headers).toMatchObject({
         'x-content-type-options': 'nosniff',
         'referrer-policy': 'no-referrer',
