@@ -52,7 +52,7 @@ export interface LoopHooks {
 }
 
 export interface SessionOptions {
-  llm: Pick<LlmService, 'call' | 'price'>;
+  llm: Pick<LlmService, 'call'>;
   /** The model and its fallbacks, as they are addressed. */
   chain: readonly string[];
   temperature?: number | undefined;

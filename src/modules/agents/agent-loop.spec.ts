@@ -50,7 +50,6 @@ function fakeLlm(replies: Reply[]) {
       if (answer.text) request.onText?.(answer.text);
       return answer;
     },
-    price: () => ({ input: 1, output: 2 }),
   };
 }
 

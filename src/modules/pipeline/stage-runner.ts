@@ -114,6 +114,7 @@ export class StageRunner {
           taskId: run.id,
           depth: run.control.depth ?? 0,
           spending: {
+            maxOutputTokens: agent.maxTokens,
             beforeCall: async (model, call) => budget.beforeCall(model, call),
             afterCall: async (spend, call) => budget.afterCall(spend, call),
             endCall: (call) => budget.endCall(call),

@@ -132,7 +132,7 @@ export class PipelineSubmission {
         });
       }
       if (pod.maxCostUsd === null) continue;
-      const unknown = usable.find((model) => this.llm.price(model) === null);
+      const unknown = usable.find((model) => !this.llm.isPriced(model));
       if (unknown !== undefined) {
         throw new DomainError(
           'price_unknown',

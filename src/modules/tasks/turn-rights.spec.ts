@@ -36,10 +36,10 @@ it('the host tier is the admin’s', () => {
 
 it.each(SANDBOX_TIERS)('what a tool starts in the tier %s gets no more than its caller', (tier) => {
   for (const sandbox of SANDBOX_TIERS) {
-    const inherited = { depth: 2, allowed: ['files'], tier };
+    const inherited = { depth: 2, allowed: ['files'], root: '/tree', tier };
     const { allowed, context } = rights(sandbox, { owner: 'admin', inherited });
     expect(allowed).toEqual(['files']);
-    expect(context.depth).toBe(2);
+    expect(context).toMatchObject({ depth: 2, root: '/tree' });
     expect(SANDBOX_TIERS.indexOf(context.tier)).toBeLessThanOrEqual(SANDBOX_TIERS.indexOf(tier));
     expect(SANDBOX_TIERS.indexOf(context.tier)).toBeLessThanOrEqual(SANDBOX_TIERS.indexOf(sandbox));
   }

@@ -20,7 +20,7 @@ export function turnRights(
   return {
     allowed: inherited === undefined ? agent.config.tools : registry.both(agent.config.tools, inherited.allowed),
     context: {
-      root: config.workspace,
+      root: inherited?.root ?? config.workspace,
       tier,
       network: tier === 'host',
       owner,

@@ -126,6 +126,7 @@ export class TurnRunner implements BeforeApplicationShutdown {
         ],
         roundLimit: ROUND_LIMIT,
         maxContextTokens: agent.config.maxContextTokens,
+        maxOutputTokens: request.inherited?.spending?.maxOutputTokens,
         signal: turn.signal,
         hooks: turn.hooks,
         tools: { registry: this.tools, ...turnRights(this.config, this.tools, agent, request, turn) },

@@ -67,8 +67,18 @@ export interface TurnRequest {
   needsReaders: boolean;
   /** Of an `Idempotency-Key` header. */
   idempotency?: { key: string; bodyHash: string } | undefined;
-  /** What work that a tool started inherits from its caller. */
-  inherited?: { depth: number; allowed: AllowedTools; tier: SandboxTier; spending?: Spending | undefined } | undefined;
+  /** Of a turn that a tool started. */
+  inherited?: InheritedRights | undefined;
+}
+
+/** What work that a tool started inherits from its caller. */
+export interface InheritedRights {
+  depth: number;
+  allowed: AllowedTools;
+  /** Where the caller works: what a stage has written for it stays in the task's own tree, and is reviewed with it. */
+  root: string;
+  tier: SandboxTier;
+  spending?: Spending | undefined;
 }
 
 /** Thrown through a running turn to end it. */

@@ -26,6 +26,8 @@ export interface ToolContext {
 
 /** The limits of who pays for model calls. */
 export interface Spending {
+  /** Tokens that one answer may have. */
+  readonly maxOutputTokens: number;
   /** Before each model that `call` asks. Refuses it by rejecting. */
   beforeCall(model: string, call: ModelCall): Promise<void>;
   afterCall(

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually } from '../../support/eventually.js';
@@ -79,6 +79,26 @@ describe('work that passes', () => {
       resolved_by: 'guardrail_rerun',
     });
     expect(JSON.stringify([leak, models.calls.filter((call) => call.model === model)])).not.toContain(KEY);
+  });
+});
+
+describe('work that a stage hands to an agent', () => {
+  it('is done in the task’s own files, and judged with them', async () => {
+    const writer = models.model({
+      task: [{ tool_calls: [{ name: 'write_file', arguments: { path: 'handed.txt', content: KEY } }] }, 'written'],
+    });
+    const config = { name: 'writer', model: writer, tools: ['write_file'] };
+    const agent = (await pipeline.admin('POST', '/api/v1/agents', { config }, 201)).body.id as string;
+    const ask = { name: 'send_message_to_agent', arguments: { agent_id: agent, message: 'write it' } };
+    const { task } = await run(
+      { task: [{ tool_calls: [ask] }, 'done', PASSING.task] },
+      { agents: { task: { allowed_tools: ['write_file', 'send_message_to_agent'] }, guardrail: { max_retries: 0 } } },
+    );
+    expect(task.status).toBe('pending_human_review');
+    expect((await pipeline.list(task.id, 'findings')).map(({ finding_type }) => finding_type)).toEqual([
+      'credential_leak',
+    ]);
+    expect(await readdir(service.workspace)).not.toContain('handed.txt');
   });
 });
 

@@ -24,9 +24,13 @@ it('the module offers the service of the models', async () => {
   const llm = app.get(LlmService);
   expect(llm.isConfigured('any/model')).toBe(true);
   expect(llm.isConfigured('script/nothing')).toBe(false);
-  expect(llm.price('script/demo')).toEqual({ input: 0, output: 0 });
-  expect(llm.price('gateway/gpt-4o')).toEqual({ input: 2.5, output: 10 });
+  expect([llm.isPriced('script/demo'), llm.isPriced('gateway/gpt-4o'), llm.isPriced('unheard-of')]).toEqual([
+    true,
+    true,
+    false,
+  ]);
   expect(llm.worstCaseCostUsd('unheard-of', callOf())).toBeNull();
+  expect(llm.worstCaseCostUsd('script/demo', callOf())).toBe(0);
   expect(llm.worstCaseCostUsd('gpt-4o', callOf({ maxOutputTokens: 1_000 }))).toBeCloseTo(0.01, 3);
   expect(llm.worstCaseCostUsd('gpt-4o', callOf())).toBeGreaterThan(0.16);
   expect((await llm.call(['script/echo'], callOf())).text).toContain('[scripted]');

@@ -48,7 +48,6 @@ async function setup() {
   const run = <R extends Role>(role: R, input: StageInput, allowed: readonly string[] | null) => {
     const deps: StageDeps = {
       llm: {
-        price: (model) => service.price(model),
         call: (chain, call: ModelCall) => {
           prompts.set(role, [...(prompts.get(role) ?? []), JSON.stringify(call.prompt)]);
           return service.call(chain, call);

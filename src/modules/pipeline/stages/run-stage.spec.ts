@@ -65,7 +65,6 @@ function setup(replies: Partial<ModelAnswer>[], over: Partial<StageDeps> = {}, a
         calls.push(call);
         return Promise.resolve(answerOf(replies[calls.length - 1] ?? {}));
       },
-      price: () => null,
     },
     chain: ['fake/one'],
     signal,
