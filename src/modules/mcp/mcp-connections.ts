@@ -11,8 +11,12 @@ import { ServerConnection, type ConnectionPorts } from './server-connection.js';
 import { TransportFactory } from './transports/transport-factory.js';
 
 const CHANNEL = 'mcp:servers';
-/** How long another process's change may go unnoticed without Redis, and how often servers on the network are looked at. */
-const SYNC_MS = 15_000;
+/** How long a change by another process may go unnoticed when no message of it arrives. */
+const SYNC_MS = 5_000;
+/** How often servers on the network are looked at. */
+const VERIFY_MS = 15_000;
+/** Longest wait for a reload that another process asked for, which other work on that server waits for. */
+const RELOAD_MS = 10_000;
 
 interface Kept {
   readonly connection: ServerConnection;
@@ -21,7 +25,7 @@ interface Kept {
 
 /**
  * The connections of this process: one for each enabled server in the table, whoever edited it. Work on one server never
- * waits for another one.
+ * waits for another one, and reads its row when its turn has come: what is done last is what the row said last.
  */
 @Injectable()
 export class McpConnections implements OnApplicationShutdown {
@@ -39,8 +43,8 @@ export class McpConnections implements OnApplicationShutdown {
     private readonly bus: EventBus,
     private readonly jobs: PeriodicJobs,
     private readonly scrubber: Scrubber,
+    private readonly clock: Clock,
     transports: TransportFactory,
-    clock: Clock,
     indicators: HealthIndicators,
   ) {
     this.ports = {
@@ -56,9 +60,10 @@ export class McpConnections implements OnApplicationShutdown {
   async start(): Promise<void> {
     await this.sync();
     if (this.unsubscribe !== null || this.stopped) return;
-    this.unsubscribe = this.bus.subscribe(CHANNEL, () => void this.trySync());
-    this.jobs.every('mcp.sync', SYNC_MS, async () => {
-      await this.sync();
+    const follow = (): void => void this.trySync();
+    this.unsubscribe = this.bus.subscribe(CHANNEL, follow, follow);
+    this.jobs.every('mcp.sync', SYNC_MS, () => this.sync());
+    this.jobs.every('mcp.verify', VERIFY_MS, async () => {
       for (const { connection } of this.kept.values()) void connection.verify();
     });
   }
@@ -71,17 +76,23 @@ export class McpConnections implements OnApplicationShutdown {
     return { status, lastError: null, toolCount: 0, activeTools: [], connectedAt: null };
   }
 
-  /** Makes this process and, soon, the others follow a server that was written; waits for its attempt at most `ms`. */
+  /** Makes this process and, at once, the others follow a server that was written; waits for its attempt at most `ms`. */
   async apply(server: McpServer, ms: number): Promise<void> {
-    await this.inTurn(server.id, () => this.follow(server, ms));
-    await this.kept.get(server.id)?.connection.settled(ms);
     void this.bus.publish(CHANNEL, {});
+    if (!server.enabled) this.cut(server.id);
+    const attempt = this.inTurn(server.id, () => this.follow(server.id, ms)).then(() =>
+      this.kept.get(server.id)?.connection.settled(ms),
+    );
+    const late = new AbortController();
+    await Promise.race([attempt, this.clock.sleep(ms, late.signal)]);
+    late.abort();
   }
 
   /** Ends the connection of a server that is gone, and its tools and processes with it. */
   async remove(id: string): Promise<void> {
-    await this.inTurn(id, () => this.drop(id));
     void this.bus.publish(CHANNEL, {});
+    this.cut(id);
+    await this.inTurn(id, () => this.drop(id));
   }
 
   async onApplicationShutdown(): Promise<void> {
@@ -97,27 +108,38 @@ export class McpConnections implements OnApplicationShutdown {
   }
 
   private async sync(): Promise<void> {
-    const servers = await this.servers.all();
-    const ids = new Set(servers.map((server) => server.id));
-    for (const server of servers) void this.inTurn(server.id, () => this.follow(server, SYNC_MS));
-    for (const id of this.kept.keys()) {
-      // It may have been made after the table was read.
-      if (!ids.has(id))
-        void this.inTurn(id, async () => ((await this.servers.find(id)) === null ? this.drop(id) : undefined));
+    // What is made while the table is read is not missing from it.
+    const before = [...this.kept.keys()];
+    const enabled = new Map((await this.servers.enabled()).map(({ id, revision }) => [id, revision]));
+    for (const [id, revision] of enabled) {
+      if (this.kept.get(id)?.connection.settings.revision !== revision) this.followSoon(id);
+    }
+    for (const id of before) {
+      if (enabled.has(id)) continue;
+      this.cut(id);
+      this.followSoon(id);
     }
   }
 
-  private async follow(server: McpServer, ms: number): Promise<void> {
-    const kept = this.kept.get(server.id);
-    const present = kept?.connection.settings;
-    if (this.stopped || (present !== undefined && present.revision > server.revision)) return;
-    if (!server.enabled) return this.drop(server.id);
-    if (kept === undefined || present === undefined) return this.begin(server);
-    if (connectionChanged(present, server)) {
-      await this.drop(server.id);
+  private followSoon(id: string): void {
+    void this.inTurn(id, () => this.follow(id, RELOAD_MS));
+  }
+
+  private async follow(id: string, ms: number): Promise<void> {
+    const server = await this.servers.find(id);
+    if (this.stopped) return;
+    if (server === null || !server.enabled) return this.drop(id);
+    const connection = this.kept.get(id)?.connection;
+    if (connection === undefined || connection.stopped || connectionChanged(connection.settings, server)) {
+      await this.drop(id);
       return this.begin(server);
     }
-    if (present.revision < server.revision) await kept.connection.reload(server, ms);
+    if (connection.settings.revision !== server.revision) await connection.reload(server, ms);
+  }
+
+  /** Ends a connection whose turn might otherwise wait; what the row says when the turn has come is what holds. */
+  private cut(id: string): void {
+    void this.kept.get(id)?.connection.stop();
   }
 
   private begin(server: McpServer): void {

@@ -33,10 +33,9 @@ const MOST_PINS = 2_000;
 export class McpServersRepository {
   constructor(private readonly db: Database) {}
 
-  /** Every server by name. */
-  async all(): Promise<McpServer[]> {
-    const rows = await this.db.query<McpServerRow>('mcp.all', sql`select ${COLUMNS} from mcp_servers order by name`);
-    return rows.map(toServer);
+  /** Every enabled server; the revision moves whenever it has to be connected anew. */
+  async enabled(): Promise<{ id: string; revision: number }[]> {
+    return this.db.query('mcp.enabled', sql`select id, revision from mcp_servers where enabled`);
   }
 
   /** Servers by name, those after `afterName` only when it is given. */

@@ -67,6 +67,10 @@ export class ServerConnection implements ToolSource {
     return this.server;
   }
 
+  get stopped(): boolean {
+    return this.ending.signal.aborted;
+  }
+
   tools(): readonly McpTool[] {
     return this.offered;
   }

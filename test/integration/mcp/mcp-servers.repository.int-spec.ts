@@ -34,10 +34,12 @@ it('keeps what it was given', async () => {
   const made = await servers.insert(randomUUID(), given);
   expect(made).toMatchObject({ ...given, revision: 1, era: null });
   expect(await servers.find(made.id)).toEqual(made);
-  expect((await servers.all()).map((one) => one.id)).toContain(made.id);
+  expect(await servers.enabled()).toContainEqual({ id: made.id, revision: 1 });
   expect((await servers.list(10, 0, made.name)).map((one) => one.id)).not.toContain(made.id);
-  expect(await servers.count()).toBe((await servers.all()).length);
+  expect(await servers.count()).toBe((await servers.list(200, 0, null)).length);
   await expect(servers.insert(randomUUID(), given)).rejects.toMatchObject({ code: 'name_taken' });
+  await servers.update(made.id, { ...given, enabled: false }, false);
+  expect((await servers.enabled()).map(({ id }) => id)).not.toContain(made.id);
   expect(await servers.delete(made.id)).toBe(true);
   expect(await servers.delete(made.id)).toBe(false);
   expect(await servers.find(made.id)).toBeNull();

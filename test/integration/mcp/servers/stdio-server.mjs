@@ -1,9 +1,9 @@
 // A small MCP server over its standard streams, without an SDK, with the faults that its first argument (JSON) asks for:
 // era ('2024-11-05' … '2025-11-25'), tools (listed ones), pages (tools a page), garbage (lines before anything), stderr
-// (lines at the start), silent (never answers), exitOnProbe, pidFile, child (starts a grandchild that would live on),
-// changed (what the tools say once `change` was called).
+// (lines at the start), silent (never answers; a text: while there is such a file), exitOnProbe, pidFile, child (starts a grandchild that would live on),
+// changed (what the tools say once `change` was called), toolsFile (JSON of the tools, read at each list).
 import { spawn } from 'node:child_process';
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
 const options = JSON.parse(process.argv[2] ?? '{}');
@@ -44,6 +44,7 @@ let tools = options.tools ?? [
   { name: 'flood', description: 'Floods its error stream.', inputSchema: { type: 'object' } },
 ];
 const cancelled = [];
+const silent = typeof options.silent === 'string' ? existsSync(options.silent) : options.silent;
 
 const calls = {
   echo: ({ text: said }) => text(`you said: ${said}`),
@@ -82,7 +83,7 @@ const calls = {
 
 async function answer({ id, method, params }) {
   if (method === 'notifications/cancelled') return void cancelled.push(params.requestId);
-  if (id === undefined || options.silent) return;
+  if (id === undefined || silent) return;
   if (method === 'initialize') {
     const capabilities = { tools: { listChanged: true } };
     say({
@@ -95,6 +96,7 @@ async function answer({ id, method, params }) {
     });
   } else if (method === 'ping') say({ id, result: {} });
   else if (method === 'tools/list') {
+    if (options.toolsFile) tools = JSON.parse(readFileSync(options.toolsFile, 'utf8'));
     const size = options.pages ?? tools.length;
     const from = Number(params?.cursor ?? 0);
     say({
