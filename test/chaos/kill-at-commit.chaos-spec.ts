@@ -1,9 +1,10 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { sql } from '../../src/platform/database/index.js';
 import { CommitTrap, type Trap } from '../support/commit-trap.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { eventually } from '../support/eventually.js';
 import type { Answer } from '../support/model-server.js';
 import { PipelineClient } from '../support/pipeline-client.js';
 import { temporaryFolder, type TemporaryFolder } from '../support/servers/index.js';
@@ -58,6 +59,7 @@ async function start(workspace: string): Promise<Service> {
     DEFAULT_CHAT_MODEL: 'none',
     NOVA_WORKSPACE: workspace,
     NOVA_DATA_DIR: join(folder.path, 'data'),
+    REAPER_INTERVAL_SECONDS: '1',
     LOG_LEVEL: 'INFO',
   });
   running.push(service);
@@ -118,5 +120,39 @@ describe('a service that is killed at a commit', () => {
     const later = models.calls.slice(answered).filter((call) => call.model === model);
     const askedAgain = new Set<string>(later.map(({ role }) => (role === 'tools' ? 'task' : role)));
     for (const { role } of finished) expect(askedAgain).not.toContain(role);
+  });
+});
+
+describe('a cancel between the publication of a task and its completion', () => {
+  /** A task whose files are published, and whose last commit is on its way. */
+  async function completing(name: string): Promise<{ client: PipelineClient; id: string; workspace: string }> {
+    const workspace = join(folder.path, name);
+    const service = await start(workspace);
+    const sprung = new Promise<void>((spring) => trap.set({ at: COMMITS, when: 'late', spring }));
+    const task = await submit(service, models.model(SCRIPT));
+    await sprung;
+    expect(await readdir(workspace)).toEqual(['made.txt']);
+    return { ...task, workspace };
+  }
+
+  it('takes its files out of the workspace again', async () => {
+    const { client, id, workspace } = await completing('cancelled');
+    expect((await client.cancel(id)).status).toBe(200);
+    expect(await readdir(workspace)).toEqual([]);
+    await trap.deliver();
+    expect(await client.settled(id)).toMatchObject({ status: 'cancelled', output: null });
+    expect(await readdir(workspace)).toEqual([]);
+  });
+
+  it('does so also when the service is killed right after it', async () => {
+    const { client, id, workspace } = await completing('cancelled-and-killed');
+    const victim = running.at(-1) as Service;
+    trap.set({ at: 1, when: 'after', spring: () => process.kill(victim.pid, 'SIGKILL') });
+    await expect(client.cancel(id)).rejects.toThrow();
+    expect(await readdir(workspace)).toEqual(['made.txt']);
+    trap.set(null);
+    const heir = await PipelineClient.of(await start(workspace));
+    expect(await heir.task(id)).toMatchObject({ status: 'cancelled' });
+    await eventually('the workspace is as it was', async () => (await readdir(workspace)).length === 0);
   });
 });

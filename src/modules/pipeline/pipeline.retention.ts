@@ -28,7 +28,7 @@ export class PipelineRetention {
       async () => taskEvents !== null && (await this.admin.deleteEventsBefore(taskEvents, BATCH)),
       () => this.admin.deleteIdempotencyKeysBefore(idempotencyKeys, BATCH),
       () => this.workers.forgetDead(),
-      () => this.trees.sweep((ids) => this.admin.unfinished(ids.filter((id) => isUuid(id)))),
+      () => this.trees.sweep((ids) => this.admin.fates(ids.filter((id) => isUuid(id)))),
     ];
     for (const part of parts) {
       await part().catch((error: unknown) =>

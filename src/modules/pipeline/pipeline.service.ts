@@ -69,7 +69,7 @@ export class PipelineService extends PipelineCommands {
         events: [{ type: 'task.finished', data: { status: 'cancelled', code: 'cancelled' } }],
       });
       if (!applied) continue;
-      await this.trees.drop(task.id);
+      await this.trees.drop(task.id, 'cancelled');
       return;
     }
     throw new DomainError('conflict', 'The task moved on too fast to be cancelled; try again.');

@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { Database, sql } from '../../platform/database/index.js';
+import type { TaskFate } from '../tools/index.js';
 import type { TaskControl } from './task-control.js';
-import type { TaskStatus } from './task.js';
+import { isTerminal, type TaskStatus } from './task.js';
 
 /** A task's row as commands need it. */
 export interface TaskHead {
@@ -56,13 +57,17 @@ export class TaskAdminRepository {
     return row && { podName: row.pod_name, queuedAt: row.queued_at };
   }
 
-  /** Those of `ids` that belong to tasks which have not ended. */
-  async unfinished(ids: readonly string[]): Promise<string[]> {
-    const rows = await this.database.query<{ id: string }>(
-      'tasks.unfinished',
-      sql`select id from tasks where id = any(${[...ids]}::uuid[]) and completed_at is null`,
+  /** How the tasks `ids` have ended; those that do not exist are left out. */
+  async fates(ids: readonly string[]): Promise<Map<string, TaskFate>> {
+    const rows = await this.database.query<{ id: string; status: TaskStatus }>(
+      'tasks.fates',
+      sql`select id, status from tasks where id = any(${[...ids]}::uuid[])`,
     );
-    return rows.map((row) => row.id);
+    const fateOf = (status: TaskStatus): TaskFate => {
+      if (status === 'complete') return 'complete';
+      return isTerminal(status) ? 'given_up' : 'unfinished';
+    };
+    return new Map(rows.map(({ id, status }) => [id, fateOf(status)]));
   }
 
   /** Deletes the task if it has ended; whether it did. */

@@ -4,6 +4,7 @@ import { ToolRegistry, WorkTreeFenced, WorkTrees, type TreeDiff } from '../tools
 import { LeaseLostError } from './lease.js';
 import { effectiveTier } from './task-sandbox.js';
 import type { TaskSession } from './task-session.js';
+import type { TaskStatus } from './task.js';
 
 /** Bytes of a changed file that is kept as an artifact; larger ones are in the workspace only. */
 const LARGEST_CODE_ARTIFACT = 1024 * 1024;
@@ -87,10 +88,21 @@ export class TaskTrees {
     return conflicts;
   }
 
-  /** Removes what an ended task leaves behind; leftovers of a failure here are swept later. */
-  async drop(taskId: string): Promise<void> {
-    await this.trees.drop(taskId).catch((error: unknown) => {
+  /**
+   * Removes what a task that has ended leaves behind. Of one that did not complete, what it had published is taken out of the
+   * workspace first. Leftovers of a failure here are swept later.
+   */
+  async drop(taskId: string, status: TaskStatus): Promise<void> {
+    try {
+      if (status === 'complete') return await this.trees.drop(taskId);
+      const left = await this.trees.withdraw(taskId);
+      if (left.length > 0) {
+        this.logger.warn(
+          `Task ${taskId} is ${status}, and the workspace keeps of it: ${left.slice(0, 20).join(', ')}.`,
+        );
+      }
+    } catch (error) {
       this.logger.warn(`The work tree of task ${taskId} could not be removed: ${String(error)}`);
-    });
+    }
   }
 }

@@ -3,5 +3,11 @@ export { ToolRegistry, type ToolCategory } from './tool-registry.js';
 export { Sandbox, SandboxRefused, type Box } from './sandbox/sandbox.js';
 export { ToolsModule } from './tools.module.js';
 export type { TreeChange, TreeDiff } from './work-tree/tree-diff.js';
-export { WorkTreeFenced, WorkTrees, type PublishOptions, type WorkTree } from './work-tree/work-trees.js';
+export {
+  WorkTreeFenced,
+  WorkTrees,
+  type PublishOptions,
+  type TaskFate,
+  type WorkTree,
+} from './work-tree/work-trees.js';
 export { assertWorkspaceAllowed } from './work-tree/workspace-rules.js';

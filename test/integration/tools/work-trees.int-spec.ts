@@ -18,7 +18,7 @@ import {
 import { dirname, join } from 'node:path';
 import { AppConfig } from '../../../src/config/index.js';
 import { DomainError } from '../../../src/platform/errors/index.js';
-import { WorkTreeFenced, WorkTrees, type WorkTree } from '../../../src/modules/tools/index.js';
+import { WorkTreeFenced, WorkTrees, type TaskFate, type WorkTree } from '../../../src/modules/tools/index.js';
 import { Places } from '../../../src/modules/tools/files/places.js';
 import { WriteFileTool } from '../../../src/modules/tools/files/write-file.tool.js';
 import { BOX_USER } from '../../../src/modules/tools/sandbox/box-user.js';
@@ -200,22 +200,36 @@ describe('a tree of a plain folder', () => {
     await trees.drop(TASK);
   });
 
-  it('is swept when its task is gone and it is not new', async () => {
-    const other = TASK.replace(/1$/, '2');
-    const third = TASK.replace(/1$/, '3');
+  it('is swept when its task has ended, or is gone and it is not new', async () => {
+    const [other, third, complete, cancelled] = ['2', '3', '4', '5'].map((end) => TASK.replace(/1$/, end)) as [
+      string,
+      string,
+      string,
+      string,
+    ];
     for (const id of [TASK, other, third]) await trees.open(id, 1);
+    for (const id of [complete, cancelled]) {
+      const tree = await trees.open(id, 1);
+      await put(tree.root, { [`${id}.txt`]: 'made' });
+      expect(await trees.publish(tree)).toEqual({ conflicts: [] });
+    }
     await put(join(dataDir, 'trees', '.dropped-x'), { file: '' });
     await put(join(dataDir, 'trees', `.making-${other}-1-0123abcd`), { file: '' });
     const old = new Date(Date.now() - 2 * 60 * 60 * 1000);
     for (const name of [TASK, other, `.making-${other}-1-0123abcd`])
       await utimes(join(dataDir, 'trees', name), old, old);
-    const asked: string[][] = [];
     await trees.sweep(async (ids) => {
-      asked.push(ids);
-      return [TASK];
+      expect(ids.sort()).toEqual([TASK, other, third, complete, cancelled]);
+      return new Map<string, TaskFate>([
+        [TASK, 'unfinished'],
+        [complete, 'complete'],
+        [cancelled, 'given_up'],
+      ]);
     });
-    expect(asked.map((ids) => ids.sort())).toEqual([[TASK, other]]);
     expect((await readdir(join(dataDir, 'trees'))).sort()).toEqual([TASK, third]);
+    const names = await readdir(workspace);
+    expect(names).toContain(`${complete}.txt`);
+    expect(names).not.toContain(`${cancelled}.txt`);
   });
 
   it('has ids that are no paths', async () => {
@@ -567,6 +581,47 @@ describe('publishing', () => {
     expect(results[1 - won]).toEqual({ conflicts: ['a.txt'] });
     const [name, c] = won === 0 ? ['first\n', 'c\n'] : ['second\n', 'second\n'];
     expect(await contentOf(workspace)).toMatchObject({ 'a.txt': name, 'dir/c.txt': c });
+  });
+
+  it('is taken back whole, wherever it died', async () => {
+    await put(workspace, { 'gone-link': '' });
+    await rm(join(workspace, 'gone-link'));
+    await symlink('/etc/hostname', join(workspace, 'gone-link'));
+    const held = await contentOf(workspace);
+    for (let steps = 0; ; steps++) {
+      const id = TASK.replace(/001$/, String(100 + steps));
+      tree = await trees.open(id, 1);
+      await change();
+      await rm(join(tree.root, 'gone-link'));
+      let left = steps;
+      const dying = AbortSignal.abort(new Error('killed'));
+      const signal = { throwIfAborted: () => (left-- <= 0 ? dying.throwIfAborted() : undefined) } as AbortSignal;
+      const died = await trees.publish(tree, { signal }).then(
+        () => false,
+        () => true,
+      );
+      expect(await trees.withdraw(id)).toEqual([]);
+      expect(await contentOf(workspace)).toEqual(held);
+      expect(await trees.exists(id)).toBe(false);
+      await expect(trees.publish(tree)).rejects.toThrow(WorkTreeFenced);
+      if (!died) break;
+    }
+  });
+
+  it('leaves, when it is taken back, what is not the task’s doing', async () => {
+    await put(workspace, { 'same.txt': 'both wrote this\n', 'dir/c.txt': 'theirs\n' });
+    await put(tree.root, { 'same.txt': 'both wrote this\n', 'a.txt': 'changed\n', 'b.txt': 'changed\n' });
+    await put(tree.root, { 'dir/c.txt': 'changed\n' });
+    expect(await trees.publish(tree, { force: ['dir/c.txt'] })).toEqual({ conflicts: [] });
+    await put(workspace, { 'b.txt': 'changed since\n' });
+    expect(await trees.withdraw(TASK)).toEqual(['b.txt']);
+    expect(await contentOf(workspace)).toMatchObject({
+      'a.txt': 'a\n',
+      'b.txt': 'changed since\n',
+      'same.txt': 'both wrote this\n',
+      'dir/c.txt': 'changed\n',
+    });
+    expect(await trees.withdraw(TASK)).toEqual([]);
   });
 
   it('does not publish .git', async () => {

@@ -19,6 +19,15 @@ interface Planned {
   present: Present;
 }
 
+export interface PublicationRights {
+  /** Paths at which the workspace's version is overwritten, whatever it is. */
+  force: ReadonlySet<string>;
+  /** Links may lead anywhere, as those of the workspace's owner do. */
+  anyLinks: boolean;
+  /** Throws when the publication may not go on. */
+  mayGoOn(): Promise<void>;
+}
+
 /**
  * Brings the changes of one tree into the workspace, one file at a time. A change is done when the workspace holds the
  * task's version already, and is made when it still holds the base's; so a publication that died anywhere is simply
@@ -32,9 +41,7 @@ export class Publication {
     private readonly tree: string,
     private readonly taskId: string,
     private readonly changes: readonly Difference[],
-    private readonly force: ReadonlySet<string>,
-    /** Throws when the publication may not go on. */
-    private readonly mayGoOn: () => Promise<void>,
+    private readonly rights: PublicationRights,
   ) {}
 
   /** Looks at everything and writes nothing. @returns the paths that conflict. */
@@ -46,7 +53,7 @@ export class Publication {
       this.changes
         .filter(({ path, before, after }) => {
           const present = looked.get(path);
-          return after === null && (this.force.has(path) || sameRecord(present?.record, before));
+          return after === null && (this.rights.force.has(path) || sameRecord(present?.record, before));
         })
         .map(({ path }) => path),
     );
@@ -59,6 +66,13 @@ export class Publication {
     return conflicts;
   }
 
+  /** The planned paths that can be taken back: nothing is overwritten there but the base's version. */
+  get takesBack(): string[] {
+    return this.plan
+      .filter(({ change, present }) => sameRecord(present.record, change.before))
+      .map(({ change }) => change.path);
+  }
+
   /**
    * Makes the changes that `conflicts` planned, deletions first.
    * @returns the paths that were changed by something else since they were looked at; they are as that left them.
@@ -66,7 +80,7 @@ export class Publication {
   async apply(): Promise<string[]> {
     const late: string[] = [];
     const step = async (planned: Planned, work: () => Promise<void>): Promise<void> => {
-      await this.mayGoOn();
+      await this.rights.mayGoOn();
       try {
         await work();
       } catch (error) {
@@ -131,8 +145,9 @@ export class Publication {
   }
 
   private async mayWrite(change: Difference, present: Present, vanishing: ReadonlySet<string>): Promise<boolean> {
-    const forced = this.force.has(change.path);
-    if (change.after?.type === 'link' && !forced && !(await this.linkStaysInside(change))) return false;
+    const forced = this.rights.force.has(change.path);
+    if (change.after?.type === 'link' && !forced && !this.rights.anyLinks && !(await this.linkStaysInside(change)))
+      return false;
     switch (present.kind) {
       case 'other':
         return false;
@@ -191,7 +206,7 @@ export class Publication {
     const expected = present.kind === 'file' ? present.stat : null;
     const temporary = createHash('sha256').update(`${this.taskId}\0${path}`).digest('hex').slice(0, 32);
     const check = async (now: Stats | null): Promise<void> => {
-      await this.mayGoOn();
+      await this.rights.mayGoOn();
       assertUnchanged(name, now, expected);
     };
     await inDirectory(

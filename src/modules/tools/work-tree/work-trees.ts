@@ -1,7 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
-import type { Stats } from 'node:fs';
-import { chown, lstat, mkdir, readdir, readFile, realpath, rename, writeFile } from 'node:fs/promises';
+import { chown, mkdir, realpath, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppConfig } from '../../../config/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
@@ -10,7 +9,7 @@ import { errorCode, PathRefused } from '../boundary/path-refused.js';
 import { removeTree } from '../boundary/tree-walk.js';
 import { Turns } from '../boundary/turns.js';
 import { BOX_USER } from '../sandbox/box-user.js';
-import { manifestOf, contentOf, type FileRecord, type Manifest } from './file-record.js';
+import { manifestOf, contentOf, type Manifest } from './file-record.js';
 import { fillTree } from './fill-tree.js';
 import { Publication } from './publication.js';
 import { TreeBudget, type TreeLimits } from './tree-budget.js';
@@ -23,6 +22,17 @@ import {
   type TreeChange,
   type TreeDiff,
 } from './tree-diff.js';
+import {
+  BASE,
+  baseOf,
+  epochsIn,
+  fence,
+  lstatOrNull,
+  MANIFEST,
+  namesIn,
+  notePublished,
+  publishedPaths,
+} from './tree-home.js';
 
 /** The folder one task works in during one lease. */
 export interface WorkTree {
@@ -40,6 +50,9 @@ export interface PublishOptions {
   signal?: AbortSignal;
 }
 
+/** How the task of a tree has ended: `given_up` is any end but `complete`. */
+export type TaskFate = 'unfinished' | 'complete' | 'given_up';
+
 /** A later lease has opened the task's tree: whoever holds this epoch has lost it. */
 export class WorkTreeFenced extends Error {
   override readonly name = 'WorkTreeFenced';
@@ -50,8 +63,6 @@ export class WorkTreeFenced extends Error {
 
 const LIMITS: TreeLimits = { files: 50_000, bytes: 1024 * 1024 * 1024 };
 const TASK_ID = /^[A-Za-z0-9][A-Za-z0-9-]{0,63}$/;
-const BASE = 'base';
-const MANIFEST = 'base.json';
 
 /** Trees that `sweep` leaves alone although it was not told of them: their task may be younger than its list. */
 const SWEEP_AGE_MS = 60 * 60 * 1000;
@@ -63,6 +74,7 @@ const SWEEP_AGE_MS = 60 * 60 * 1000;
  * - A newer epoch takes the older tree's name away (`fenced-<epoch>`), so that every path of the older one leads nowhere,
  *   and goes on with a copy, so that commands it left running, which a renamed folder would not shake off, write to
  *   what nobody reads any more.
+ * - `published.json` names the paths that were about to be published, for a task that ends otherwise.
  * - Whatever is made is made under a temporary name and renamed when it is whole.
  *
  * Nothing here runs a program on a tree, follows a link in one, or trusts a name in one.
@@ -94,10 +106,10 @@ export class WorkTrees implements OnModuleInit {
     const home = this.home(taskId);
     return this.turns.take(home, async () => {
       await mkdir(this.folder, { recursive: true, mode: 0o711 });
-      if ((await this.epochs(home)) === null) await this.create(taskId, epoch, signal);
-      const epochs = await this.epochs(home);
-      if (epochs && !epochs.trees.includes(epoch)) await this.takeOver(taskId, epoch, epochs, signal);
-      const now = await this.epochs(home);
+      if ((await epochsIn(home)) === null) await this.create(taskId, epoch, signal);
+      const epochs = await epochsIn(home);
+      if (epochs && !epochs.trees.includes(epoch)) await this.takeOver(taskId, epoch, signal);
+      const now = await epochsIn(home);
       if (now === null || !now.trees.includes(epoch) || Math.max(...now.trees) > epoch) {
         throw new WorkTreeFenced(taskId, epoch);
       }
@@ -108,7 +120,7 @@ export class WorkTrees implements OnModuleInit {
 
   /** Whether the task has a tree, of whatever epoch. */
   async exists(taskId: string): Promise<boolean> {
-    return (await this.epochs(this.home(taskId))) !== null;
+    return (await epochsIn(this.home(taskId))) !== null;
   }
 
   /**
@@ -152,23 +164,37 @@ export class WorkTrees implements OnModuleInit {
       if (options.contentHash !== undefined && contentHash(changes) !== options.contentHash) {
         throw new DomainError('content_changed', 'The files of the task are not the ones that were reviewed.');
       }
-      const publication = new Publication(
-        workspace,
-        tree.root,
-        tree.taskId,
-        changes,
-        new Set(options.force),
-        async () => {
+      const publication = new Publication(workspace, tree.root, tree.taskId, changes, {
+        force: new Set(options.force),
+        anyLinks: false,
+        mayGoOn: async () => {
           options.signal?.throwIfAborted();
           await this.assertCurrent(tree);
         },
-      );
+      });
       const conflicts = await publication.conflicts();
-      return { conflicts: conflicts.length > 0 ? conflicts : await publication.apply() };
+      if (conflicts.length > 0) return { conflicts };
+      await this.assertCurrent(tree);
+      await notePublished(this.home(tree.taskId), publication.takesBack);
+      return { conflicts: await publication.apply() };
     });
   }
 
-  /** Removes the task's tree and base, of every epoch. */
+  /**
+   * Takes back what was published of a task that will not complete, and removes its trees: each file that still holds the
+   * task's version gets the base's again. Whoever is publishing is fenced first; between processes a file whose last check
+   * has passed may still arrive. Calling it again after a crash completes it.
+   * @returns the published paths that were left, since something else has changed them.
+   */
+  async withdraw(taskId: string): Promise<string[]> {
+    const home = this.home(taskId);
+    const tree = await fence(home);
+    const left = tree === null ? [] : await this.takeBack(taskId, home, tree);
+    await this.drop(taskId);
+    return left;
+  }
+
+  /** Removes the task's tree and base, of every epoch; what was published stays. */
   drop(taskId: string): Promise<void> {
     const home = this.home(taskId);
     return this.turns.take(home, async () => {
@@ -184,22 +210,47 @@ export class WorkTrees implements OnModuleInit {
   }
 
   /**
-   * Removes what `drop` could not finish, and what is older than an hour and belongs to no task that `findLive` keeps of
-   * those it is asked about.
+   * Removes what `drop` and `withdraw` could not finish: the trees of tasks that have ended, and what is older than an hour
+   * and belongs to no task that `findFates` knows of those it is asked about.
    */
-  async sweep(findLive: (taskIds: string[]) => Promise<readonly string[]>, now: Date = new Date()): Promise<void> {
-    const old = new Map<string, string>();
+  async sweep(
+    findFates: (taskIds: string[]) => Promise<ReadonlyMap<string, TaskFate>>,
+    now: Date = new Date(),
+  ): Promise<void> {
+    const taskOf = new Map<string, string>();
     for (const name of await namesIn(this.folder)) {
-      if (name.startsWith('.dropped-')) {
-        await this.remove(this.folder, name);
-        continue;
-      }
-      const age = now.getTime() - ((await lstatOrNull(join(this.folder, name)))?.mtimeMs ?? now.getTime());
-      if (age > SWEEP_AGE_MS) old.set(name, /^\.making-(.+)-\d+-[0-9a-f]{8}$/.exec(name)?.[1] ?? name);
+      if (name.startsWith('.dropped-')) await this.remove(this.folder, name);
+      else taskOf.set(name, /^\.making-(.+)-\d+-[0-9a-f]{8}$/.exec(name)?.[1] ?? name);
     }
-    if (old.size === 0) return;
-    const live = new Set(await findLive([...new Set(old.values())]));
-    for (const [name, taskId] of old) if (!live.has(taskId)) await this.remove(this.folder, name);
+    if (taskOf.size === 0) return;
+    const fates = await findFates([...new Set(taskOf.values())]);
+    for (const [name, taskId] of taskOf) {
+      const fate = fates.get(taskId);
+      if (fate === 'unfinished') continue;
+      if (fate === undefined) {
+        const age = now.getTime() - ((await lstatOrNull(join(this.folder, name)))?.mtimeMs ?? now.getTime());
+        if (age <= SWEEP_AGE_MS) continue;
+      }
+      if (fate === 'given_up' && name === taskId) await this.withdraw(taskId);
+      else await this.remove(this.folder, name);
+    }
+  }
+
+  private async takeBack(taskId: string, home: string, tree: string): Promise<string[]> {
+    const published = new Set(await publishedPaths(home));
+    if (published.size === 0) return [];
+    const workspace = await this.workspace();
+    return this.turns.take(workspace, async () => {
+      const reversed = (await this.changesIn(home, tree))
+        .filter(({ path }) => published.has(path))
+        .map(({ path, before, after }) => ({ path, before: after, after: before }));
+      const withdrawal = new Publication(workspace, join(home, BASE), taskId, reversed, {
+        force: new Set(),
+        anyLinks: true,
+        mayGoOn: async () => undefined,
+      });
+      return [...(await withdrawal.conflicts()), ...(await withdrawal.apply())];
+    });
   }
 
   /** The workspace's real path; it is created when it is missing. */
@@ -229,22 +280,16 @@ export class WorkTrees implements OnModuleInit {
     }
   }
 
-  private async takeOver(taskId: string, epoch: number, epochs: Epochs, signal?: AbortSignal): Promise<void> {
-    if (Math.max(-1, ...epochs.trees, ...epochs.fenced) > epoch) throw new WorkTreeFenced(taskId, epoch);
+  private async takeOver(taskId: string, epoch: number, signal?: AbortSignal): Promise<void> {
     const home = this.home(taskId);
-    for (const old of epochs.trees) {
-      try {
-        await rename(join(home, `tree-${old}`), join(home, `fenced-${old}`));
-      } catch (error) {
-        if (errorCode(error) !== 'ENOENT') throw error;
-      }
-    }
-    const source = Math.max(-1, ...epochs.trees, ...epochs.fenced);
-    if (source === -1) throw new WorkTreeFenced(taskId, epoch);
+    const { trees, fenced } = (await epochsIn(home)) ?? { trees: [], fenced: [] };
+    if (Math.max(-1, ...trees, ...fenced) > epoch) throw new WorkTreeFenced(taskId, epoch);
+    const source = await fence(home);
+    if (source === null) throw new WorkTreeFenced(taskId, epoch);
     const making = `making-${epoch}-${randomUUID().slice(0, 8)}`;
     await this.makeTreeFolder(join(home, making));
     try {
-      const from = await Directory.root(join(home, `fenced-${source}`));
+      const from = await Directory.root(source);
       try {
         const into = await Directory.root(join(home, making));
         try {
@@ -273,17 +318,20 @@ export class WorkTrees implements OnModuleInit {
 
   private async changes(tree: WorkTree, signal?: AbortSignal): Promise<Difference[]> {
     await this.assertCurrent(tree);
-    const base = new Map(
-      JSON.parse(await readFile(join(this.home(tree.taskId), MANIFEST), 'utf8')) as [string, FileRecord][],
-    );
+    const changes = await this.changesIn(this.home(tree.taskId), tree.root, signal);
+    await this.assertCurrent(tree);
+    return changes;
+  }
+
+  private async changesIn(home: string, tree: string, signal?: AbortSignal): Promise<Difference[]> {
+    const base = await baseOf(home);
     let after: Manifest;
-    const root = await Directory.root(tree.root);
+    const root = await Directory.root(tree);
     try {
       after = await manifestOf(root, new TreeBudget(doubled(this.limits)), signal);
     } finally {
       await root.close();
     }
-    await this.assertCurrent(tree);
     return differences(base, after);
   }
 
@@ -294,14 +342,6 @@ export class WorkTrees implements OnModuleInit {
   private async makeTreeFolder(path: string): Promise<void> {
     await mkdir(path, { mode: 0o755 });
     if (process.geteuid?.() === 0) await chown(path, BOX_USER.uid, BOX_USER.gid);
-  }
-
-  private async epochs(home: string): Promise<Epochs | null> {
-    const names = await namesIn(home);
-    const of = (kind: string): number[] =>
-      names.flatMap((name) => (name.startsWith(`${kind}-`) ? [Number(name.slice(kind.length + 1))] : []));
-    const epochs = { trees: of('tree'), fenced: of('fenced') };
-    return names.includes(MANIFEST) ? epochs : null;
   }
 
   private home(taskId: string): string {
@@ -319,30 +359,7 @@ export class WorkTrees implements OnModuleInit {
   }
 }
 
-interface Epochs {
-  trees: number[];
-  fenced: number[];
-}
-
 /** A task may grow its tree to twice what a workspace may hold. */
 function doubled(limits: TreeLimits): TreeLimits {
   return { files: limits.files * 2, bytes: limits.bytes * 2 };
-}
-
-async function namesIn(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return [];
-    throw error;
-  }
-}
-
-async function lstatOrNull(path: string): Promise<Stats | null> {
-  try {
-    return await lstat(path);
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return null;
-    throw error;
-  }
 }
