@@ -12,6 +12,7 @@ import { startService, type Service } from '../../support/service.js';
 import { PASSING, StageModels, streamed } from '../../support/stage-models.js';
 
 const SMALL = join(fileURLToPath(import.meta.url), '../../../integration/mcp/servers/stdio-server.mjs');
+const NETWORK = join(SMALL, '../network-server.mjs');
 const MARK = `mark-${Math.random().toString(36).slice(2)}`;
 
 function small(name: string, options: object = {}, fields: object = {}): object {
@@ -159,6 +160,24 @@ describe('addresses inside', () => {
 });
 
 describe('a server in a sandbox', () => {
+  it('with a network does not reach the service that runs it', async () => {
+    const service = await startService();
+    mkdirSync(service.workspace, { recursive: true });
+    copyFileSync(NETWORK, join(service.workspace, 'server.mjs'));
+    const { port } = new URL(service.url);
+    const args = ['/workspace/server.mjs', JSON.stringify([`127.0.0.1:${port}`, `localhost:${port}`, `[::1]:${port}`])];
+    const body = { name: 'boxed', transport: 'stdio', command: 'node', args, sandbox: 'workspace_network' };
+    expect(await add(service, body)).toMatchObject({ status: 'connected', last_error: null, tool_count: 3 });
+    const groups = (await (await service.fetch('/api/v1/tools')).json()) as {
+      category: string;
+      tools: { description: string }[];
+    }[];
+    const tools = groups.find(({ category }) => category === 'mcp:boxed')?.tools ?? [];
+    expect(tools).toHaveLength(3);
+    for (const { description } of tools) expect(description).toMatch(/^E[A-Z_]+ \| 403 \| 403$/);
+    await service.stop();
+  });
+
   it('sees the workspace and nothing else of this machine', async () => {
     const service = await startService();
     mkdirSync(service.workspace, { recursive: true });

@@ -29,19 +29,19 @@ export class Setup {
   readonly registry = new ToolRegistry();
   readonly pins = new Map<string, Map<string, string>>();
   readonly eras: unknown[] = [];
+  readonly workspace = join(this.folder.path, 'workspace');
   private readonly transports: TransportFactory;
   private readonly connections: ServerConnection[] = [];
 
-  constructor(env: Record<string, string> = {}) {
-    const workspace = join(this.folder.path, 'workspace');
-    mkdirSync(workspace);
+  constructor(env: Record<string, string> = {}, sandbox: (config: AppConfig) => Sandbox = () => refusing) {
+    mkdirSync(this.workspace);
     const config = AppConfig.from({
       NOVA_DATA_DIR: join(this.folder.path, 'data'),
-      NOVA_WORKSPACE: workspace,
+      NOVA_WORKSPACE: this.workspace,
       MCP_ALLOW_PRIVATE_NETWORKS: 'true',
       ...env,
     });
-    this.transports = new TransportFactory(config, refusing);
+    this.transports = new TransportFactory(config, sandbox(config));
   }
 
   server(fields: Partial<McpServer> = {}, options: object = {}): McpServer {
