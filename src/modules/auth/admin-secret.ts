@@ -19,7 +19,7 @@ export class AdminSecret {
 
   constructor(config: AppConfig, scrubber: Scrubber) {
     const secret = config.auth.adminSecret ?? (config.production ? null : this.generated(config.dataDir));
-    scrubber.remember(secret);
+    scrubber.keep(secret);
     this.digest = secret === null ? null : sha256(secret);
     if (this.digest === null) this.logger.warn('No ADMIN_SECRET is configured: admin routes answer 503');
   }

@@ -1,7 +1,6 @@
 import { SdkError, SdkErrorCode, SdkHttpError, UnauthorizedError } from '@modelcontextprotocol/client';
 import { SandboxRefused } from '../tools/index.js';
 import { DomainError } from '../../platform/errors/index.js';
-import { visibleText } from './tools/tool-definition.js';
 import { EgressRefused } from '../../platform/egress/index.js';
 
 /** The program of a server ended; the message says how, and what it said last. */
@@ -23,11 +22,11 @@ const SYSTEM: Readonly<Record<string, string>> = {
 };
 
 /**
- * Why a connection or a call failed, for people: never what the other side wrote into the body of an error, since that may
+ * Why a connection or a call failed, as it was said, to be freed of secrets and then cut: never what the other side wrote into the body of an error, since that may
  * be what an address inside this network answered.
  */
 export function failureReason(error: unknown): string {
-  if (error instanceof ServerEnded) return visibleText(error.message, 1_000);
+  if (error instanceof ServerEnded) return error.message;
   const chain: Error[] = [];
   for (let one = error; one instanceof Error && chain.length < 10; one = one.cause) chain.push(one);
   for (const one of chain) {
@@ -44,7 +43,7 @@ export function failureReason(error: unknown): string {
     if (sdkCode(one) === SdkErrorCode.InputRequiredRoundsExceeded) return 'it put off its answer too often';
   }
   if (SdkError.isInstance(error)) return 'it does not speak the protocol as it should';
-  return error instanceof Error ? visibleText(error.message, 500).replace(/\.$/, '') : 'the reason is not known';
+  return error instanceof Error ? error.message.replace(/\.$/, '') : 'the reason is not known';
 }
 
 function sdkCode(error: unknown): string | undefined {

@@ -143,7 +143,7 @@ export class McpConnections implements OnApplicationShutdown {
   }
 
   private begin(server: McpServer): void {
-    for (const secret of secretValues(server)) this.scrubber.remember(secret);
+    this.scrubber.remember(secretValues(server));
     const connection = new ServerConnection(server, this.ports);
     this.kept.set(server.id, { connection, unregister: this.registry.registerGroup(connection) });
     connection.start();

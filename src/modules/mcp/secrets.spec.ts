@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { MASK, SecretCover, masked, secretValues, unmasked } from './secrets.js';
+import { SecretCover } from '../../platform/logging/index.js';
+import { MASK, masked, secretValues, unmasked } from './secrets.js';
 
 describe('the mask', () => {
   it('shows names only', () => {

@@ -3,7 +3,6 @@ import { DomainError, type FieldFault } from '../../platform/errors/index.js';
 /** What every secret value reads as. */
 export const MASK = '********';
 
-const HIDDEN = '[redacted]';
 /** Shorter values are words that occur anywhere. */
 const SHORTEST_SECRET = 6;
 
@@ -39,25 +38,4 @@ export function unmasked(
 export function secretValues(server: { env: Record<string, string>; headers: Record<string, string> }): string[] {
   const tokens = Object.values(server.headers).flatMap((value) => [value, value.replace(/^\S+\s+/, '')]);
   return [...new Set([...Object.values(server.env), ...tokens])].filter((value) => value.length >= SHORTEST_SECRET);
-}
-
-/** Takes the secret values of one server out of what the server says. */
-export class SecretCover {
-  private readonly forms: readonly string[];
-
-  constructor(secrets: readonly string[]) {
-    const forms = secrets.flatMap((secret) => [
-      secret,
-      JSON.stringify(secret).slice(1, -1),
-      encodeURIComponent(secret.toWellFormed()),
-    ]);
-    // Longest first: a secret that begins like another one must not leave its tail behind.
-    this.forms = [...new Set(forms)].sort((a, b) => b.length - a.length);
-  }
-
-  hide(text: string): string {
-    let clean = text;
-    for (const form of this.forms) clean = clean.replaceAll(form, HIDDEN);
-    return clean;
-  }
 }

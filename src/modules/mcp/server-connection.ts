@@ -1,10 +1,11 @@
 import { Logger } from '@nestjs/common';
 import { ProtocolError, type PriorDiscovery, type Progress } from '@modelcontextprotocol/client';
 import type { Clock } from '../../platform/clock/index.js';
+import { SecretCover } from '../../platform/logging/index.js';
 import type { ToolResult, ToolSource } from '../tools/index.js';
 import { failureReason, ServerEnded } from './failure-reason.js';
 import type { McpEra, McpServer, McpServerState } from './mcp-server.js';
-import { SecretCover, secretValues } from './secrets.js';
+import { secretValues } from './secrets.js';
 import { Session } from './session.js';
 import { McpTool } from './tools/mcp-tool.js';
 import { resultText } from './tools/result-text.js';

@@ -1,6 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { z } from 'zod';
 import type { SandboxTier } from '../../config/index.js';
+import { Scrubber } from '../../platform/logging/index.js';
 import type { OfferedTool } from '../llm/index.js';
 import { capText, wrapToolOutput } from './tool-output.js';
 import type { AllowedTools, Tool, ToolContext, ToolResult, ToolSource } from './tool.js';
@@ -26,6 +27,8 @@ export class ToolRegistry {
   private readonly builtin = new Map<string, Tool>();
   private readonly sources = new Map<string, ToolSource>();
   private readonly schemas = new WeakMap<Tool, Record<string, unknown>>();
+
+  constructor(private readonly scrubber: Scrubber = new Scrubber()) {}
 
   /** Adds a tool for good. @throws Error when its name is taken. */
   register(tool: Tool): void {
@@ -153,7 +156,7 @@ export class ToolRegistry {
       result = { text: result.text === 'The tool failed.' ? reason : `${reason}\n${result.text}`, isError: true };
     }
     return {
-      text: wrapToolOutput(wireName(tool.name), result.text, result.isError ?? false),
+      text: wrapToolOutput(wireName(tool.name), this.scrubber.scrubResult(result.text), result.isError ?? false),
       ...(result.isError ? { isError: true } : {}),
     };
   }

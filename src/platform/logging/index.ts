@@ -2,3 +2,4 @@ export { JsonLogger } from './json-logger.js';
 export { logContext, withLogContext, type LogContext } from './log-context.js';
 export { LoggingModule } from './logging.module.js';
 export { Scrubber } from './scrubber.js';
+export { SecretCover } from './secret-cover.js';

@@ -10,7 +10,7 @@ function setup(level: 'debug' | 'info' | 'warn' = 'info'): {
 } {
   const raw: string[] = [];
   const scrubber = new Scrubber();
-  scrubber.remember('canary-secret');
+  scrubber.keep('canary-secret');
   return {
     logger: new JsonLogger(level, scrubber, (line) => raw.push(line)),
     lines: () => raw.map((line) => JSON.parse(line) as Record<string, unknown>),
@@ -67,6 +67,8 @@ describe('the logger', () => {
     logger.warn('x'.repeat(100_000), 'A');
     expect(lines()).toHaveLength(1);
     expect(String(lines()[0]?.['message']).length).toBeLessThan(17_000);
+    logger.warn(`${'x'.repeat(16_384 - 8)}canary-secret ${'x'.repeat(100)}`, 'A');
+    expect(lines()[1]?.['message']).not.toContain('xcan');
   });
 
   it('survives values that cannot be written', () => {

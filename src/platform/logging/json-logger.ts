@@ -16,7 +16,11 @@ type Write = (line: string) => void;
 export class JsonLogger implements LoggerService {
   private readonly pino: Logger;
 
-  constructor(level: LogLevel, scrubber: Scrubber, write: Write = standardOutput()) {
+  constructor(
+    level: LogLevel,
+    private readonly scrubber: Scrubber,
+    write: Write = standardOutput(),
+  ) {
     this.pino = pino(
       {
         level,
@@ -72,14 +76,16 @@ export class JsonLogger implements LoggerService {
       else if (typeof extra === 'string') fields['stack'] = extra;
       else if (typeof extra === 'object' && extra !== null) Object.assign(fields, extra);
     }
-    if (message instanceof Error) write({ ...fields, error: message }, cut(message.message));
+    if (message instanceof Error) write({ ...fields, error: message }, this.cut(message.message));
     else if (typeof message === 'object' && message !== null) write({ ...message, ...fields });
-    else write(fields, cut(String(message)));
+    else write(fields, this.cut(String(message)));
   }
-}
 
-function cut(text: string): string {
-  return text.length <= LONGEST_MESSAGE ? text : `${text.slice(0, LONGEST_MESSAGE)}… (${text.length} characters)`;
+  /** Half a secret is not known as one, so secrets go before the cut. */
+  private cut(text: string): string {
+    if (text.length <= LONGEST_MESSAGE) return text;
+    return `${this.scrubber.scrub(text).slice(0, LONGEST_MESSAGE)}… (${text.length} characters)`;
+  }
 }
 
 /** JSON escapes C0 controls; the C1 ones and DEL, which terminals obey too, are escaped here. */

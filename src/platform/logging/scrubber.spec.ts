@@ -59,7 +59,8 @@ describe('the scrubber', () => {
       'anthropiccanary6',
     ];
     for (const secret of secrets) {
-      for (const form of [secret, JSON.stringify({ secret }), encodeURIComponent(secret)]) {
+      const json = JSON.stringify({ secret });
+      for (const form of [secret, json, JSON.stringify({ body: json }), encodeURIComponent(secret)]) {
         expect(scrubber.scrub(`before ${form} after`)).not.toMatch(/canary/);
       }
     }
@@ -67,12 +68,15 @@ describe('the scrubber', () => {
 
   it('keeps JSON valid', () => {
     const scrubber = new Scrubber();
-    scrubber.remember('canary"secret');
+    scrubber.keep('canary"secret');
+    scrubber.keep('nothing-known');
     fc.assert(
       fc.property(
         fc.string(),
         fc.constantFrom(
           'canary"secret',
+          '\nothing-known',
+          '\\nothing-known',
           'Bearer abcdefghij',
           'postgres://a:b@c',
           '"password":"x"',
@@ -99,5 +103,41 @@ describe('the scrubber', () => {
       scrubber.scrub(text);
       expect(performance.now() - started).toBeLessThan(5_000);
     }
+  });
+
+  it('never forgets the secrets of the service, however many servers come and go', () => {
+    const scrubber = Scrubber.of(AppConfig.from({ ADMIN_SECRET: 'admin-canary-of-the-service' }));
+    scrubber.keep('generated-canary');
+    for (let server = 0; server < 3_000; server++) scrubber.remember([`secret of server ${server}`]);
+    const clean = scrubber.scrub('admin-canary-of-the-service generated-canary secret of server 2999');
+    expect(clean).not.toMatch(/canary|2999/);
+  });
+
+  it('hides the longer of two secrets that begin alike', () => {
+    const scrubber = new Scrubber();
+    for (const secret of ['begins-alike', 'begins-alike-and-goes-on']) scrubber.keep(secret);
+    expect(scrubber.scrub('begins-alike-and-goes-on')).toBe('[redacted]');
+  });
+
+  it.each([
+    'postgres://nova:ca"na\'ry@[bad',
+    'postgres://nova:ca"na\'ry@host:99999999/db',
+    'postgres:///db?host=/run&user=nova&password=ca"na\'ry',
+    'redis://:ca"na\'ry@ca/che:6379',
+  ])('hides the password of a connection string that cannot be read: %s', (url) => {
+    const env = url.startsWith('redis') ? { REDIS_URL: url } : { DATABASE_URL: url };
+    const scrubber = Scrubber.of(AppConfig.from(env));
+    for (const text of [url, JSON.stringify({ input: url }), 'the password ca"na\'ry is wrong']) {
+      expect(scrubber.scrub(text)).not.toMatch(/ca\\?"na|na'ry/);
+    }
+  });
+
+  it('hides in results what the service itself must not tell, and leaves words and other people’s keys', () => {
+    const scrubber = Scrubber.of(
+      AppConfig.from({ OPENAI_API_KEY: 'gateway-canary-key', DATABASE_URL: 'postgres://postgres:postgres@db/nova' }),
+    );
+    scrubber.remember(['the key of a server']);
+    const text = 'image: postgres, key: sk-proj-0123456789abcdefghij, {"password":"x"}, the key of a server';
+    expect(scrubber.scrubResult(`${text} gateway-canary-key`)).toBe(`${text} [redacted]`);
   });
 });

@@ -1,10 +1,13 @@
 import type { AppConfig } from '../../config/index.js';
+import { SecretCover } from './secret-cover.js';
 
 const HIDDEN = '[redacted]';
 /** Shorter values are words that occur anywhere; the patterns below still catch them inside URLs and headers. */
 const SHORTEST_SECRET = 6;
-/** Secrets remembered at once; past it the oldest one is forgotten. */
-const MOST_SECRETS = 1_000;
+/** Shorter values may be words of the files that tools read, and protect little. */
+const SHORTEST_IN_RESULTS = 12;
+/** Secrets that come and go, remembered at once; past it the one that was named longest ago is forgotten. */
+const MOST_PASSING = 2_000;
 
 // Every repetition is bounded or of one character class, so that no text makes a pattern slow.
 const PATTERNS: readonly (readonly [RegExp, string])[] = [
@@ -26,60 +29,79 @@ const PATTERNS: readonly (readonly [RegExp, string])[] = [
 ];
 
 /**
- * Takes secrets out of text that leaves the process: log lines, error columns, tool results. Knows the secrets of the
- * configuration by value and everything else by shape. The log level does not change what it hides.
+ * Takes secrets out of text that leaves the process: log lines and tool results. Knows the secrets of the configuration by
+ * value and everything else by shape. The log level does not change what it hides.
  */
 export class Scrubber {
-  private readonly secrets = new Set<string>();
+  private readonly kept = new Set<string>();
+  private readonly passing = new Set<string>();
+  private readonly all = new SecretCover();
+  private readonly inResults = new SecretCover();
 
   /** A scrubber that knows every secret of `config`. */
   static of(config: AppConfig): Scrubber {
     const scrubber = new Scrubber();
-    scrubber.remember(config.auth.adminSecret);
+    scrubber.keep(config.auth.adminSecret);
     for (const url of [
       config.database.url,
       config.redis.url,
       config.models.gateway?.baseUrl,
       config.models.ollamaBaseUrl,
     ]) {
-      scrubber.rememberPassword(url);
+      scrubber.keepPassword(url);
     }
-    scrubber.remember(config.models.gateway?.apiKey);
+    scrubber.keep(config.models.gateway?.apiKey);
     for (const provider of Object.values(config.models.direct)) {
-      scrubber.remember(provider.apiKey);
-      scrubber.rememberPassword(provider.baseUrl);
+      scrubber.keep(provider.apiKey);
+      scrubber.keepPassword(provider.baseUrl);
     }
     return scrubber;
   }
 
-  /** Hides `secret` from now on, also as it stands in JSON and in URLs. */
-  remember(secret: string | null | undefined): void {
+  /** Hides a secret of the service itself for good. */
+  keep(secret: string | null | undefined): void {
     if (!secret || secret.length < SHORTEST_SECRET) return;
-    for (const form of [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret.toWellFormed())]) {
-      this.secrets.add(form);
+    this.kept.add(secret);
+    this.inResults.cover([...this.kept].filter(({ length }) => length >= SHORTEST_IN_RESULTS));
+    this.all.cover([...this.kept, ...this.passing]);
+  }
+
+  /** Hides secrets of something that may be taken away again, until too many others were named after them. */
+  remember(secrets: readonly string[]): void {
+    for (const secret of secrets) {
+      this.passing.delete(secret);
+      if (secret.length >= SHORTEST_SECRET) this.passing.add(secret);
     }
-    for (const oldest of this.secrets) {
-      if (this.secrets.size <= MOST_SECRETS) break;
-      this.secrets.delete(oldest);
+    for (const oldest of this.passing) {
+      if (this.passing.size <= MOST_PASSING) break;
+      this.passing.delete(oldest);
     }
+    this.all.cover([...this.kept, ...this.passing]);
   }
 
   /** `text` without secrets. Safe on serialized JSON: what it puts in needs no escape. */
   scrub(text: string): string {
-    let clean = text;
-    for (const secret of this.secrets) clean = clean.replaceAll(secret, HIDDEN);
+    let clean = this.all.hide(text);
     for (const [pattern, replacement] of PATTERNS) clean = clean.replace(pattern, replacement);
     return clean;
   }
 
-  private rememberPassword(url: string | null | undefined): void {
-    if (!url || !URL.canParse(url)) return;
-    const { password } = new URL(url);
-    this.remember(password);
-    try {
-      this.remember(decodeURIComponent(password));
-    } catch {
-      // A password with a stray % is only known as it is written.
+  /** `text` without the secrets of the service itself; what only looks like a secret may be what a tool is asked about. */
+  scrubResult(text: string): string {
+    return this.inResults.hide(text);
+  }
+
+  private keepPassword(url: string | null | undefined): void {
+    const written = /^[^:/?#]+:\/\/[^:]*:(.*)@/s.exec(url ?? '')?.[1];
+    const parsed = url && URL.canParse(url) ? new URL(url) : null;
+    for (const password of [written, parsed?.password, parsed?.searchParams.get('password')]) {
+      if (!password) continue;
+      this.keep(password);
+      try {
+        this.keep(decodeURIComponent(password));
+      } catch {
+        // A password with a stray % is only known as it is written.
+      }
     }
   }
 }

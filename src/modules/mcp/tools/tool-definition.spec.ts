@@ -34,11 +34,19 @@ describe('what a model reads of a definition', () => {
 
   it('holds no secret, and says what the server says of its dangers', () => {
     const definition = defineTool(
-      tool({ description: 'the key is K', annotations: { destructiveHint: true } }),
-      (text) => text.replace('K', '[redacted]'),
+      tool({
+        description: 'the key is K',
+        inputSchema: {
+          type: 'object',
+          properties: { key: { type: 'string', default: 'K', examples: [{ a: ['K'] }] } },
+        },
+        annotations: { destructiveHint: true },
+      }),
+      (text) => text.replaceAll('K', '[redacted]'),
     );
     expect(definition).toMatchObject({
       description: 'the key is [redacted]\nIts server says that it may destroy things.',
+      inputSchema: { properties: { key: { default: '[redacted]', examples: [{ a: ['[redacted]'] }] } } },
     });
   });
 });

@@ -95,19 +95,26 @@ function dialect({ $schema }: Record<string, unknown>): { $schema?: string } {
   return typeof $schema === 'string' && DIALECT.test($schema) ? { $schema } : {};
 }
 
-/** `schema` with its texts for people made visible; `$schema` and `$id` mean nothing to models. Depth is bounded before. */
+/**
+ * `schema` with its texts for people made visible and no secret in what is only shown; `$schema` and `$id` mean nothing to
+ * models. Depth is bounded before.
+ */
 function visibleSchema(node: unknown, hide: (text: string) => string): unknown {
   if (Array.isArray(node)) return node.map((item) => visibleSchema(item, hide));
   if (typeof node !== 'object' || node === null) return node;
   return Object.fromEntries(
     Object.entries(node)
       .filter(([key, value]) => !((key === '$schema' || key === '$id') && typeof value === 'string'))
-      .map(([key, value]) => [
-        key,
-        (key === 'description' || key === 'title') && typeof value === 'string'
-          ? visibleText(hide(value))
-          : visibleSchema(value, hide),
-      ]),
+      .map(([key, value]) => {
+        if ((key === 'description' || key === 'title') && typeof value === 'string') {
+          return [key, visibleText(hide(value))];
+        }
+        if (key === 'default' || key === 'examples') {
+          const hidden = (_key: string, inner: unknown): unknown => (typeof inner === 'string' ? hide(inner) : inner);
+          return [key, JSON.parse(JSON.stringify(value), hidden) as unknown];
+        }
+        return [key, visibleSchema(value, hide)];
+      }),
   );
 }
 

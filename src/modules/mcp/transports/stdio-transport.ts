@@ -42,7 +42,7 @@ export class StdioTransport implements Transport {
     return this.process?.child.pid ?? null;
   }
 
-  /** How the process ended and what it said last; empty while it runs. */
+  /** How the process ended and the line it said last, secrets included; empty while it runs. */
   get farewell(): string {
     if (this.exit === '') return '';
     return this.lastWords === '' ? this.exit : `${this.exit}: ${this.lastWords}`;
@@ -103,7 +103,7 @@ export class StdioTransport implements Transport {
     );
     child.stdout?.on('data', (chunk: Buffer) => messages.push(chunk)).on('error', () => undefined);
     const log = (line: string): void => {
-      if (line.trim() !== '') this.lastWords = line.trim().slice(0, 500);
+      if (line.trim() !== '') this.lastWords = line.trim();
       this.onStderr(line);
     };
     const words = new LineReader(MAX_STDERR_LINE_BYTES, log, (cut) => log(`${cut.head}… (${cut.bytes} bytes)`));
