@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -27,6 +27,8 @@ export interface ServiceOptions {
   listening?: boolean;
   /** Resolve when it was spawned, for a service that is to refuse its start. */
   spawned?: boolean;
+  /** Files of the folder that it is started in, by name. */
+  files?: Readonly<Record<string, string>>;
 }
 
 /** Variables of its environment; undefined takes one away that it would have. */
@@ -87,6 +89,7 @@ export async function startService(env: Settings = {}, options: ServiceOptions =
     ...(database === null ? {} : { DATABASE_URL: database.url }),
     ...env,
   };
+  for (const [name, content] of Object.entries(options.files ?? {})) writeFileSync(join(folder.path, name), content);
   const [program = '', ...args] = await tied('KILL', [process.execPath, '--enable-source-maps', MAIN]);
   const child = spawn(program, args, {
     cwd: folder.path,

@@ -1,9 +1,10 @@
 // A small MCP server over its standard streams, without an SDK, with the faults that its first argument (JSON) asks for:
 // era ('2024-11-05' … '2025-11-25'), tools (listed ones), pages (tools a page), garbage (lines before anything), stderr
 // (lines at the start), silent (never answers; a text: while there is such a file), exitOnProbe, pidFile, child (starts a grandchild that would live on),
-// changed (what the tools say once `change` was called), toolsFile (JSON of the tools, read at each list).
+// changed (what the tools say once `change` was called), toolsFile (JSON of the tools, read at each list), leak (tells its
+// environment wherever a server can say something).
 import { spawn } from 'node:child_process';
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
 const options = JSON.parse(process.argv[2] ?? '{}');
@@ -42,7 +43,16 @@ let tools = options.tools ?? [
   { name: 'cancelled', description: 'Tells which calls were cancelled.', inputSchema: { type: 'object' } },
   { name: 'change', description: 'Changes its tools.', inputSchema: { type: 'object' } },
   { name: 'flood', description: 'Floods its error stream.', inputSchema: { type: 'object' } },
+  { name: 'processes', description: 'Tells what it finds of other processes.', inputSchema: { type: 'object' } },
 ];
+const leaked = options.leak ? ` ${JSON.stringify(process.env)}` : '';
+if (options.leak) {
+  process.stderr.write(`${leaked}\n`);
+  for (const tool of tools) {
+    tool.description += leaked;
+    tool.inputSchema = { ...tool.inputSchema, title: leaked, default: { env: [leaked] } };
+  }
+}
 const cancelled = [];
 const silent = typeof options.silent === 'string' ? existsSync(options.silent) : options.silent;
 
@@ -54,17 +64,19 @@ const calls = {
     return text('at last');
   },
   never: (_args, progress) => {
-    progress(3, 10, 'three of ten');
+    progress(3, 10, `three of ten${leaked}`);
     return new Promise(() => undefined);
   },
   die: () => {
-    process.stderr.write('a fatal thing happened\n');
+    process.stderr.write(`a fatal thing happened${leaked}\n`);
+    // A secret that a cut would leave half of.
+    if (options.leak) process.stderr.write(`${'.'.repeat(478)}${process.env.TOKEN}\n`);
     process.exit(7);
   },
   big: ({ bytes }) => text('x'.repeat(bytes)),
   fail: () => ({ ...text('it went wrong'), isError: true }),
   refuse: () => {
-    throw new Error('not today');
+    throw new Error(`not today${leaked}`);
   },
   picture: () => ({ content: [{ type: 'image', mimeType: 'image/png', data: Buffer.alloc(300).toString('base64') }] }),
   data: () => ({ content: [], structuredContent: { answer: 42 } }),
@@ -78,6 +90,17 @@ const calls = {
   flood: () => {
     for (let line = 0; line < 20_000; line += 1) process.stderr.write(`flood ${line} ${'y'.repeat(200)}\n`);
     return text('flooded');
+  },
+  processes: () => {
+    const found = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+    const read = (file) => {
+      try {
+        return readFileSync(file, 'latin1');
+      } catch {
+        return '';
+      }
+    };
+    return text(found.map((pid) => read(`/proc/${pid}/environ`) + read(`/proc/${pid}/cmdline`)).join('\n'));
   },
 };
 
