@@ -1,8 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { eventually } from '../support/eventually.js';
 import { fails, type Answer } from '../support/model-server.js';
 import { PipelineClient } from '../support/pipeline-client.js';
 import { startService, type Service } from '../support/service.js';
-import { PASSING, StageModels } from '../support/stage-models.js';
+import { after, PASSING, StageModels } from '../support/stage-models.js';
 import { TASK_ONLY } from './fleet.js';
 
 const busy = (seconds: number): Answer =>
@@ -54,6 +55,29 @@ describe('a provider that answers 429 to everything', () => {
       expect(Date.parse(String(again?.at))).toBeGreaterThanOrEqual(Date.parse(String(pause.data['until'])));
     }
     expect(models.asked(model, 'task') + models.asked(spare, 'task')).toBe(3);
+  });
+
+  it('makes the task wait for the stage that still has to run, also when its neighbour ended last', async () => {
+    const client = await start('3600');
+    let ask: () => void = () => undefined;
+    let release: () => void = () => undefined;
+    const asked = new Promise<void>((resolve) => (ask = resolve));
+    const released = new Promise<void>((resolve) => (release = resolve));
+    const model = models.model({
+      guardrail: [(response, question) => (ask(), after(released, PASSING.guardrail)(response, question))],
+      code_review: [async (response, question) => (await asked, busy(2)(response, question)), PASSING.code_review],
+    });
+    const id = await client.submit((await client.createPod(model)).name);
+    await eventually('the provider cools down', async () => {
+      const { body } = await client.api.call('GET', '/health/ready');
+      return JSON.stringify(body).includes('cooling: ');
+    });
+    release();
+    const { data } = await client.until(id, ({ type }) => type === 'task.retried');
+    expect(data).toMatchObject({ reason: 'provider', from: 'guardrail_running', to: 'queued' });
+    expect(await client.task(id)).toMatchObject({ current_stage: 'code_review' });
+    expect(await client.settled(id)).toMatchObject({ status: 'complete', retry_count: 0 });
+    expect([models.asked(model, 'guardrail'), models.asked(model, 'code_review')]).toEqual([1, 2]);
   });
 
   it('fails the task when it has waited for as long as it may, and a letter tells it', async () => {

@@ -1,7 +1,15 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { stepsOf, type AgentSnapshot, type PodSnapshot } from '../pods/index.js';
-import { afterStep, approved, enter, type OpenFinding, type Situation, type StageRecord } from './plan.js';
+import {
+  afterStep,
+  approved,
+  enter,
+  failureStatus,
+  type OpenFinding,
+  type Situation,
+  type StageRecord,
+} from './plan.js';
 import { initialControl, type TaskControl } from './task-control.js';
 import type { Role } from './task.js';
 
@@ -276,6 +284,22 @@ describe('a stage that has begun', () => {
     situation.newest.guardrail = { ...done('guardrail', null), status: 'running' };
     expect(enter(situation)).toMatchObject({ kind: 'run', roles: ['guardrail'] });
   });
+
+  it('gets its further attempt although its condition no longer holds', () => {
+    const pod = quartet({}, { guardrail: { runCondition: { type: 'not_flag', flag: 'code_review_passed' } } });
+    const situation = reviewed(CLEAN, 'pass', { pod });
+    situation.newest.guardrail = failed('guardrail');
+    const retry = afterStep(situation);
+    expect(retry).toMatchObject({ kind: 'retry', roles: ['guardrail'] });
+    expect(enter({ ...situation, control: retry.control })).toMatchObject({ kind: 'run', roles: ['guardrail'] });
+  });
+
+  it('does not bring in a neighbour that was left out on entry', () => {
+    const pod = quartet({}, { guardrail: { runCondition: { type: 'on_flag', flag: 'code_review_passed' } } });
+    const situation = reviewed(CLEAN, 'pass', { pod });
+    delete situation.newest.guardrail;
+    expect(enter(situation)).toMatchObject({ kind: 'complete' });
+  });
 });
 
 describe('thresholds and the final gate', () => {
@@ -328,11 +352,21 @@ describe('errors', () => {
 
   it('skips context where the pod says so', () => {
     const pod = quartet({}, { context: { onFailure: 'skip' } });
-    expect(afterStep(broken('context', {}, pod, 0))).toMatchObject({
-      kind: 'run',
-      roles: ['task'],
-      effects: { skipped: ['context'] },
-    });
+    const situation = broken('context', {}, pod, 0);
+    const status = failureStatus(situation, 'context');
+    expect(status).toBe('skipped');
+    situation.newest.context = { ...failed('context'), status };
+    expect(afterStep(situation)).toMatchObject({ kind: 'run', roles: ['task'] });
+    expect(failureStatus(broken('context', {}, pod, 1), 'context')).toBe('failed');
+    expect(failureStatus(broken('context', {}, quartet(), 0), 'context')).toBe('failed');
+  });
+
+  it('follows the verdict of a judge beside a context that is skipped', () => {
+    const pod = quartet({}, { context: { onFailure: 'skip', position: 3, parallelGroup: 'review' } });
+    pod.agents.sort((one, other) => one.position - other.position);
+    const situation = reviewed(LEAK, 'pass', { pod, maxRetries: 0, control: { step: 1 } });
+    situation.newest.context = { ...failed('context'), status: failureStatus(situation, 'context') };
+    expect(afterStep(situation)).toMatchObject({ kind: 'run', roles: ['task'], control: { iteration: 2 } });
   });
 
   it('opens a gate for an escalating stage, whose approval gives it one more attempt', () => {

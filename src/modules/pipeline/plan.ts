@@ -5,7 +5,7 @@ import {
   type ConditionFlags,
   type PodSnapshot,
 } from '../pods/index.js';
-import { stageKey, type GateKind, type TaskControl } from './task-control.js';
+import { stageKey, type GateKind, type StageKey, type TaskControl } from './task-control.js';
 import type { Role } from './task.js';
 
 /**
@@ -52,8 +52,6 @@ export interface Situation {
 
 /** What changes in the same move, besides the control state. */
 export interface Effects {
-  /** Failed stages that count as skipped. */
-  skipped: Role[];
   /** Findings that the decision agent's override resolves. */
   overridden: string[];
 }
@@ -71,7 +69,7 @@ export type Next = { control: TaskControl; effects: Effects } & (
 export type NextOf<Kind extends Next['kind']> = Extract<Next, { kind: Kind }>;
 
 /** No effects. */
-export const NO_EFFECTS: Effects = { skipped: [], overridden: [] };
+export const NO_EFFECTS: Effects = { overridden: [] };
 
 /** The iteration that `role` is in: stages before the task stage never run again. */
 export function iterationOf(pod: PodSnapshot, control: TaskControl, role: Role): number {
@@ -85,10 +83,12 @@ export function iterationOf(pod: PodSnapshot, control: TaskControl, role: Role):
 export function enter(situation: Situation, effects: Effects = NO_EFFECTS): Next {
   const steps = stepsOf(situation.pod);
   for (let step = situation.control.step; step < steps.length; step += 1) {
-    const roles = (steps[step] ?? [])
-      .filter(
-        (agent) => isUnfinished(situation, agent.role) && (hasBegun(situation, agent) || applies(situation, agent)),
-      )
+    const members = steps[step] ?? [];
+    // Conditions are asked on entry: a stage that waits, was cut or gets another attempt runs, whatever its neighbours said
+    // meanwhile, and one that was left out then stays out.
+    const entered = members.some((agent) => current(situation, agent.role) !== null);
+    const roles = members
+      .filter((agent) => (entered ? isUnfinished(situation, agent.role) : applies(situation, agent)))
       .map((agent) => agent.role);
     if (roles.length > 0) return { kind: 'run', roles, control: { ...situation.control, step }, effects };
   }
@@ -108,6 +108,12 @@ export function afterStep(situation: Situation): Next {
       situation.control.flags,
     )
   );
+}
+
+/** How a stage of `role` that has just failed is stored: as skipped where the pod says so and its retries are used up. */
+export function failureStatus(situation: Situation, role: Role): 'failed' | 'skipped' {
+  const agent = situation.pod.agents.find((candidate) => candidate.role === role);
+  return agent?.onFailure === 'skip' && retriesSpent(situation, role) ? 'skipped' : 'failed';
 }
 
 /**
@@ -155,14 +161,9 @@ function current(situation: Situation, role: Role): StageRecord | null {
 
 function isUnfinished(situation: Situation, role: Role): boolean {
   const record = current(situation, role);
-  if (record === null || record.status === 'running') return true;
-  if (record.status !== 'failed') return false;
+  if (record?.status === 'running') return true;
+  if (record?.status !== 'failed') return false;
   return record.attempt < (situation.control.allowedAttempts[stageKey(role, record.iteration)] ?? 1);
-}
-
-/** Conditions are asked on entry: a stage that waits or was cut goes on, whatever its neighbours said meanwhile. */
-function hasBegun(situation: Situation, agent: AgentSnapshot): boolean {
-  return current(situation, agent.role)?.status === 'running';
 }
 
 function applies(situation: Situation, agent: AgentSnapshot): boolean {
@@ -171,12 +172,19 @@ function applies(situation: Situation, agent: AgentSnapshot): boolean {
   return evaluateCondition(agent.runCondition, conditionFlags(situation));
 }
 
+/** The key of the iteration that `role` is in. */
+function keyOf({ pod, control }: Situation, role: Role): StageKey {
+  return stageKey(role, iterationOf(pod, control, role));
+}
+
+function retriesSpent(situation: Situation, role: Role): boolean {
+  return (situation.control.retries[keyOf(situation, role)] ?? 0) >= situation.maxRetries;
+}
+
 function onErrors(situation: Situation, ended: readonly AgentSnapshot[]): Next | null {
   const failed = ended.filter((agent) => current(situation, agent.role)?.status === 'failed');
-  if (failed.length === 0) return null;
   const { control } = situation;
-  const keyOf = (agent: AgentSnapshot) => stageKey(agent.role, iterationOf(situation.pod, control, agent.role));
-  const spent = failed.filter((agent) => (control.retries[keyOf(agent)] ?? 0) >= situation.maxRetries);
+  const spent = failed.filter((agent) => retriesSpent(situation, agent.role));
   const words = (agents: readonly AgentSnapshot[]): string =>
     agents.map((agent) => `${agent.role}: ${current(situation, agent.role)?.error ?? 'failed'}`).join('; ');
 
@@ -185,31 +193,25 @@ function onErrors(situation: Situation, ended: readonly AgentSnapshot[]): Next |
   if (unknown.length > 0) return openGate(situation, 'tool_effect', words(unknown));
   const aborting = spent.filter((agent) => agent.onFailure === 'abort');
   if (aborting.length > 0) return failTask(situation, 'stage_failed', words(aborting));
-  const retries = { ...control.retries };
-  const allowedAttempts = { ...control.allowedAttempts };
   const retried = failed.filter((agent) => !spent.includes(agent));
-  for (const agent of retried) {
-    const key = keyOf(agent);
-    retries[key] = (retries[key] ?? 0) + 1;
-    allowedAttempts[key] = (current(situation, agent.role)?.attempt ?? 0) + 1;
-  }
-  const effects: Effects = {
-    skipped: spent.filter((agent) => agent.onFailure === 'skip').map((agent) => agent.role),
-    overridden: [],
-  };
   if (retried.length > 0) {
-    const next = { ...control, retries, allowedAttempts };
-    const retryNumber = Math.max(...retried.map((agent) => next.retries[keyOf(agent)] ?? 1));
-    return { kind: 'retry', roles: retried.map((agent) => agent.role), retryNumber, control: next, effects };
+    const next = { ...control, retries: { ...control.retries }, allowedAttempts: { ...control.allowedAttempts } };
+    for (const { role } of retried) {
+      const key = keyOf(situation, role);
+      next.retries[key] = (next.retries[key] ?? 0) + 1;
+      next.allowedAttempts[key] = (current(situation, role)?.attempt ?? 0) + 1;
+    }
+    const retryNumber = Math.max(...retried.map(({ role }) => next.retries[keyOf(situation, role)] ?? 1));
+    return {
+      kind: 'retry',
+      roles: retried.map((agent) => agent.role),
+      retryNumber,
+      control: next,
+      effects: NO_EFFECTS,
+    };
   }
   const escalating = spent.filter((agent) => agent.onFailure === 'escalate');
-  if (escalating.length > 0) return openGate(situation, 'stage_error', words(escalating), effects);
-  const newest = { ...situation.newest };
-  for (const role of effects.skipped) {
-    const record = newest[role];
-    if (record) newest[role] = { ...record, status: 'skipped' };
-  }
-  return enter({ ...situation, newest, control: { ...control, step: control.step + 1 } }, effects);
+  return escalating.length > 0 ? openGate(situation, 'stage_error', words(escalating)) : null;
 }
 
 /** A re-run of the task stage, when a verdict asks for one, may have one, and one can help. */
@@ -230,16 +232,14 @@ function onLoop(situation: Situation, ended: readonly AgentSnapshot[]): Next | n
   if (causes.length === 0) return null;
   const reruns = { ...control.reruns };
   for (const role of causes) reruns[role] += 1;
-  return enter({
-    ...situation,
-    control: {
-      ...control,
-      step: taskStep,
-      iteration: control.iteration + 1,
-      reruns,
-      flags: { guardrailBlocked: false, codeReviewRejected: false },
-    },
-  });
+  const again: TaskControl = {
+    ...control,
+    step: taskStep,
+    iteration: control.iteration + 1,
+    reruns,
+    flags: { guardrailBlocked: false, codeReviewRejected: false },
+  };
+  return enter({ ...situation, control: again });
 }
 
 /** Flags after the step: a block that stays, a rejection, or a refactor that was asked for and cannot happen. */
@@ -272,7 +272,7 @@ function proceed(situation: Situation, decided: boolean, known: TaskControl['fla
       control: forgive(next),
       findings: situation.findings.filter(({ id }) => !overridden.includes(id)),
     },
-    { skipped: [], overridden },
+    { overridden },
   );
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { storableJson, storableText } from '../../platform/http/index.js';
 import type { ArtifactWrite, FindingWrite, Move, StageWrite } from './move.js';
-import { SEVERITIES, type Severity } from './plan.js';
+import { failureStatus, SEVERITIES, type Severity } from './plan.js';
 import { usage, type StageOutcome } from './stage-outcome.js';
 import type { TaskSession } from './task-session.js';
 
@@ -38,7 +38,8 @@ export function outcomeParts(session: TaskSession, outcome: StageOutcome, newId:
       : outcome.kind === 'gate'
         ? { code: outcome.gate, message: outcome.reason }
         : { code: outcome.code, message: outcome.message };
-  stage.status = failure === null ? 'complete' : 'failed';
+  stage.status =
+    failure === null ? 'complete' : outcome.kind === 'failed' ? failureStatus(session.situation, stage.role) : 'failed';
   // As it will be read back: a reviewer's hash is taken from it now and compared with the stored one later.
   stage.output = outcome.kind === 'complete' ? storableJson(outcome.output) : null;
   stage.error = failure?.message ?? null;

@@ -3,7 +3,7 @@ import { iterationOf, type Next, type NextOf } from './plan.js';
 import type { MoveParts } from './stage-parts.js';
 import { artifactsOf, pendingOutput, resultOf } from './task-result.js';
 import type { TaskSession } from './task-session.js';
-import { runningStatus, type Role } from './task.js';
+import { ROLES, runningStatus, type Role } from './task.js';
 
 /** First pause before a retry; it doubles with every retry of the same stage, with jitter, up to a minute. */
 const RETRY_BASE_MS = 500;
@@ -24,9 +24,7 @@ export function transition(
   next: Next,
   context: TransitionContext,
 ): SessionMove {
-  const stages = (parts.stages ?? []).map((stage) =>
-    next.effects.skipped.includes(stage.role) ? { ...stage, status: 'skipped' as const } : stage,
-  );
+  const stages = parts.stages ?? [];
   const resolve = [...(parts.resolve ?? [])];
   if (next.effects.overridden.length > 0) {
     resolve.push({ resolved_by: 'decision_agent', notes: 'Overridden.', ids: next.effects.overridden });
@@ -116,11 +114,13 @@ function snoozeMove(
   context: TransitionContext,
 ): SessionMove {
   const until = new Date(next.until).toISOString();
+  const { newest } = session.situation;
+  const waiting = ROLES.filter((role) => newest[role]?.status === 'running');
   return {
     ...base,
     to: 'queued',
     queue: {
-      next_status: session.run.status,
+      next_status: runningStatus(firstOf(session, waiting)),
       delay_ms: Math.max(next.until - context.nowMs(), 1),
       wait_reason: 'provider',
       wait_provider: next.provider,

@@ -290,6 +290,23 @@ describe('failing stages', () => {
     expect((await pipeline.list(task.id, 'stages'))[0]).toMatchObject({ role: 'context', status: 'skipped' });
   });
 
+  it('records it as skipped also when a neighbour of its group ends later', async () => {
+    let release: () => void = () => undefined;
+    const told = new Promise<void>((resolve) => (release = resolve));
+    const model = models.model({ context: [fails(400)], task: [after(told, PASSING.task)] });
+    const together = { parallel_group: 'first' };
+    const agents = { context: { ...together, on_failure: 'skip' }, task: together };
+    const id = await pipeline.submit((await pipeline.createPod(model, { agents })).name);
+    const { data } = await pipeline.until(id, ({ type }) => type === 'stage.finished');
+    expect(data).toMatchObject({ role: 'context', status: 'skipped' });
+    release();
+    expect(await pipeline.settled(id)).toMatchObject({ status: 'complete' });
+    expect((await pipeline.list(id, 'stages')).find(({ role }) => role === 'context')).toMatchObject({
+      status: 'skipped',
+      attempt: 1,
+    });
+  });
+
   it('retries a failed stage with a pause and counts it', async () => {
     const { task } = await run({ task: [fails(400), PASSING.task] }, {}, { max_retries: 2 });
     expect(task).toMatchObject({ status: 'complete', retry_count: 1 });
