@@ -191,10 +191,15 @@ export class PipelineWorker implements OnModuleDestroy, BeforeApplicationShutdow
   }
 
   private async dropLost(taskIds: readonly string[], worker = this.heartbeat?.worker ?? 0): Promise<void> {
-    const held = taskIds.flatMap((id) => this.running.get(id)?.lease ?? []);
+    const held = new Map<string, Lease>();
+    for (const id of taskIds) {
+      const lease = this.running.get(id)?.lease;
+      if (lease !== undefined) held.set(id, lease);
+    }
     try {
-      for (const id of await this.workers.findLost(worker, held)) {
-        this.running.get(id)?.lease.lose('The task was cancelled or given to another worker.');
+      // The task may have come back to this worker meanwhile, under a lease that nobody looked at.
+      for (const id of await this.workers.findLost(worker, [...held.values()])) {
+        held.get(id)?.lose('The task was cancelled or given to another worker.');
       }
     } catch (error) {
       this.logger.warn(`Leases could not be looked at: ${error instanceof Error ? error.message : String(error)}`);

@@ -2,12 +2,13 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { setTimeout as delay } from 'node:timers/promises';
 import { AppConfig } from '../../../src/config/index.js';
 import type { PipelineExecutor } from '../../../src/modules/pipeline/pipeline.executor.js';
+import type { Lease } from '../../../src/modules/pipeline/lease.js';
 import { PipelineWorker } from '../../../src/modules/pipeline/pipeline.worker.js';
 import type { ClaimedTask } from '../../../src/modules/pipeline/task-queue.repository.js';
 import { sql } from '../../../src/platform/database/index.js';
 import type { LiveState, TaskBell } from '../../../src/platform/redis/index.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
-import { queueOn } from './queue-setup.js';
+import { progress, queueOn } from './queue-setup.js';
 
 let db: TestDatabase;
 let setup: ReturnType<typeof queueOn>;
@@ -29,7 +30,7 @@ afterEach(async () => {
 afterAll(() => db.drop());
 
 /** A worker whose runs do what `run` says, and leave their lease behind where that answers false. */
-function workerWith(run: (task: ClaimedTask) => Promise<boolean>): PipelineWorker {
+function workerWith(run: (task: ClaimedTask, lease: Lease) => Promise<boolean>): PipelineWorker {
   const bell = { ring: async () => undefined, wait: (_: number, signal: AbortSignal) => setup.clock.sleep(20, signal) };
   return new PipelineWorker(
     AppConfig.from({ SHUTDOWN_GRACE_SECONDS: '1' }),
@@ -103,4 +104,41 @@ describe('a lease that no run holds', () => {
     // The reaper counts the third crash and ends the task.
     expect(await row(id)).toMatchObject({ status: 'task_running', stage_crashes: 2 });
   });
+});
+
+it('a look at a lease that has ended does not cost the task’s next one', async () => {
+  const id = await setup.submit();
+  const leases: Lease[] = [];
+  let look: () => void = () => undefined;
+  let again: () => void = () => undefined;
+  let answer: () => void = () => undefined;
+  const looked = new Promise<void>((resolve) => (look = resolve));
+  const cameBack = new Promise<void>((resolve) => (again = resolve));
+  const answered = new Promise<void>((resolve) => (answer = resolve));
+  const findLost = setup.workers.findLost.bind(setup.workers);
+  setup.workers.findLost = async (owner, held) => {
+    if (!held.some(({ epoch }) => epoch === leases[0]?.epoch)) return findLost(owner, held);
+    look();
+    await cameBack;
+    const lost = await findLost(owner, held);
+    setTimeout(() => answer());
+    return lost;
+  };
+  worker = workerWith(async (task, lease) => {
+    leases.push(lease);
+    if (leases.length === 1) {
+      await looked;
+      const queue = { next_status: task.status, delay_ms: 0 };
+      return setup.moves.commit(progress(task, { to: 'queued', queue }));
+    }
+    again();
+    await answered;
+    return setup.moves.commit(progress(task, { to: 'cancelled' }));
+  });
+  await worker.start();
+  await until(() => leases.length === 2);
+  await answered;
+  expect(leases.map(({ epoch }) => epoch)).toEqual([1, 2]);
+  expect(leases[1]?.lost).toBe(false);
+  expect(await row(id)).toMatchObject({ attempt: 2 });
 });
