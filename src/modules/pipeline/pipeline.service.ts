@@ -146,7 +146,7 @@ function revival(run: TaskRun): { control: TaskControl; queue: { next_status: Ta
   for (const stage of run.stages) {
     if (stage.status === 'failed') allowedAttempts[stageKey(stage.role, stage.iteration)] = stage.attempt + 1;
   }
-  const control: TaskControl = { ...run.control, retries: {}, providerWaitMs: 0, allowedAttempts };
+  const control: TaskControl = { ...run.control, retries: {}, providerWaitMs: 0, machinePauses: 0, allowedAttempts };
   const atTask: TaskControl = {
     ...control,
     step: taskStep,

@@ -288,9 +288,22 @@ describe('the queue', () => {
       })),
     );
     expect((await get(`${PIPELINE}/queue-stats`)).body.dead_letter_depth).toBe(letters.body.length);
+    await db.query(
+      'test.wearOut',
+      sql`update tasks set retry_count = 4, stage_crashes = 2, execution_ms = 9, cost_usd = 1.5,
+            control = control || '{"machinePauses": 10, "providerWaitMs": 7, "retries": {"task#1": 2}}'
+          where id = ${requeued}`,
+    );
     const requeue = (id: string): Promise<Answer> =>
       client.call('POST', `${PIPELINE}/dead-letter/${id}/requeue`, { as: 'admin' });
     expect((await requeue(requeued)).body).toEqual({ task_id: requeued, status: 'queued' });
+    // Everything that is counted begins anew, but for what was spent.
+    const { control, ...counted } = await db.one<Record<string, unknown>>(
+      'test.counted',
+      sql`select retry_count, stage_crashes, execution_ms, cost_usd, control from tasks where id = ${requeued}`,
+    );
+    expect(counted).toEqual({ retry_count: 0, stage_crashes: 0, execution_ms: 0, cost_usd: 1.5 });
+    expect(control).toMatchObject({ machinePauses: 0, providerWaitMs: 0, retries: {} });
     expect((await requeue(requeued)).body).toMatchObject({ status: 409, code: 'not_a_dead_letter' });
     expect((await requeue(failed)).status).toBe(409);
     expect((await get(`${TASKS}/${requeued}`)).body).toMatchObject({ status: 'queued', error: null });
