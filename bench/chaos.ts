@@ -1,0 +1,154 @@
+/**
+ * Thousands of tasks through several workers that are killed, paused beyond their leases and terminated, while Redis is
+ * emptied and killed and PostgreSQL crashes; then an oracle that knows only the client's log, the model's log and the tables
+ * judges whether each accepted task ended once, each stage was stored once, and no finished stage was asked for again. The
+ * control runs with workers whose moves name no lease, and has to be caught. Exits 1 otherwise.
+ *
+ *   npm run bench:chaos
+ *   CHAOS_TASKS=10000 CHAOS_SECONDS=900 CHAOS_SEED=7 npm run bench:chaos
+ */
+import { randomInt } from 'node:crypto';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
+import pg from 'pg';
+import { startPostgres, startRedis, temporaryFolder } from '../test/support/servers/index.js';
+import { startService, type Settings } from '../test/support/service.js';
+import { ChaosClient } from './chaos/client.js';
+import { Faults, type Fault } from './chaos/faults.js';
+import { Oracle, type Findings } from './chaos/oracle.js';
+import { StageEndpoint } from './chaos/stage-endpoint.js';
+
+const TASKS = Number(process.env['CHAOS_TASKS'] ?? 3_000);
+const SECONDS = Number(process.env['CHAOS_SECONDS'] ?? 300);
+const SEED = Number(process.env['CHAOS_SEED'] ?? randomInt(1_000_000));
+const WORKERS = 4;
+/** Tasks that are submitted after the last fault: what was healed must also work. */
+const TAIL = 20;
+const DRAIN_SECONDS = 300;
+/** Beyond the lease, and beyond the moment at which another worker has the task. */
+const PAUSE_MS = 5_000;
+
+const LEASES: Settings = {
+  TASK_HEARTBEAT_INTERVAL_SECONDS: '0.5',
+  TASK_STALE_SECONDS: '3',
+  REAPER_INTERVAL_SECONDS: '0.5',
+  // Kills are what this does to tasks; none of them shall be buried for it.
+  TASK_MAX_CRASHES: '100',
+  SHUTDOWN_GRACE_SECONDS: '2',
+};
+
+interface Plan {
+  tasks: number;
+  seconds: number;
+  worker: Settings;
+  only?: Fault;
+}
+
+/** Numbers in [0, 1) that a seed repeats (mulberry32). */
+function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+async function run(name: string, plan: Plan): Promise<Findings> {
+  const durable = { settings: { synchronous_commit: 'on' } };
+  const [postgres, redis, endpoint] = [await startPostgres(durable), await startRedis(), new StageEndpoint()];
+  await endpoint.start();
+  const folder = temporaryFolder();
+  const pool = new pg.Pool({ connectionString: postgres.url(), max: 2 });
+  // Its server is made to crash.
+  pool.on('error', () => undefined);
+  const workspace = join(folder.path, 'workspace');
+  const settings: Settings = {
+    DATABASE_URL: postgres.url(),
+    REDIS_URL: redis.url,
+    LLM_BASE_URL: endpoint.url,
+    DEFAULT_CHAT_MODEL: 'none',
+    ADMIN_SECRET: 'the secret of a chaos run',
+    NOVA_DATA_DIR: join(folder.path, 'data'),
+    NOVA_WORKSPACE: workspace,
+    PIPELINE_MAX_CONCURRENT: '8',
+    LOG_LEVEL: 'ERROR',
+    ...LEASES,
+  };
+  const observer = await startService({ ...settings, LOG_LEVEL: 'INFO', ROLES: 'api' });
+  const faults = new Faults(
+    { postgres, redis },
+    { ...settings, LOG_LEVEL: 'INFO', ...plan.worker },
+    {
+      workers: WORKERS,
+      pauseMs: PAUSE_MS,
+      random: seeded(SEED),
+    },
+  );
+  try {
+    const oracle = new Oracle(pool);
+    await oracle.prepare();
+    const client = new ChaosClient(observer);
+    await client.prepare();
+    await faults.fill();
+
+    const end = new AbortController();
+    const raging = faults.rage(end.signal, plan.only);
+    const submitting: Promise<void>[] = [];
+    for (let tag = 0; tag < plan.tasks; tag += 1) {
+      submitting.push(client.submit(tag));
+      await delay((plan.seconds * 1_000) / plan.tasks);
+    }
+    end.abort();
+    await raging;
+    await faults.calm();
+    const calmAt = performance.now();
+    for (let tag = plan.tasks; tag < plan.tasks + TAIL; tag += 1) submitting.push(client.submit(tag));
+    await Promise.all(submitting);
+    while ((await oracle.unfinished()) > 0 && performance.now() - calmAt < DRAIN_SECONDS * 1_000) await delay(100);
+    const drainedMs = performance.now() - calmAt;
+
+    const found = await oracle.judge(client.submissions, endpoint.questions, faults.wokenAt, workspace);
+    const outcomes = (outcome: string): number => client.submissions.filter((one) => one.outcome === outcome).length;
+    const { lost, duplicated, wrong, askedAgain, stages, extraQuestions } = found;
+    const struck = Object.entries(faults.counts).map(([fault, count]) => `${count} ${fault}`);
+    console.log(`${name}: ${client.submissions.length} tasks, ${stages} stages, ${WORKERS} workers, ${plan.seconds} s`);
+    console.log(`  faults: ${struck.join(', ')}`);
+    console.log(`  submissions: ${outcomes('ok')} ok, ${outcomes('refused')} refused, ${outcomes('unknown')} unknown`);
+    console.log(`  lost: ${lost.length}, duplicated: ${duplicated.length}, wrong: ${wrong.length}`);
+    console.log(`  finished stages asked again: ${askedAgain.length}`);
+    console.log(
+      `  stage executions beyond one each: ${extraQuestions} (${((100 * extraQuestions) / stages).toFixed(2)} %)`,
+    );
+    console.log(`  drained ${(drainedMs / 1_000).toFixed(1)} s after the last fault`);
+    for (const line of [...lost, ...duplicated, ...wrong, ...askedAgain].slice(0, 20)) console.log(`    ${line}`);
+    return found;
+  } finally {
+    await faults.end();
+    await observer.kill();
+    await pool.end();
+    await Promise.all([postgres.stop(), redis.stop(), endpoint.stop()]);
+    folder.remove();
+  }
+}
+
+function faultsIn({ lost, duplicated, wrong, askedAgain }: Findings): number {
+  return lost.length + duplicated.length + wrong.length + askedAgain.length;
+}
+
+console.log(`seed ${SEED}`);
+const real = await run('the service', { tasks: TASKS, seconds: SECONDS, worker: {} });
+const unfenced = pathToFileURL(join(import.meta.dirname, 'chaos', 'unfenced.mjs')).href;
+const control = await run('the control, whose moves name no lease', {
+  tasks: Math.ceil(TASKS / 4),
+  seconds: SECONDS / 4,
+  worker: { NODE_OPTIONS: `--import ${unfenced}` },
+  only: 'pause',
+});
+const holds = faultsIn(real) === 0;
+const sees = control.duplicated.length > 0;
+console.log(holds ? 'the service holds' : 'THE SERVICE DOES NOT HOLD');
+console.log(sees ? 'the control is caught' : 'THE CONTROL IS NOT CAUGHT');
+process.exitCode = holds && sees ? 0 : 1;
