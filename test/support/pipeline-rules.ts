@@ -142,7 +142,7 @@ export class PipelineRules {
   }
 
   private loop(members: RuleAgent[]): Verdict | null {
-    const judged = members.some(({ role }) => role === 'guardrail' || role === 'code_review');
+    const judged = members.some(({ role }) => (role === 'guardrail' || role === 'code_review') && this.newest(role));
     if (!judged || this.taskAt < 0 || this.at <= this.taskAt) return null;
     const findings = this.blockOf(this.newest('guardrail'));
     if (findings !== null && (findings.length === 0 || findings.some((type) => !REPAIRABLE.includes(type))))
