@@ -1,4 +1,11 @@
-import { SdkError, SdkErrorCode, SdkHttpError, UnauthorizedError } from '@modelcontextprotocol/client';
+import {
+  InsufficientScopeError,
+  SdkError,
+  SdkErrorCode,
+  SdkHttpError,
+  SseError,
+  UnauthorizedError,
+} from '@modelcontextprotocol/client';
 import { SandboxRefused } from '../tools/index.js';
 import { DomainError } from '../../platform/errors/index.js';
 import { EgressRefused } from '../../platform/egress/index.js';
@@ -22,8 +29,8 @@ const SYSTEM: Readonly<Record<string, string>> = {
 };
 
 /**
- * Why a connection or a call failed, as it was said, to be freed of secrets and then cut: never what the other side wrote into the body of an error, since that may
- * be what an address inside this network answered.
+ * Why a connection or a call failed, as it was said, to be freed of secrets and then cut: never what the other side wrote
+ * into an error's body or headers, since that may be what an address inside this network answered.
  */
 export function failureReason(error: unknown): string {
   if (error instanceof ServerEnded) return error.message;
@@ -43,7 +50,8 @@ export function failureReason(error: unknown): string {
     if (sdkCode(one) === SdkErrorCode.InputRequiredRoundsExceeded) return 'it put off its answer too often';
   }
   if (SdkError.isInstance(error)) return 'it does not speak the protocol as it should';
-  return error instanceof Error ? error.message.replace(/\.$/, '') : 'the reason is not known';
+  if (!(error instanceof Error)) return 'the reason is not known';
+  return error.message.replace(/^SSE error: |\.$/g, '');
 }
 
 function sdkCode(error: unknown): string | undefined {
@@ -52,5 +60,7 @@ function sdkCode(error: unknown): string | undefined {
 
 function httpStatus(error: unknown): number | undefined {
   if (UnauthorizedError.isInstance(error)) return 401;
+  if (InsufficientScopeError.isInstance(error)) return 403;
+  if (error instanceof SseError) return error.code;
   return SdkHttpError.isInstance(error) ? error.status : undefined;
 }

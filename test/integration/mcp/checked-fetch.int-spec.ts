@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { checkedFetch, type CheckedFetch } from '../../../src/modules/mcp/transports/checked-fetch.js';
+import { EgressRefused, type Resolve } from '../../../src/platform/egress/index.js';
 
 let server: Server;
 let base = '';
@@ -49,6 +50,66 @@ it.each(['http://localhost:1/', 'http://169.254.169.254/', '//10.0.0.1/', 'http:
     await expect(get(to(target))).rejects.toThrow('another host');
   },
 );
+
+it('does not follow to another port of the same host', async () => {
+  let seen = 0;
+  const canary = createServer((_request, response) => response.end(`${(seen += 1)}`));
+  await new Promise<void>((resolve) => canary.listen(0, '127.0.0.1', resolve));
+  const { port } = canary.address() as { port: number };
+  await expect(get(to(`http://127.0.0.1:${port}/`))).rejects.toThrow('another host or port');
+  expect(seen).toBe(0);
+  canary.close();
+});
+
+describe('a name', () => {
+  let canary: Server;
+  let port = 0;
+  let seen = 0;
+  beforeAll(async () => {
+    canary = createServer((_request, response) => response.end('here'));
+    canary.on('connection', () => (seen += 1));
+    await new Promise<void>((resolve) => canary.listen(0, '::', resolve));
+    port = (canary.address() as { port: number }).port;
+  });
+  afterAll(() => {
+    canary.closeAllConnections();
+    canary.close();
+  });
+
+  const answering =
+    (...answers: string[][]): Resolve =>
+    (_name, _options, callback) => {
+      const addresses = (answers.length > 1 ? answers.shift() : answers[0]) ?? [];
+      callback(
+        null,
+        addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 })),
+      );
+    };
+
+  it.each([
+    ['has loopback only', ['127.0.0.1']],
+    ['has a private AAAA only', ['::1']],
+    ['has loopback in IPv6 form only', ['::ffff:127.0.0.1']],
+    ['has a public and a private address', ['93.184.216.34', '127.0.0.1']],
+    ['has a public and a private AAAA', ['2606:4700:4700::1111', '::1']],
+  ])('is not connected to that %s', async (_what, addresses) => {
+    const inside = checkedFetch(false, answering(addresses));
+    const asked = inside.fetch(`http://inside.test:${port}/`);
+    await expect(asked).rejects.toMatchObject({ cause: expect.any(EgressRefused) });
+    await inside.close();
+    expect(seen).toBe(0);
+  });
+
+  it('is connected to where it led when it was checked, wherever it leads after that', async () => {
+    const open = checkedFetch(true, answering(['127.0.0.1'], ['169.254.169.254']));
+    expect(await (await open.fetch(`http://inside.test:${port}/`)).text()).toBe('here');
+    expect(seen).toBe(1);
+    canary.closeAllConnections();
+    // A new connection asks again, and is checked again.
+    await expect(open.fetch(`http://inside.test:${port}/`)).rejects.toMatchObject({ cause: expect.any(EgressRefused) });
+    await open.close();
+  });
+});
 
 it.each(['file://127.0.0.1/etc/passwd', 'http://a:b@127.0.0.1/'])('refuses a redirect to %s', async (target) => {
   await expect(get(to(target))).rejects.toThrow();

@@ -17,7 +17,8 @@ export interface CheckedFetch {
 
 /**
  * A fetch that connects only to addresses that were checked, at the first hop and at each redirect. A redirect may not leave
- * the host, nor fall back from https, nor change the method: headers with secrets go along. Answers are bounded.
+ * the host and port (but from http to https), nor fall back from https, nor change the method: headers with secrets go
+ * along. Answers are bounded.
  */
 export function checkedFetch(allowPrivate: boolean, resolve?: Resolve): CheckedFetch {
   const dispatcher = new Agent({
@@ -51,8 +52,11 @@ export function checkedFetch(allowPrivate: boolean, resolve?: Resolve): CheckedF
 function redirected(from: URL, location: string, status: number, method: string): URL {
   if (!URL.canParse(location, from.href)) throw new EgressRefused('it redirects to what is not a URL');
   const to = new URL(location, from);
-  if (to.hostname !== from.hostname) throw new EgressRefused('it redirects to another host');
   if (from.protocol === 'https:' && to.protocol !== 'https:') throw new EgressRefused('it redirects away from https');
+  const toHttps = from.protocol === 'http:' && to.protocol === 'https:' && from.port === '' && to.port === '';
+  if (to.hostname !== from.hostname || (to.origin !== from.origin && !toHttps)) {
+    throw new EgressRefused('it redirects to another host or port');
+  }
   if (method !== 'GET' && status !== 307 && status !== 308)
     throw new EgressRefused('its redirect would change the method');
   return to;
