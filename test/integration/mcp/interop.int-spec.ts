@@ -7,6 +7,7 @@ import { eventually, ROOT, Setup } from './connection-setup.js';
 
 const MODULES = join(ROOT, 'node_modules');
 const EVERYTHING = join(MODULES, '@modelcontextprotocol/server-everything/dist/index.js');
+const FIRST = join(ROOT, 'test/integration/mcp/servers/first-sdk-server.mjs');
 const MODERN = join(ROOT, 'test/integration/mcp/servers/modern-server.mjs');
 
 let setup: Setup;
@@ -38,6 +39,25 @@ async function everything(kind: 'streamableHttp' | 'sse', port: number): Promise
   await eventually(() => said.includes(String(port)));
   return child;
 }
+
+/** Starts a server that writes its port to the file that is its last argument; its address. */
+async function listening(args: string[]): Promise<string> {
+  const portFile = join(setup.folder.path, 'port');
+  children.push(spawn(process.execPath, [...args, portFile], { stdio: 'ignore' }));
+  await eventually(() => existsSync(portFile) && readFileSync(portFile, 'utf8') !== '');
+  return `http://127.0.0.1:${readFileSync(portFile, 'utf8')}`;
+}
+
+describe('a server on the first SDK, of 2024-11-05', () => {
+  it.each(['stdio', 'sse'] as const)('over %s', async (transport) => {
+    const where =
+      transport === 'stdio' ? { args: [FIRST, 'stdio'] } : { args: [], url: `${await listening([FIRST, 'sse'])}/sse` };
+    const connection = await setup.connect(setup.server({ name: 'first', transport, ...where }));
+    expect(connection.state()).toMatchObject({ status: 'connected', activeTools: ['mcp__first__add'] });
+    expect((await setup.call('mcp__first__add', { a: 1, b: 2 })).text).toContain('sum 3');
+    expect(setup.eras).toEqual([expect.objectContaining({ kind: 'legacy' })]);
+  });
+});
 
 describe('the published servers over standard streams', () => {
   it('everything', async () => {
@@ -78,8 +98,12 @@ describe('the published servers over standard streams', () => {
   ])('one of the 2026 protocol (%s)', async (legacy) => {
     const server = setup.server({ name: 'modern', args: [MODERN, 'stdio', legacy] });
     const connection = await setup.connect(server);
-    expect(connection.state()).toMatchObject({ status: 'connected', activeTools: ['mcp__modern__add'] });
+    const activeTools = ['mcp__modern__grow', 'mcp__modern__add'];
+    expect(connection.state()).toMatchObject({ status: 'connected', activeTools });
     expect((await setup.call('mcp__modern__add', { a: 1, b: 2 })).text).toContain('sum 3');
+    await setup.call('mcp__modern__grow');
+    await eventually(() => connection.state().activeTools.includes('mcp__modern__grown'));
+    expect((await setup.call('mcp__modern__grown')).text).toContain('it has grown');
     expect(setup.eras).toEqual([expect.objectContaining({ kind: 'modern' })]);
     await connection.stop();
     const again = await setup.connect({ ...server, era: setup.eras[0] as never });
@@ -124,13 +148,13 @@ describe('the published servers over the network', () => {
   });
 
   it.each(['both', 'reject'])('one of the 2026 protocol (%s)', async (legacy) => {
-    const portFile = join(setup.folder.path, 'port');
-    children.push(spawn(process.execPath, [MODERN, 'http', legacy, portFile], { stdio: 'ignore' }));
-    await eventually(() => existsSync(portFile) && readFileSync(portFile, 'utf8') !== '');
-    const url = `http://127.0.0.1:${readFileSync(portFile, 'utf8')}/mcp`;
+    const url = `${await listening([MODERN, 'http', legacy])}/mcp`;
     const connection = await setup.connect(setup.server({ name: 'net', transport: 'http', args: [], url }));
     expect(connection.state()).toMatchObject({ status: 'connected', lastError: null });
     expect((await setup.call('mcp__net__add', { a: 2, b: 2 })).text).toContain('sum 4');
+    await setup.call('mcp__net__grow');
+    await eventually(() => connection.state().activeTools.includes('mcp__net__grown'));
+    expect((await setup.call('mcp__net__grown')).text).toContain('it has grown');
     expect(setup.eras).toEqual([expect.objectContaining({ kind: 'modern' })]);
   });
 });

@@ -8,8 +8,21 @@ import { serveStdio } from '@modelcontextprotocol/server/stdio';
 import { z } from 'zod';
 
 const [kind, legacy, portFile] = process.argv.slice(2);
+let grown = false;
+let toolsChanged = () => undefined;
+const grow = (server) =>
+  server.registerTool('grown', { description: 'Came later.', inputSchema: z.object({}) }, () => ({
+    content: [{ type: 'text', text: 'it has grown' }],
+  }));
 const factory = () => {
   const server = new McpServer({ name: 'modern', version: '1.0.0' });
+  server.registerTool('grow', { description: 'Adds a tool.', inputSchema: z.object({}) }, () => {
+    grown = true;
+    if (kind === 'stdio') grow(server);
+    else toolsChanged();
+    return { content: [{ type: 'text', text: 'growing' }] };
+  });
+  if (grown) grow(server);
   server.registerTool(
     'add',
     { description: 'Adds.', inputSchema: z.object({ a: z.number(), b: z.number() }) },
@@ -25,6 +38,7 @@ if (kind === 'stdio') {
   serveStdio(factory, options);
 } else {
   const handler = createMcpHandler(factory, options);
+  toolsChanged = () => handler.notify.toolsChanged();
   const server = createServer((request, response) => void serve(request, response));
   const serve = async (request, response) => {
     const chunks = [];
