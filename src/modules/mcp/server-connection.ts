@@ -174,8 +174,8 @@ export class ServerConnection implements ToolSource {
       if (this.session !== session) continue;
       this.session = null;
       const why = session.farewell();
-      await session.close();
       if (!this.ending.signal.aborted) this.fail(this.clean(`the connection was lost${why === '' ? '' : ` (${why})`}`));
+      await session.close();
     }
   }
 
@@ -245,8 +245,8 @@ export class ServerConnection implements ToolSource {
   }
 
   private async list(session: Session, signal: AbortSignal): Promise<ListedTools> {
-    const raw = await session.listTools(signal);
-    const notes: string[] = [];
+    const { tools: raw, more } = await session.listTools(signal);
+    const notes: string[] = more ? [`Left out: all tools after the first ${raw.length}.`] : [];
     const definitions = new Map<string, ToolDefinition>();
     for (const one of raw) {
       const tool = defineTool(one, (text) => this.cover.hide(text));
@@ -314,7 +314,8 @@ export class ServerConnection implements ToolSource {
       if (ProtocolError.isInstance(error)) return failed(`${server} refused the call: ${this.clean(error.message)}.`);
       if (!session.open) {
         const why = session.farewell();
-        return failed(this.clean(`${server} ended while it worked on the call${why === '' ? '' : ` (${why})`}.`));
+        const ended = this.clean(`${server} ended while it worked on the call${why === '' ? '' : ` (${why})`}.`);
+        return failed(ended + this.lastProgress(progress));
       }
       void this.verify();
       return failed(`${server} did not give an answer: ${this.reason(error)}.${this.lastProgress(progress)}`);

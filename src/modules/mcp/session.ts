@@ -92,22 +92,23 @@ export class Session {
     return this.client.getNegotiatedProtocolVersion() ?? 'unknown';
   }
 
-  /** Every tool that the server lists, as it lists them; at most 512. */
-  async listTools(signal: AbortSignal): Promise<unknown[]> {
-    if (this.client.getServerCapabilities()?.tools === undefined) return [];
+  /** Every tool that the server lists, as it lists them; of more than 512 the first, with `more`. */
+  async listTools(signal: AbortSignal): Promise<{ tools: unknown[]; more: boolean }> {
     const tools: unknown[] = [];
+    if (this.client.getServerCapabilities()?.tools === undefined) return { tools, more: false };
     let cursor: string | undefined;
-    for (let pages = 0; pages < MAX_PAGES && tools.length < MAX_TOOLS; pages += 1) {
+    let more = true;
+    for (let pages = 0; more && pages < MAX_PAGES && tools.length <= MAX_TOOLS; pages += 1) {
       const result = await this.client.request(
         { method: 'tools/list', params: cursor === undefined ? {} : { cursor } },
         page,
         { timeout: LIST_TIMEOUT_MS, signal },
       );
       tools.push(...result.tools);
-      if (result.nextCursor === null || result.nextCursor === undefined || result.nextCursor === cursor) break;
-      cursor = result.nextCursor;
+      more = result.nextCursor !== null && result.nextCursor !== undefined && result.nextCursor !== cursor;
+      cursor = result.nextCursor ?? undefined;
     }
-    return tools.slice(0, MAX_TOOLS);
+    return { tools: tools.slice(0, MAX_TOOLS), more: more || tools.length > MAX_TOOLS };
   }
 
   /**

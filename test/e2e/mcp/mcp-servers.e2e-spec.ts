@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { sql } from '../../../src/platform/database/index.js';
 import { api, type Answer, type Api } from '../../support/openapi.js';
 import { startService, type Service } from '../../support/service.js';
 
@@ -66,7 +67,7 @@ describe('adding a server', () => {
       status: 'connected',
       connected: true,
       last_error: null,
-      tool_count: 13,
+      tool_count: 14,
     });
     expect(server.active_tools).toContain(`mcp__${String(body['name'])}__echo`);
     expect(await toolsOf(`mcp:${String(body['name'])}`)).toEqual(server.active_tools);
@@ -80,6 +81,24 @@ describe('adding a server', () => {
     const server = await made(small({}, fields));
     expect(server).toMatchObject({ status: 'failed', connected: false, tool_count: 0, active_tools: [] });
     expect(server.last_error).toMatch(reason);
+  });
+
+  it('shows and logs no secret that a program or a server says of itself', async () => {
+    const secret = 'a-secret-that-is-said';
+    const program = await made(
+      small({}, { command: 'sh', args: ['-c', 'echo "my token is $TOKEN" >&2; exit 3'], env: { TOKEN: secret } }),
+    );
+    expect(program.last_error).toMatch(/exit code 3: my token is \[redacted\]/);
+    const url = 'http://192.0.2.1/mcp';
+    const web = small(
+      {},
+      { transport: 'http', command: null, args: [], url, headers: { Authorization: `Bearer ${secret}` } },
+    );
+    expect(JSON.stringify(await made(web))).not.toContain(secret);
+    expect(JSON.stringify((await admin('GET', '?limit=200')).body)).not.toContain(secret);
+    const fault = await admin('POST', '', { ...web, name: newName(), headers: { 'X-A': `${secret}\n` } });
+    expect(JSON.stringify(fault.body)).not.toContain(secret);
+    expect(service.output()).not.toContain(secret);
   });
 
   it('answers within the wait when the server never does', async () => {
@@ -189,6 +208,11 @@ describe('changing a server', () => {
     const changed = await admin('PATCH', `/${server.id}`, { env: { A: MASK, B: 'other-secret' } });
     expect(changed).toMatchObject({ status: 200, body: { status: 'connected', env: { A: MASK, B: MASK } } });
     expect(changed.body.connected_at).not.toBe(server.connected_at);
+    const kept = await service.database?.database.query(
+      'test',
+      sql`select env from mcp_servers where id = ${server.id}`,
+    );
+    expect(kept).toEqual([{ env: { A: 'first-secret', B: 'other-secret' } }]);
     expect(faultsOf(await admin('PATCH', `/${server.id}`, { env: { C: MASK } }))).toEqual(['#/env/C']);
   });
 
@@ -198,7 +222,7 @@ describe('changing a server', () => {
     expect((await admin('PATCH', `/${server.id}`, { enabled: false })).body).toMatchObject({ status: 'disabled' });
     expect(await toolsOf(group)).toBeNull();
     expect((await admin('PATCH', `/${server.id}`, { enabled: true })).body).toMatchObject({ status: 'connected' });
-    expect(await toolsOf(group)).toHaveLength(13);
+    expect(await toolsOf(group)).toHaveLength(14);
   });
 
   it('renames the tools with the server', async () => {
@@ -233,7 +257,7 @@ describe('deleting and reloading', () => {
   it('reloads', async () => {
     const server = await made(small());
     const answer = await admin('POST', `/${server.id}/reload`);
-    expect(answer).toMatchObject({ status: 200, body: { name: server.name, connected: true, tool_count: 13 } });
+    expect(answer).toMatchObject({ status: 200, body: { name: server.name, connected: true, tool_count: 14 } });
     expect(answer.body.tools).toEqual(server.active_tools);
     expect((await admin('POST', `/${UNKNOWN}/reload`)).status).toBe(404);
   });

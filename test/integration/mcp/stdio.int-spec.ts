@@ -1,4 +1,6 @@
 import { execFileSync } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { eventually, Setup } from './connection-setup.js';
 
@@ -74,6 +76,29 @@ describe('calls', () => {
     expect((await setup.call('mcp__small__big', { bytes: 9_000_000 })).text).toContain('larger than 4 MiB');
     expect((await setup.call('mcp__small__echo', { text: 'still here' })).text).toContain('still here');
     expect(connection.state().status).toBe('connected');
+  });
+
+  it('takes a text of 4 MiB', async () => {
+    await setup.connect(setup.server());
+    const { text, isError } = await setup.call('mcp__small__big', { bytes: 4 * 1024 * 1024 });
+    expect(text).toMatch(/[0-9]+ bytes cut/);
+    expect(isError).not.toBe(true);
+  });
+
+  it('does not wait for the end of a line that has none', async () => {
+    const connection = await setup.connect(setup.server());
+    const answer = await setup.call('mcp__small__endless');
+    expect(answer.text).toMatch(/MCP server "small" ended.*more than 4 MiB/);
+    await eventually(() => connection.state().status === 'failed');
+    await eventually(() => connection.state().status === 'connected');
+    expect((await setup.call('mcp__small__echo', { text: 'again' })).text).toContain('you said: again');
+  });
+
+  it('tells how far a call had come that ended with its server', async () => {
+    await setup.connect(setup.server());
+    const never = setup.call('mcp__small__never');
+    await setup.call('mcp__small__die');
+    expect((await never).text).toContain('It last reported the progress 3 of 10 (three of ten)');
   });
 
   it('bears garbage on standard output and floods on standard error', async () => {
@@ -152,6 +177,56 @@ describe('lists of tools', () => {
     expect(connection.state()).toMatchObject({ lastError: null, activeTools: ['mcp__small__change', 'mcp__small__a'] });
   });
 
+  it.each([
+    ['at once', {}],
+    ['in pages', { pages: 100 }],
+    ['in pages without end', { pages: 400, endlessPages: true }],
+  ])('of ten thousand tools are cut, and it is said: %s', async (_what, options) => {
+    const toolsFile = join(setup.folder.path, 'tools.json');
+    writeFileSync(toolsFile, JSON.stringify(Array.from({ length: 10_000 }, (_, i) => tool(`t${i}`))));
+    const connection = await setup.connect(setup.server({}, { toolsFile, ...options }));
+    expect(connection.state()).toMatchObject({
+      status: 'connected',
+      toolCount: 512,
+      lastError: 'Left out: all tools after the first 512.',
+    });
+    expect(connection.state().activeTools).toHaveLength(512);
+    expect((await setup.call('mcp__small__t511')).text).toContain('this was t511');
+    expect((await setup.call('mcp__small__t512')).text).toContain('There is no tool');
+  });
+
+  it('without an end and without tools end all the same', async () => {
+    const connection = await setup.connect(setup.server({}, { tools: [tool('one')], pages: 1, endlessPages: true }));
+    expect(connection.state()).toMatchObject({ status: 'connected', toolCount: 1, activeTools: ['mcp__small__one'] });
+  });
+
+  it('may hold names that are alike for longer than a model is shown, and descriptions of a megabyte', async () => {
+    const toolsFile = join(setup.folder.path, 'tools.json');
+    const alike = [`${'x'.repeat(120)}1`, `${'x'.repeat(120)}2`];
+    const hidden = `read\u200b\u202e me ${'y'.repeat(1_000_000)}`;
+    writeFileSync(toolsFile, JSON.stringify(alike.map((name) => tool(name, hidden))));
+    await setup.connect(setup.server({}, { toolsFile }));
+    const offered = setup.registry.offered(null, 'workspace');
+    expect(new Set(offered.map(({ name }) => name)).size).toBe(2);
+    for (const [index, { name, description }] of offered.entries()) {
+      expect(name).toMatch(/^[A-Za-z0-9_-]{1,64}$/);
+      expect(description).toMatch(/^read me y+…$/);
+      expect(Buffer.byteLength(description)).toBeLessThanOrEqual(2_048);
+      expect((await setup.call(name)).text).toContain(`this was ${alike[index]}`);
+    }
+  });
+
+  it('may hold schemas that would take for ever: only calls of those tools are refused', async () => {
+    const inputSchema = { type: 'object', properties: { a: { type: 'string', pattern: '^(a+)+$' } } };
+    const loop = { type: 'object', $defs: { a: { $ref: '#/$defs/a' } }, $ref: '#/$defs/a' };
+    const tools = [{ ...tool('slow'), inputSchema }, { ...tool('loop'), inputSchema: loop }, tool('good')];
+    const connection = await setup.connect(setup.server({}, { tools }));
+    expect(connection.state()).toMatchObject({ status: 'connected', toolCount: 3 });
+    expect((await setup.call('mcp__small__slow', { a: `${'a'.repeat(60)}!` })).text).toContain('not valid');
+    expect((await setup.call('mcp__small__loop')).text).toContain('not valid');
+    expect((await setup.call('mcp__small__good')).text).toContain('this was good');
+  });
+
   it('leave out what cannot be offered', async () => {
     const tools = [
       tool('good'),
@@ -190,6 +265,28 @@ describe('a reload', () => {
       lastError: expect.stringContaining('reload failed'),
     });
     expect((await setup.call('mcp__small__echo', { text: 'old' })).text).toContain('you said: old');
+  });
+});
+
+describe('a reload of a server that takes its time', () => {
+  it('leaves calls to the old connection until the new one is ready', async () => {
+    const word = mark();
+    const holdWhile = join(setup.folder.path, 'hold');
+    const server = setup.server({}, { mark: word, holdWhile });
+    const connection = await setup.connect(server);
+    const { connectedAt } = connection.state();
+    const before = running(word);
+    writeFileSync(holdWhile, '');
+    const reload = connection.reload({ ...server, revision: 2 }, 30_000);
+    await eventually(() => running(word) > before);
+    expect((await setup.call('mcp__small__echo', { text: 'old' })).text).toContain('you said: old');
+    expect(connection.state()).toMatchObject({ status: 'connected', connectedAt });
+    rmSync(holdWhile);
+    await reload;
+    expect(connection.state()).toMatchObject({ status: 'connected', lastError: null });
+    expect(connection.state().connectedAt).not.toEqual(connectedAt);
+    expect((await setup.call('mcp__small__echo', { text: 'new' })).text).toContain('you said: new');
+    await eventually(() => running(word) === before);
   });
 });
 

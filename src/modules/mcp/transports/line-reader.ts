@@ -7,16 +7,23 @@ export interface CutLine {
   readonly head: string;
   readonly tail: string;
   readonly bytes: number;
+  /** False for a line that went on. */
+  readonly ended: boolean;
 }
 
+/** How many times longer than a line may be it becomes before it is not waited for any more. */
+const PATIENCE = 8;
+
 /**
- * Makes lines of chunks. A line longer than `maxBytes` is not kept in memory; its ends are reported when it ends.
+ * Makes lines of chunks. A line longer than `maxBytes` is not kept in memory; its ends are reported when it ends, or when it
+ * has become eight times as long.
  */
 export class LineReader {
   private parts: Buffer[] = [];
   private size = 0;
   private tail = Buffer.alloc(0);
   private head: Buffer | null = null;
+  private reported = false;
 
   constructor(
     private readonly maxBytes: number,
@@ -38,6 +45,7 @@ export class LineReader {
     this.size += bytes.length;
     if (this.head !== null) {
       this.tail = Buffer.concat([this.tail, bytes.subarray(-TAIL_BYTES)]).subarray(-TAIL_BYTES);
+      if (this.size > PATIENCE * this.maxBytes) this.report(this.head, false);
       return;
     }
     this.parts.push(bytes);
@@ -49,12 +57,19 @@ export class LineReader {
   }
 
   private finish(): void {
-    const { head, tail, size, parts } = this;
+    const { head, parts } = this;
+    if (head !== null) this.report(head, true);
     this.parts = [];
     this.size = 0;
     this.head = null;
     this.tail = Buffer.alloc(0);
-    if (head !== null) this.onCut({ head: head.toString('utf8'), tail: tail.toString('utf8'), bytes: size });
-    else this.onLine(Buffer.concat(parts).toString('utf8'));
+    this.reported = false;
+    if (head === null) this.onLine(Buffer.concat(parts).toString('utf8'));
+  }
+
+  private report(head: Buffer, ended: boolean): void {
+    if (this.reported) return;
+    this.reported = true;
+    this.onCut({ head: head.toString('utf8'), tail: this.tail.toString('utf8'), bytes: this.size, ended });
   }
 }

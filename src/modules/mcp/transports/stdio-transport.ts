@@ -127,12 +127,13 @@ export class StdioTransport implements Transport {
     this.onmessage?.(message);
   }
 
-  /** Fails the call that a message too large to read belongs to, or everything if that cannot be known. */
+  /** Fails the call that a message too large to read belongs to, or everything if that cannot be known or it never ends. */
   private refuse(cut: CutLine): void {
     const id =
-      /"id"\s*:\s*(\d{1,15})\s*\}\s*$/.exec(cut.tail) ??
-      /^\s*\{(?:\s*"jsonrpc"\s*:\s*"2\.0"\s*,)?\s*"id"\s*:\s*(\d{1,15})\s*,/.exec(cut.head);
-    if (id === null) {
+      cut.ended &&
+      (/"id"\s*:\s*(\d{1,15})\s*\}\s*$/.exec(cut.tail) ??
+        /^\s*\{(?:\s*"jsonrpc"\s*:\s*"2\.0"\s*,)?\s*"id"\s*:\s*(\d{1,15})\s*,/.exec(cut.head));
+    if (!id) {
       this.lastWords = 'it sent a message of more than 4 MiB';
       this.kill();
       return;

@@ -1,8 +1,10 @@
 // A small MCP server over its standard streams, without an SDK, with the faults that its first argument (JSON) asks for:
 // era ('2024-11-05' … '2025-11-25'), tools (listed ones), pages (tools a page), garbage (lines before anything), stderr
-// (lines at the start), silent (never answers; a text: while there is such a file), exitOnProbe, pidFile, child (starts a grandchild that would live on),
-// changed (what the tools say once `change` was called), toolsFile (JSON of the tools, read at each list), leak (tells its
-// environment wherever a server can say something).
+// (lines at the start), silent (never answers; a text: if there is such a file at the start), exitOnProbe, pidFile, child
+// (starts a grandchild that would live on),
+// changed (what the tools say once `change` was called), toolsFile (JSON of the tools, read at each list), endlessPages
+// (there is always one more), holdWhile (if there is such a file at the start, answers only once there is none), leak (tells
+// its environment wherever a server can say something).
 import { spawn } from 'node:child_process';
 import { appendFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
@@ -42,6 +44,7 @@ let tools = options.tools ?? [
   { name: 'environment', description: 'Tells its environment.', inputSchema: { type: 'object' } },
   { name: 'cancelled', description: 'Tells which calls were cancelled.', inputSchema: { type: 'object' } },
   { name: 'change', description: 'Changes its tools.', inputSchema: { type: 'object' } },
+  { name: 'endless', description: 'Writes 100 MB without a line end.', inputSchema: { type: 'object' } },
   { name: 'flood', description: 'Floods its error stream.', inputSchema: { type: 'object' } },
   { name: 'processes', description: 'Tells what it finds of other processes.', inputSchema: { type: 'object' } },
 ];
@@ -54,6 +57,7 @@ if (options.leak) {
   }
 }
 const cancelled = [];
+const held = options.holdWhile && existsSync(options.holdWhile);
 const silent = typeof options.silent === 'string' ? existsSync(options.silent) : options.silent;
 
 const calls = {
@@ -87,6 +91,12 @@ const calls = {
     say({ method: 'notifications/tools/list_changed' });
     return text('changed');
   },
+  endless: async () => {
+    const part = 'z'.repeat(1_000_000);
+    for (let megabytes = 0; megabytes < 100; megabytes += 1)
+      await new Promise((resolve) => process.stdout.write(part, resolve));
+    return new Promise(() => undefined);
+  },
   flood: () => {
     for (let line = 0; line < 20_000; line += 1) process.stderr.write(`flood ${line} ${'y'.repeat(200)}\n`);
     return text('flooded');
@@ -107,6 +117,7 @@ const calls = {
 async function answer({ id, method, params }) {
   if (method === 'notifications/cancelled') return void cancelled.push(params.requestId);
   if (id === undefined || silent) return;
+  while (held && existsSync(options.holdWhile)) await new Promise((resolve) => setTimeout(resolve, 20));
   if (method === 'initialize') {
     const capabilities = { tools: { listChanged: true } };
     say({
@@ -126,7 +137,7 @@ async function answer({ id, method, params }) {
       id,
       result: {
         tools: tools.slice(from, from + size),
-        ...(from + size < tools.length ? { nextCursor: String(from + size) } : {}),
+        ...(options.endlessPages || from + size < tools.length ? { nextCursor: String(from + size) } : {}),
       },
     });
   } else if (method === 'tools/call') {
@@ -136,7 +147,8 @@ async function answer({ id, method, params }) {
         say({ method: 'notifications/progress', params: { progressToken, progress: done, total, message } });
     };
     try {
-      say({ id, result: await calls[params.name](params.arguments ?? {}, progress) });
+      const call = calls[params.name] ?? (() => text(`this was ${params.name}`));
+      say({ id, result: await call(params.arguments ?? {}, progress) });
     } catch (error) {
       say({ id, error: { code: -32000, message: error.message } });
     }
