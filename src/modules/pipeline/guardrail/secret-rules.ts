@@ -1,6 +1,7 @@
 import { rules } from '@secretlint/secretlint-rule-preset-recommend';
 import type { SecretLintRuleContext, SecretLintSourceCode } from '@secretlint/types';
 import type { Severity } from '../plan.js';
+import { VENDOR_KEYS } from './vendor-keys.js';
 
 /** A secret in a text: `value` is exactly what stands at its place. */
 export interface SecretMatch {
@@ -16,39 +17,74 @@ interface OwnRule {
   /** Global and with bounded repetition. The first group, where there is one, is the secret. */
   pattern: RegExp;
   severity?: Severity;
-  /** Demand that the value looks random, for patterns that only know what stands around it. */
-  random?: boolean;
+  /** What the value must look like, for patterns that only know what stands around it. */
+  looks?: (value: string) => boolean;
 }
 
 /** Rules that secretlint's preset does not have, or only has in a form that leaves the key's newer kinds out. */
 const OWN_RULES: readonly OwnRule[] = [
   { label: 'Nova API key', pattern: /sk-nova-[\w-]{20,128}/g },
-  { label: 'OpenAI API key', pattern: /\bsk-(?:proj|svcacct|admin)-[\w-]{40,200}/g },
-  { label: 'Anthropic API key', pattern: /\bsk-ant-[a-z]{2,8}\d{2}-[\w-]{40,140}/g },
-  { label: 'API key', pattern: /\bsk-[A-Za-z0-9]{32,64}\b/g },
-  { label: 'Google API key', pattern: /\bAIza[\w-]{35}(?![\w-])/g },
-  { label: 'Stripe key', pattern: /\b[rs]k_live_[A-Za-z0-9]{16,247}\b/g },
-  { label: 'GitLab token', pattern: /\bglpat-[\w-]{20,64}/g },
-  { label: 'Hugging Face token', pattern: /\bhf_[A-Za-z0-9]{34,64}\b/g },
-  { label: 'DigitalOcean token', pattern: /\bdop_v1_[a-f0-9]{64}\b/g },
-  { label: 'npm registry token', pattern: /_authToken=([\w\-./+=]{16,200})/g },
+  ...VENDOR_KEYS,
   {
     label: 'private key',
     pattern:
       /-----BEGIN (?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----[\s\\nr"'+]{0,40}(?:[A-Za-z-]{1,40}: [^\n]{0,100}\n\s{0,10}){0,4}[A-Za-z0-9+/=]{40}[A-Za-z0-9+/=\s\\"',]{0,10000}/g,
   },
-  { label: 'bearer token', pattern: /\bBearer[ \t]{1,4}([\w.~+/-]{32,2000}={0,2})/g, severity: 'high', random: true },
+  {
+    label: 'bearer token',
+    pattern: /\bBearer[ \t]{1,4}([\w.~+/-]{32,2000}={0,2})/g,
+    severity: 'high',
+    looks: isRandom,
+  },
   {
     label: 'credential',
     pattern:
       /(?:passwo?r?d|secret|api[_-]?key|access[_-]?key|token|credential)["'`]?[ \t]{0,10}(?::|=>?|:=)[ \t]{0,10}["'`]?([A-Za-z0-9+/=_-]{20,200})(?![A-Za-z0-9+/=_-])/gi,
     severity: 'high',
-    random: true,
+    looks: isRandom,
+  },
+  {
+    label: 'credential',
+    pattern:
+      /(?:secret[_-]?key|api[_-]?key|access[_-]?key|auth[_-]?token|client[_-]?secret)["'`]?[ \t]{0,10}(?::|=>?|:=)[ \t]{0,10}["'`]?([a-f0-9]{32,128})(?![\w-])/gi,
+    severity: 'high',
+    looks: (value) => new Set(value).size >= 8,
+  },
+  {
+    label: 'password',
+    pattern:
+      /(?:passwo?r?d|passphrase)["'`]?[ \t]{0,10}(?::|=>?|:=)[ \t]{0,10}["'`]?([^\s"'`<>{}()$,;]{12,100})(?![^\s"'`,;])/gi,
+    severity: 'high',
+    looks: (value) => [/[a-z]/, /[A-Z]/, /\d/, /[!@#%^&*~?+]/].every((kind) => kind.test(value)),
+  },
+  {
+    label: 'password in a URL',
+    pattern:
+      /\b(?:rediss?|amqps?|mqtts?|nats|ftps?|sftp|ssh|smtps?|ldaps?|clickhouse|sqlserver|mssql|bolt|neo4j)(?:\+\w{1,8})?:\/\/[^\s:/@"'<>]{0,100}:([^\s:/@"'<>${}]{6,200})@(?!localhost\b|127\.|\[::1\])/g,
+    severity: 'high',
+  },
+  {
+    label: 'basic credentials',
+    pattern: /\bauthorization["'`]?[ \t]{0,4}[:=,][ \t]{0,4}["'`]?basic[ \t]{1,4}([A-Za-z0-9+/]{16,400}={0,2})/gi,
+    severity: 'high',
+    looks: (value) => {
+      const password = /^[ -~]{1,200}?:([ -~]{8,200})$/.exec(Buffer.from(value, 'base64').toString('latin1'))?.[1];
+      return password !== undefined && !PLACEHOLDER.test(password) && !DEFAULT_PASSWORD.test(password);
+    },
+  },
+  {
+    label: 'JSON web token',
+    pattern: /\beyJ[\w-]{10,2000}\.eyJ[\w-]{10,4000}\.([\w-]{40,1000})(?![\w-])/g,
+    severity: 'high',
+    looks: (value) => isRandom(value) && !SAMPLE_SIGNATURE.test(value),
   },
 ];
 
 /** What stands where a secret would, in documentation and templates. */
 const PLACEHOLDER = /x{5}|\*{3}|\.{3}|example|placeholder|your[_-]|changeme|(.)\1{7}/i;
+const DEFAULT_PASSWORD = /^(?:password\d{0,4}|passw0rd|postgres|mysql|root|admin|guest|secret|test|nova)$/i;
+/** Of the token that documentation of JSON web tokens shows. */
+const SAMPLE_SIGNATURE = /^SflKxwRJSMeKKF2QT4fw/;
 /** Bits for each character that hex digests stay below and random base62 of twenty characters or more goes above. */
 const RANDOM_BITS = 4.05;
 
@@ -104,6 +140,7 @@ function presetMatches(text: string): SecretMatch[] {
       );
       const whole = typeof data?.[1] === 'string' ? data[1] : text.slice(range[0], range[1]);
       const isUrl = LABELS[message.messageId] === 'password in a URL';
+      if (isUrl && isLocalDefault(whole)) return;
       const value = (isUrl ? /\/\/[^:/\s]*:([^@/\s]+)@/.exec(whole)?.[1] : undefined) ?? whole;
       const start = text.indexOf(value, text.indexOf(whole, range[0]) + (isUrl ? whole.indexOf(`:${value}@`) : 0));
       if (start < 0) return;
@@ -135,11 +172,17 @@ function ownMatches(text: string, rule: OwnRule): SecretMatch[] {
   const found: SecretMatch[] = [];
   for (const match of text.matchAll(rule.pattern)) {
     const value = match[1] ?? match[0];
-    if (rule.random && !isRandom(value)) continue;
+    if (rule.looks && !rule.looks(value)) continue;
     const start = match.index + match[0].lastIndexOf(value);
     found.push({ label: rule.label, severity: rule.severity ?? 'critical', start, end: start + value.length, value });
   }
   return found;
+}
+
+/** Whether `url` leads into this machine with a password that everybody knows. */
+function isLocalDefault(url: string): boolean {
+  const [, user = '', password = ''] = /\/\/([^:/\s]*):([^@/\s]+)@(?:localhost|127\.0\.0\.1|\[::1\])/.exec(url) ?? [];
+  return password !== '' && (password === user || DEFAULT_PASSWORD.test(password));
 }
 
 function isRandom(value: string): boolean {
