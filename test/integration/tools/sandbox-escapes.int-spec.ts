@@ -33,6 +33,7 @@ let remove: () => Promise<void>;
 let server: Server;
 let port: number;
 let sibling: ChildProcess;
+let sockets: Server[];
 const sandboxes: Record<string, Sandbox> = {};
 
 beforeAll(async () => {
@@ -48,6 +49,9 @@ beforeAll(async () => {
   await new Promise((resolve) => server.once('listening', resolve));
   const address = server.address();
   port = typeof address === 'object' && address ? address.port : 0;
+  sockets = [`\0nova-test-${process.pid}`, join(outside, 'socket')].map((path) => createServer().listen(path));
+  await Promise.all(sockets.map((socket) => new Promise((resolve) => socket.once('listening', resolve))));
+  chmodSync(join(outside, 'socket'), 0o777);
   sibling = spawn('/bin/sleep', ['600'], { env: { CANARY } });
   const config = AppConfig.from({ NOVA_WORKSPACE: workspace, NOVA_DATA_DIR: join(folder, 'data') });
   sandboxes['this user'] = new Sandbox(config, new HealthIndicators());
@@ -58,7 +62,7 @@ beforeAll(async () => {
 afterAll(async () => {
   delete process.env['NOVA_TEST_CANARY'];
   sibling.kill('SIGKILL');
-  await new Promise((resolve) => server.close(resolve));
+  for (const one of [server, ...sockets]) await new Promise((resolve) => one.close(resolve));
   await remove();
 });
 
@@ -78,12 +82,16 @@ const filled = (script: string): string =>
     .replaceAll('$FOLDER', folder)
     .replaceAll('$SERVICE', SERVICE_ROOT)
     .replaceAll('$PORT', `${port}`)
+    .replaceAll('$TEST', `${process.pid}`)
     .replaceAll('$SIBLING', `${sibling.pid}`)
     .replaceAll('$CANARY', CANARY);
 
 const syscall = (...args: (number | string)[]): string => `perl -e 'exit(syscall(${args.join(', ')}) >= 0 ? 0 : 1)'`;
 const socketOf = (family: number, type: number, protocol = 0): string =>
   `perl -e 'exit(socket(my $s, ${family}, ${type}, ${protocol}) ? 0 : 1)'`;
+/** `path` is an expression of Perl; Node pads abstract names to the full length. */
+const unixSocket = (path: string): string =>
+  `perl -MSocket -e 'socket(my $s, AF_UNIX, SOCK_STREAM, 0); exit(connect($s, pack_sockaddr_un(${path})) ? 0 : 1)'`;
 
 /** Succeeds where there is no wall. `control` says that it does so for root on this host. */
 const ESCAPES: { name: string; script: string; control?: false }[] = [
@@ -124,6 +132,8 @@ const ESCAPES: { name: string; script: string; control?: false }[] = [
   { name: 'finds the settings of the service', script: 'ls $SERVICE/package.json' },
   { name: 'finds the dependencies of the service', script: 'ls -d $SERVICE/node_modules || ls -d /nova/node_modules' },
   { name: 'reaches a local TCP service', script: 'exec 3<> /dev/tcp/127.0.0.1/$PORT' },
+  { name: 'reaches an abstract unix socket of the host', script: unixSocket('pack("a108", "\\0nova-test-$TEST")') },
+  { name: 'reaches a unix socket outside', script: unixSocket('"$OUTSIDE/socket"') },
   { name: 'reaches the network by UDP', script: 'echo > /dev/udp/192.0.2.1/53', control: false },
   { name: 'sees network interfaces', script: '[ "$(grep -c : /proc/net/dev)" -gt 1 ]' },
   { name: 'opens packet sockets', script: socketOf(17, 3) },
@@ -131,6 +141,32 @@ const ESCAPES: { name: string; script: string; control?: false }[] = [
   { name: 'opens raw sockets', script: socketOf(2, 3, 1) },
   { name: 'signals a process of the host', script: 'kill -0 $SIBLING' },
   { name: 'is traced', script: syscall(101, 0, 0, 0, 0) },
+  { name: 'traces a process of the host', script: syscall(101, 16, '$SIBLING', 0, 0) },
+  { name: 'holds a process of the host', script: syscall(434, '$SIBLING', 0) },
+  {
+    name: 'reads the memory of another process',
+    script: 'head -c 1 /proc/$SIBLING/mem 2>&1 | grep -q "Input/output"',
+  },
+  {
+    name: 'types into a terminal, as far as one is there',
+    script: `perl -e 'my $c = "x"; ioctl(STDIN, 0x5412, $c); exit($! == 1 ? 1 : 0)'`,
+  },
+  {
+    name: 'names files by handles',
+    script: `perl -e '$h = pack("I2", 128, 0) . "\\0" x 128; $m = pack("i", 0); $p = "."; exit(syscall(303, -100, $p, $h, $m, 0) >= 0 ? 0 : 1)'`,
+    control: false,
+  },
+  { name: 'opens a read-only file again to write', script: 'exec 3< /usr/bin/env && : >> /proc/self/fd/3' },
+  { name: 'makes the system writable', script: 'unshare -m mount -o remount,rw,bind / /', control: false },
+  { name: 'enters a namespace by its file', script: 'nsenter --net=/proc/$SIBLING/ns/net true' },
+  { name: 'loads code into the kernel', script: syscall(175, 0, 0, '""'), control: false },
+  {
+    name: 'moves into another control group',
+    script: 'for f in $(find /sys/fs/cgroup -name cgroup.procs); do [ -w $f ] && exit 0; done; exit 1',
+    control: false,
+  },
+  { name: 'renames the machine', script: 'hostname evil && hostname nova', control: false },
+  { name: 'sets the clock', script: syscall(164, 0, 0), control: false },
   { name: 'makes a user namespace', script: 'unshare -Ur true' },
   { name: 'makes a user namespace by clone', script: syscall(56, '0x10000011', 0, 0, 0, 0), control: false },
   { name: 'makes a mount namespace', script: 'unshare -m true' },
@@ -222,6 +258,24 @@ describe.each(['this user', 'an ordinary user'])('a box of a service that is %s'
     await box(user, { script: 'echo evil > ~/.bashrc; echo evil > /tmp/x; echo evil > /dev/shm/x; (sleep 600 &)' });
     expect((await box(user, { script: 'ls -A ~ /tmp /dev/shm' })).output).not.toContain('evil');
     expect((await box(user, { script: 'cat ~/.bashrc /tmp/x' })).exitCode).not.toBe(0);
+  });
+
+  it('runs no program that another call planted', async () => {
+    const planted = ['git', 'sh', 'env', 'ls', 'libc.so.6', 'ld.so.preload', '.bashrc', '.profile', '.gitconfig'];
+    const files = planted.map((name) => `printf '#!/bin/sh\\necho ESCAPED\\n' > ${name}; chmod +x ${name}`).join('; ');
+    await box(user, {
+      script: `${files}; mkdir -p .config/git; printf '[core]\\n\\tpager = echo ESCAPED' > .config/git/config`,
+    });
+    const env = { GIT_DIR: '/workspace/none' };
+    for (const command of [
+      ['/usr/bin/env', 'git', 'version'],
+      ['/bin/bash', '-lc', 'ls > /dev/null; sh -c "ls -d ."; env'],
+    ]) {
+      const result = await box(user, { script: '', command, environment: env });
+      expect(result.exitCode).toBe(0);
+      expect(result.output).not.toContain('ESCAPED');
+    }
+    await box(user, { script: `rm -rf ${planted.join(' ')} .config` });
   });
 
   it('leaves nothing running, however it was left behind', async () => {

@@ -265,7 +265,7 @@ const VECTORS: {
   },
   {
     name: 'core.hooksPath',
-    settings: [['core.hooksPath', '/workspace/hooks']],
+    settings: [['core.hooksPath', 'hooks']],
     files: (fire) => ({ 'hooks/pre-commit': `#!/bin/sh\n${fire}\n`, 'hooks/post-commit': `#!/bin/sh\n${fire}\n` }),
   },
   { name: 'core.fsmonitor', settings: [['core.fsmonitor', 'FIRE']] },
@@ -317,9 +317,10 @@ const VECTORS: {
     name: 'signing',
     settings: [
       ['commit.gpgSign', 'true'],
-      ['gpg.program', 'FIRE'],
+      ['gpg.program', './sign'],
       ['log.showSignature', 'true'],
     ],
+    files: (fire) => ({ sign: `#!/bin/sh\n${fire}\n` }),
   },
   {
     name: 'aliases',
@@ -333,8 +334,26 @@ const VECTORS: {
   },
   {
     name: 'an include',
-    settings: [['include.path', '/workspace/more']],
+    settings: [['include.path', '../more']],
     files: (fire) => ({ more: `[core]\n\tfsmonitor = "${fire}"\n` }),
+  },
+  {
+    name: 'an include that depends on the folder',
+    settings: [['includeIf.gitdir:/**.path', '../more']],
+    files: (fire) => ({ more: `[core]\n\tfsmonitor = "${fire}"\n` }),
+  },
+  {
+    name: 'attributes inside .git',
+    settings: [
+      ['diff.x.textconv', 'FIRE'],
+      ['core.attributesFile', '../attributes'],
+    ],
+    files: () => ({ '.git/info/attributes': '* diff=x\n', attributes: '* diff=x\n' }),
+  },
+  {
+    name: 'a common folder elsewhere',
+    prepare:
+      'cp -r .git common; git -C common config core.bare false; git --git-dir=common config core.fsmonitor "FIRE"; echo ../common > .git/commondir',
   },
   {
     name: 'a credential helper and a proxy',
@@ -404,27 +423,37 @@ describe('a repository that makes git run programs', () => {
     if (vector.name !== 'a filter') expect(existsSync(join(context.root, 'fired-inside'))).toBe(false);
   });
 
-  it.each(['core.fsmonitor', 'diff.external', 'a filter', 'hooks'])(
-    'by %s does run them without the box: the rig works',
-    async (name) => {
-      const vector = VECTORS.find((each) => each.name === name);
-      if (vector === undefined) throw new Error(name);
-      await arm(vector, context.root);
-      const plain = (...args: string[]): void => {
-        try {
-          execFileSync('git', ['-c', 'safe.directory=*', '-c', 'user.name=x', '-c', 'user.email=x@x', ...args], {
-            cwd: context.root,
-            stdio: 'ignore',
-          });
-        } catch {
-          // Some of the programs break the command; that they ran is what counts.
-        }
-      };
-      plain('status');
-      plain('diff');
-      plain('add', '-A');
-      plain('commit', '-m', 'x');
-      expect(await readdir(folder)).toContain('fired');
-    },
-  );
+  it.each([
+    'hooks',
+    'core.hooksPath',
+    'core.fsmonitor',
+    'diff.external',
+    'a diff driver',
+    'a filter',
+    'signing',
+    'an include',
+    'an include that depends on the folder',
+    'attributes inside .git',
+    'a common folder elsewhere',
+    'a submodule',
+  ])('by %s does run them without the box: the rig works', async (name) => {
+    const vector = VECTORS.find((each) => each.name === name);
+    if (vector === undefined) throw new Error(name);
+    await arm(vector, context.root);
+    const plain = (...args: string[]): void => {
+      try {
+        execFileSync('git', ['-c', 'safe.directory=*', '-c', 'user.name=x', '-c', 'user.email=x@x', ...args], {
+          cwd: context.root,
+          stdio: 'ignore',
+        });
+      } catch {
+        // Some of the programs break the command; that they ran is what counts.
+      }
+    };
+    plain('status');
+    plain('diff');
+    plain('add', '-A');
+    plain('commit', '-m', 'x');
+    expect(await readdir(folder)).toContain('fired');
+  });
 });
