@@ -12,10 +12,33 @@ const RUNS = Number(process.env['FUZZ_RUNS'] ?? 40);
 
 let service: Service;
 let client: Api;
+/** Ids of things that exist, at first at least. */
+let ids: string[];
+/** Callers: the admin, a key, nobody, and somebody with a key that was never made. */
+let callers: fc.Arbitrary<string | undefined>;
 beforeAll(async () => {
   // Without workers what is made stays queued, so that the requests are all that happens.
   service = await startService({ ROLES: 'api' });
   client = await api(service);
+  const key = await service.createKey();
+  callers = fc.oneof(
+    { weight: 12, arbitrary: fc.constantFrom('admin', key.raw_key, undefined) },
+    { weight: 1, arbitrary: fc.constant(`sk-nova-${'0'.repeat(43)}`) },
+  );
+  const made = await Promise.all(
+    ['one', 'two', 'three'].map(async (name) => {
+      const agent = await client.call('POST', '/api/v1/agents', { json: { config: { name } } });
+      const task = await client.call('POST', '/api/v1/pipeline/tasks', { json: { user_input: name } });
+      const pod = await client.call('POST', '/api/v1/pods', { as: 'admin', json: { name } });
+      return [agent.body.id, task.body.task_id, pod.body.id] as string[];
+    }),
+  );
+  const pods = (await client.call('GET', '/api/v1/pods')).body as { id: string }[];
+  const details = await Promise.all(pods.map(({ id }) => client.call('GET', `/api/v1/pods/${id}`)));
+  ids = [
+    ...made.flat(),
+    ...details.flatMap(({ body }) => [body.id, ...body.agents.map((agent: { id: string }) => agent.id)] as string[]),
+  ];
 });
 afterAll(() => service.stop());
 
@@ -108,7 +131,7 @@ function typed(type: string, schema: Schema, depth: number): fc.Arbitrary<unknow
         ? fc.constant([])
         : fc.array(valueOf((schema['items'] ?? {}) as Schema, depth + 1), { maxLength: 3 });
     case 'string':
-      if (schema['format'] === 'uuid') return fc.uuid();
+      if (schema['format'] === 'uuid') return fc.oneof(fc.uuid(), fc.constantFrom(...ids));
       if (schema['format'] === 'date-time') return fc.date({ noInvalidDate: true }).map((date) => date.toISOString());
       return fc.string({
         unit: 'grapheme',
@@ -141,6 +164,25 @@ function objectOf(schema: Schema, depth: number): fc.Arbitrary<unknown> {
 interface Request {
   path: string;
   json: unknown;
+  headers: Record<string, string>;
+  as: string | undefined;
+}
+
+/** Headers that any request may have; values are what the wire can carry. */
+const ANYWHERE = ['x-request-id', 'traceparent', 'x-forwarded-for', 'forwarded', 'authorization', 'accept', 'cookie'];
+
+function headersOf(operation: Operation): fc.Arbitrary<Record<string, string>> {
+  const own = (operation.parameters ?? []).filter((one) => one.in === 'header').map(({ name }) => name);
+  const wire = fc
+    .oneof(hostileText, fc.constantFrom('*', 'wait=0', 'respond-async, wait=1', '1', '999999999999999', '"a"', ', ,'))
+    .map((text) => text.slice(0, 1_000).replace(/[^\x20-\x7e\xa0-\xff]/g, '?'));
+  const some = (names: readonly string[], absent: number): fc.Arbitrary<Record<string, string>> => {
+    const maybe = fc.oneof({ weight: absent, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: wire });
+    return fc
+      .record(Object.fromEntries(names.map((name) => [name, maybe])))
+      .map((all) => Object.fromEntries(Object.entries(all).filter((one): one is [string, string] => one[1] !== null)));
+  };
+  return fc.tuple(some(ANYWHERE, 15), some(own, 1)).map(([others, owns]) => ({ ...others, ...owns }));
 }
 
 function requestOf(operation: Operation): fc.Arbitrary<Request> {
@@ -149,7 +191,8 @@ function requestOf(operation: Operation): fc.Arbitrary<Request> {
       [...operation.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => [
         name,
         fc.oneof(
-          { weight: 5, arbitrary: fc.uuid() },
+          { weight: 5, arbitrary: fc.constantFrom(...ids) },
+          { weight: 1, arbitrary: fc.uuid() },
           { weight: 1, arbitrary: hostileText.filter((text) => text !== '' && !/^\.{1,2}$/.test(text)) },
         ),
       ]),
@@ -159,20 +202,23 @@ function requestOf(operation: Operation): fc.Arbitrary<Request> {
     Object.fromEntries(
       (operation.parameters ?? [])
         .filter((one) => one.in === 'query')
-        .map((one) => [one.name, valueOf(one.schema ?? {})]),
+        .map((one) => [one.name, fc.array(valueOf(one.schema ?? {}), { minLength: 1, maxLength: 2, size: 'xsmall' })]),
     ),
     { requiredKeys: [] },
   );
   const schema = operation.requestBody?.content['application/json']?.schema;
   const body = schema === undefined ? fc.constant(undefined) : valueOf(schema);
-  return fc.tuple(inPath, query, body).map(([ids, parameters, json]) => {
+  const everything = fc.tuple(inPath, query, body, headersOf(operation), callers);
+  return everything.map(([names, parameters, json, headers, as]) => {
     const text = (value: unknown): string =>
       encodeURIComponent(
         (typeof value === 'string' ? value : (JSON.stringify(value) ?? '')).toWellFormed().slice(0, 2_000),
       );
-    const path = operation.path.replace(/\{(\w+)\}/g, (_, name: string) => text(ids[name]));
-    const search = Object.entries(parameters).map(([name, value]) => `${name}=${text(value)}`);
-    return { path: search.length > 0 ? `${path}?${search.join('&')}` : path, json };
+    const path = operation.path.replace(/\{(\w+)\}/g, (_, name: string) => text(names[name]));
+    const search = Object.entries(parameters).flatMap(([name, values]) =>
+      (values ?? []).map((value) => `${name}=${text(value)}`),
+    );
+    return { path: search.length > 0 ? `${path}?${search.join('&')}` : path, json, headers, as };
   });
 }
 
@@ -181,9 +227,9 @@ it('no request makes an answer that is not documented, nor a 5xx', async () => {
   const seen = new Map<number, number>();
   for (const operation of client.operations) {
     await fc.assert(
-      fc.asyncProperty(requestOf(operation), async ({ path, json }) => {
+      fc.asyncProperty(requestOf(operation), async ({ path, json, headers, as }) => {
         const streams = operation.responses['200']?.content?.['text/event-stream'] !== undefined;
-        const call = { as: 'admin', ...(json === undefined ? {} : { json }) };
+        const call = { headers, ...(as === undefined ? {} : { as }), ...(json === undefined ? {} : { json }) };
         if (streams) {
           const abort = new AbortController();
           const response = await client.stream(operation.method, path, { ...call, signal: abort.signal });
