@@ -16,6 +16,7 @@ import {
   acceptedRequestId,
   DEFAULT_BODY_LIMIT,
   endEventStreams,
+  EXPOSED_HEADERS,
   honourBodyLimits,
   hookRequests,
   openApiDocument,
@@ -29,17 +30,6 @@ import {
 import type { JsonLogger, Scrubber } from './platform/logging/index.js';
 import { Metrics } from './platform/telemetry/index.js';
 
-const EXPOSED_HEADERS = [
-  'X-Request-Id',
-  'X-Session-Id',
-  'X-Task-Id',
-  'Location',
-  'Link',
-  'Retry-After',
-  'RateLimit',
-  'RateLimit-Policy',
-  'Idempotency-Replayed',
-];
 const MOST_CONNECTIONS = 2_000;
 
 /** The service, ready to listen; it has started nothing yet. */

@@ -15,7 +15,12 @@ export interface Operation {
   readonly requestBody?: { required?: boolean; content: Record<string, { schema: Json }> };
   readonly responses: Record<
     string,
-    { description: string; content?: Record<string, { schema?: Json }>; 'x-codes'?: string[] }
+    {
+      description: string;
+      headers?: Record<string, Json>;
+      content?: Record<string, { schema?: Json }>;
+      'x-codes'?: string[];
+    }
   >;
 }
 
@@ -98,6 +103,19 @@ export async function api(service: Pick<Service, 'url' | 'adminSecret'>): Promis
   };
 }
 
+/** Headers that clients act on. */
+const TELLING_HEADERS = [
+  'x-request-id',
+  'x-session-id',
+  'x-task-id',
+  'location',
+  'link',
+  'retry-after',
+  'ratelimit',
+  'ratelimit-policy',
+  'idempotency-replayed',
+];
+
 /** Every operation of `document`. */
 export function operationsOf(document: Document): Operation[] {
   return Object.entries(document.paths).flatMap(([path, verbs]) =>
@@ -165,6 +183,38 @@ function schemaFaults(where: string, schema: Json): string[] {
   });
 }
 
+/** What callers may send without a bound that the document names: texts without a length, numbers without a range, lists. */
+export function unboundedInputs(document: Document): string[] {
+  const found = new Set<string>();
+  const look = (where: string, schema: Json, through: readonly string[]): void => {
+    const name = typeof schema['$ref'] === 'string' ? (schema['$ref'].split('/').at(-1) ?? '') : null;
+    if (name !== null) {
+      if (!through.includes(name)) look(name, document.components.schemas[name] ?? {}, [...through, name]);
+      return;
+    }
+    const has = (...keywords: string[]): boolean => keywords.some((keyword) => keyword in schema);
+    const types = [schema['type']].flat();
+    const closed = has('enum') || ['uuid', 'date-time'].includes(String(schema['format']));
+    if (types.includes('string') && !closed && !has('maxLength', 'pattern')) found.add(`${where}: a text`);
+    const number = types.includes('number') || types.includes('integer');
+    if (number && !(has('minimum') && has('maximum'))) found.add(`${where}: a number`);
+    if (types.includes('array') && !has('maxItems')) found.add(`${where}: a list`);
+    for (const inner of ['oneOf', 'anyOf', 'allOf'].flatMap((keyword) => (schema[keyword] ?? []) as Json[]))
+      look(where, inner, through);
+    if (schema['items'] !== undefined) look(`${where}[]`, schema['items'] as Json, through);
+    for (const [property, inner] of Object.entries((schema['properties'] ?? {}) as Record<string, Json>))
+      look(`${where}.${property}`, inner, through);
+    if (typeof schema['additionalProperties'] === 'object')
+      look(`${where}.*`, schema['additionalProperties'] as Json, through);
+  };
+  for (const operation of operationsOf(document)) {
+    const where = `${operation.method} ${operation.path}`;
+    for (const { name, schema } of operation.parameters ?? []) look(`${where} ${name}`, schema ?? {}, []);
+    for (const { schema } of Object.values(operation.requestBody?.content ?? {})) look(where, schema, []);
+  }
+  return [...found];
+}
+
 function findOperation(operations: readonly Operation[], method: string, path: string): Operation {
   const bare = path.split('?', 1)[0] ?? '';
   const matching = operations.filter((operation) => {
@@ -188,6 +238,9 @@ function documented(operation: Operation, response: Response): string {
   if (media !== '' && described.content?.[media] === undefined)
     throw new Error(`${where} is not documented as ${media}`);
   if (media === '' && described.content !== undefined) throw new Error(`${where} has no content`);
+  const headers = new Set(Object.keys(described.headers ?? {}).map((name) => name.toLowerCase()));
+  const silent = TELLING_HEADERS.filter((name) => response.headers.has(name) && !headers.has(name));
+  if (silent.length > 0) throw new Error(`${where} has headers that are not documented: ${silent.join(', ')}`);
   return media;
 }
 

@@ -1,7 +1,7 @@
 import { Body, Controller, Delete, Get, HttpCode, Patch, Post, Query, Res } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
-import { linkNext, pageOf, pageRequest, Problems, UuidParam } from '../../platform/http/index.js';
+import { linkNext, pageOf, pageRequest, Problems, Sends, UuidParam } from '../../platform/http/index.js';
 import { CurrentPrincipal, RequiresAdmin, RequiresKey, type Principal } from '../auth/index.js';
 import { LlmService } from '../llm/index.js';
 import { UpdateAgentConfigDto } from './agent-config.dto.js';
@@ -19,6 +19,7 @@ export class AgentsController {
 
   /** Makes an agent. */
   @Post()
+  @Sends('Location')
   @Problems('model_not_allowed')
   async create(
     @CurrentPrincipal() principal: Principal,

@@ -41,6 +41,7 @@ export class ApiKeyDto {
   /** False once it is revoked. */
   is_active: boolean;
   /** Requests a minute; null is no limit. */
+  @ApiProperty({ type: 'integer' })
   rate_limit_rpm: number | null;
   expires_at: Date | null;
   created_at: Date;

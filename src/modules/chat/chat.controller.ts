@@ -3,7 +3,7 @@ import { ApiHeader, ApiOkResponse, ApiProduces, ApiTags } from '@nestjs/swagger'
 import type { FastifyReply } from 'fastify';
 import { Clock } from '../../platform/clock/index.js';
 import { DomainError } from '../../platform/errors/index.js';
-import { Problems } from '../../platform/http/index.js';
+import { Problems, Sends } from '../../platform/http/index.js';
 import { AgentsService } from '../agents/index.js';
 import { CurrentPrincipal, ownerOf, RequiresAdmin, type Principal } from '../auth/index.js';
 import { preferencesOf, promptOf, streamTurn, TurnsService } from '../tasks/index.js';
@@ -25,7 +25,8 @@ export class ChatController {
    */
   @Post('stream')
   @HttpCode(200)
-  @ApiHeader({ name: 'Prefer', required: false, schema: { type: 'string' } })
+  @Sends('X-Task-Id', 'X-Session-Id')
+  @ApiHeader({ name: 'Prefer', required: false, schema: { type: 'string', maxLength: 16_384 } })
   @ApiProduces('text/event-stream')
   @ApiOkResponse({
     description:

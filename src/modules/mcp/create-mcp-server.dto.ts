@@ -1,3 +1,4 @@
+import { ApiProperty } from '@nestjs/swagger';
 import { IsBoolean, IsIn, IsObject, IsOptional, IsString, Length, Matches, MaxLength } from 'class-validator';
 import { MaxJsonBytes, MayBeOmitted } from '../../platform/http/index.js';
 import { ENV_NAME, HEADER_NAME, HEADER_VALUE, TextItems, TextMap } from './limits.js';
@@ -15,6 +16,7 @@ export class CreateMcpServerDto {
   /** Unique; the middle of its tools' names, `mcp__<name>__<tool>`. */
   @IsString()
   @Matches(SERVER_NAME)
+  @ApiProperty({ pattern: SERVER_NAME.source })
   name: string;
 
   @MayBeOmitted()

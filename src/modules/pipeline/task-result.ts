@@ -16,7 +16,7 @@ export interface TaskSummary {
   files_modified: string[];
   commands_run: string[];
   findings_count: number;
-  review_verdict: string | null;
+  review_verdict: 'pass' | 'needs_refactor' | 'reject' | null;
   cost_usd: number;
   duration_s: number;
 }
@@ -33,7 +33,7 @@ export function resultOf(run: TaskRun): { output: TaskOutput | null; summary: Re
     files_modified: output?.files_changed ?? [],
     commands_run: output?.commands_run ?? [],
     findings_count: run.findings.length,
-    review_verdict: (review as { verdict?: string } | null)?.verdict ?? null,
+    review_verdict: (review as { verdict?: TaskSummary['review_verdict'] } | null)?.verdict ?? null,
     cost_usd: run.costUsd,
     duration_s: Math.round(run.executionMs / 100) / 10,
   };

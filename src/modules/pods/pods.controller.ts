@@ -1,6 +1,6 @@
 import { Body, Controller, Delete, Get, HttpCode, Patch, Post, Query, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
-import { Problems, RequiresAdmin, RequiresKey, UuidParam } from '../../platform/http/index.js';
+import { Problems, RequiresAdmin, RequiresKey, Sends, UuidParam } from '../../platform/http/index.js';
 import { CreatePodDto } from './create-pod.dto.js';
 import { PodPageDto } from './pod-page.dto.js';
 import { linkAfter, podPageOf } from './pod-paging.js';
@@ -27,6 +27,7 @@ export class PodsController {
   /** Makes a pod, without agents yet. */
   @RequiresAdmin()
   @Problems('name_taken', 'sandbox_not_allowed')
+  @Sends('Location')
   @Post()
   async create(@Body() body: CreatePodDto, @Res({ passthrough: true }) reply: FastifyReply): Promise<PodDetailDto> {
     const pod = await this.pods.create(body.toSettings());

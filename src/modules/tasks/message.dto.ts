@@ -17,6 +17,8 @@ import type { ContentPart } from './conversation.js';
 
 const ROLES = ['system', 'user', 'assistant', 'tool'] as const;
 const MOST_PARTS = 100;
+/** A text as long as the longest body; nothing else bounds it. */
+const TEXT = { type: 'string', maxLength: 1_048_576 } as const;
 const IMAGE_URL = /^(https?:\/\/|data:image\/[\w.+-]+;base64,[A-Za-z0-9+/]*={0,2}$)/;
 
 /** The function that a tool call asks for. */
@@ -111,7 +113,7 @@ function IsContent(): PropertyDecorator {
     type: 'object',
     additionalProperties: false,
     required: ['url'],
-    properties: { url: { type: 'string' } },
+    properties: { url: TEXT },
   };
   return applyDecorators(
     ValidateBy({
@@ -123,12 +125,12 @@ function IsContent(): PropertyDecorator {
     }),
     ApiProperty({
       oneOf: [
-        { type: 'string' },
+        TEXT,
         {
           type: 'array',
           minItems: 1,
           maxItems: MOST_PARTS,
-          items: { oneOf: [part('text', { type: 'string' }), part('image_url', url)] },
+          items: { oneOf: [part('text', TEXT), part('image_url', url)] },
         },
       ],
     }),

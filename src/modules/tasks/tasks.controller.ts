@@ -4,7 +4,7 @@ import type { FastifyReply } from 'fastify';
 import { AppConfig } from '../../config/index.js';
 import { Clock } from '../../platform/clock/index.js';
 import { DomainError } from '../../platform/errors/index.js';
-import { openEventStream, Problems, UuidParam } from '../../platform/http/index.js';
+import { openEventStream, Problems, Sends, UuidParam } from '../../platform/http/index.js';
 import { idempotencyOf } from '../../platform/idempotency/index.js';
 import { CurrentPrincipal, ownerOf, RequiresKey, type Principal } from '../auth/index.js';
 import { promptOf } from './conversation.js';
@@ -15,7 +15,7 @@ import { streamTurn } from './turn-stream.js';
 import type { Turn, TurnRequest } from './turn.js';
 import { TurnsService } from './turns.service.js';
 
-const PREFER = { name: 'Prefer', required: false, schema: { type: 'string' as const } };
+const PREFER = { name: 'Prefer', required: false, schema: { type: 'string' as const, maxLength: 16_384 } };
 const STREAM = {
   description:
     'Each `data:` is `{"status":{step,state,…}}`, `{"t":"<text>"}`, `{"error":"<message>"}` or, last, `[DONE]`.',
@@ -39,6 +39,7 @@ export class TasksController {
    */
   @Post()
   @HttpCode(202)
+  @Sends('Location', 'Idempotency-Replayed')
   @ApiHeader(PREFER)
   @ApiHeader({ name: 'Idempotency-Key', required: false, schema: { type: 'string', minLength: 1, maxLength: 255 } })
   @Problems('not_found', 'agent_stopped', 'no_model', 'idempotency_in_flight', 'idempotency_key_reused', 'draining')
@@ -74,6 +75,7 @@ export class TasksController {
    */
   @Post('stream')
   @HttpCode(200)
+  @Sends('X-Task-Id', 'X-Session-Id')
   @ApiHeader(PREFER)
   @ApiProduces('text/event-stream')
   @ApiOkResponse(STREAM)

@@ -19,6 +19,7 @@ export {
 export { MaxCharacters, MaxJsonBytes, TextList, WholeNumber } from './limits.js';
 export { MayBeOmitted } from './may-be-omitted.js';
 export { IsMoment, parseMoment } from './moment.js';
+export { Sends } from './openapi-headers.js';
 export { PageQueryDto } from './page-query.dto.js';
 export { cutForList, linkNext, pageOf, pageRequest, type Cursor, type Page, type PageRequest } from './paging.js';
 export { ProblemDto } from './problem.dto.js';

@@ -7,13 +7,16 @@ import { ArrayMaxSize, IsArray, IsInt, IsString, Length, Matches, Max, Min, Vali
  * selectors, so a text could pass it and break the table's constraint.
  */
 export function MaxCharacters(max: number): PropertyDecorator {
-  return ValidateBy({
-    name: 'maxCharacters',
-    validator: {
-      validate: (value) => typeof value === 'string' && Array.from(value).length <= max,
-      defaultMessage: (args) => `${args?.property} must be at most ${max} characters long`,
-    },
-  });
+  return applyDecorators(
+    ValidateBy({
+      name: 'maxCharacters',
+      validator: {
+        validate: (value) => typeof value === 'string' && Array.from(value).length <= max,
+        defaultMessage: (args) => `${args?.property} must be at most ${max} characters long`,
+      },
+    }),
+    ApiProperty({ maxLength: max }),
+  );
 }
 
 /** At most `max` bytes when written as JSON. */

@@ -4,6 +4,7 @@ import { MetadataScanner, ModulesContainer } from '@nestjs/core';
 import { DocumentBuilder, getSchemaPath, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
 import { ERRORS, type ErrorCode } from '../errors/index.js';
 import { ACCESS, type Access } from './access.js';
+import { addHeaders } from './openapi-headers.js';
 import { refineSchemas } from './openapi-schemas.js';
 import { ProblemDto } from './problem.dto.js';
 import { PROBLEMS } from './problems.js';
@@ -43,6 +44,7 @@ export function openApiDocument(
     .setTitle('Nova Orchestrator')
     .setDescription('Coordinates AI agents and puts their work through a reviewed five-stage pipeline.')
     .setVersion(about.version)
+    .addServer('/', 'Where this document comes from.')
     .addApiKey({ type: 'apiKey', in: 'header', name: 'X-API-Key', description: 'An API key, `sk-nova-…`.' }, 'ApiKey')
     .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'sk-nova-…', description: 'An API key.' }, 'Bearer')
     .addApiKey(
@@ -56,18 +58,18 @@ export function openApiDocument(
     extraModels: [ProblemDto],
   });
   const operations = operationsById(document);
-  const tags = new Set<string>();
-  for (const { controller, method } of routesOf(app)) {
+  for (const { controller, method, access = 'admin' } of routesOf(app)) {
     const operation = operations.get(operationIdFactory(controller.name, method));
     if (operation === undefined) continue;
     completeOperation(operation.operation, operation.verb, controller, method, about.authRequired);
+    addHeaders(document, operation.operation, access, handlerOf(controller, method));
     const parameters = Reflect.getMetadata('design:paramtypes', controller.prototype as object, method) as
       unknown[] | undefined;
     const classes = (parameters ?? []).filter((one): one is Type<object> => typeof one === 'function');
     refineSchemas(document, operation.operation, operation.verb, classes);
-    for (const tag of operation.operation.tags ?? []) tags.add(tag);
   }
-  document.tags = [...tags].sort().map((name) => ({ name, description: '' }));
+  const tags = new Set([...operations.values()].flatMap(({ operation }) => operation.tags ?? []));
+  document.tags = [...tags].sort().map((name) => ({ name }) as { name: string; description: string });
   return document;
 }
 

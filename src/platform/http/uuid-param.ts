@@ -24,7 +24,11 @@ export function UuidParam(name = 'id'): ParameterDecorator {
     Param(name, pipe)(target, key, index);
     const descriptor = key === undefined ? undefined : Object.getOwnPropertyDescriptor(target, key);
     if (key !== undefined && descriptor !== undefined) {
-      ApiParam({ name, schema: { type: 'string', format: 'uuid' } })(target, key, descriptor);
+      ApiParam({ name, description: 'A UUID, as the service gave it.', schema: { type: 'string', format: 'uuid' } })(
+        target,
+        key,
+        descriptor,
+      );
     }
   };
 }

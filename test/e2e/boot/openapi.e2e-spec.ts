@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { documentFaults, operationsOf, type Document } from '../../support/openapi.js';
+import { documentFaults, unboundedInputs, type Document } from '../../support/openapi.js';
 import { startService, type Service } from '../../support/service.js';
 
 let service: Service;
@@ -34,16 +34,39 @@ describe('the OpenAPI document', () => {
     expect(documentFaults(broken).length).toBeGreaterThanOrEqual(8);
   });
 
-  it('limits what callers send: numbers have ranges, texts lengths, lists of parameters a type', () => {
-    const unlimited = operationsOf(document).flatMap((operation) =>
-      (operation.parameters ?? [])
-        .filter(
-          ({ in: where, schema = {} }) =>
-            where === 'query' && /^(integer|number)$/.test(String(schema['type'])) && !('maximum' in schema),
-        )
-        .map(({ name }) => `${operation.method} ${operation.path} ${name}`),
+  it('limits what callers send: numbers have ranges, texts lengths, lists a size', () => {
+    expect(unboundedInputs(document)).toEqual([]);
+    const broken = structuredClone(document);
+    const schema = broken.components.schemas['CreatePodDto'] as { properties: Record<string, object> };
+    Object.assign(schema.properties, { name: { type: 'string' }, routing_keywords: { type: 'array' } });
+    expect(unboundedInputs(broken)).toEqual(['CreatePodDto.name: a text', 'CreatePodDto.routing_keywords: a list']);
+  });
+
+  it('tells whole numbers from others', () => {
+    const numbers = Object.entries(document.components.schemas).flatMap(([name, schema]) =>
+      Object.entries((schema['properties'] ?? {}) as Record<string, { type?: string | string[] }>)
+        .filter(([, { type }]) => [type].flat().includes('number'))
+        .map(([property]) => `${name}.${property}`),
     );
-    expect(unlimited).toEqual([]);
+    // Money, sampling and durations with fractions are all that is not whole.
+    expect(numbers.filter((name) => !/(_usd|\.temperature|\.duration_s|\.oldest_queued_seconds)$/.test(name))).toEqual(
+      [],
+    );
+  });
+
+  it('closes what has a known set of values', () => {
+    const { schemas } = document.components;
+    const enumOf = (name: string, property: string): unknown =>
+      (schemas[name]?.['properties'] as Record<string, { enum?: unknown[] }>)[property]?.enum;
+    for (const [name, property] of [
+      ['ProblemDto', 'code'],
+      ['PipelineFindingDto', 'finding_type'],
+      ['PipelineReviewIssueDto', 'severity'],
+      ['PipelineSummaryDto', 'review_verdict'],
+      ['DeadLetterDto', 'stage'],
+      ['RunConditionDto', 'type'],
+    ] as const)
+      expect([name, property, enumOf(name, property)]).toEqual([name, property, expect.any(Array)]);
   });
 });
 

@@ -5,7 +5,7 @@ import type { OwnedEvent } from '../views/task-events.repository.js';
 
 /** What a person is told about a task: nothing of the task's own text, only its pod and where it stands. */
 export interface Notification {
-  type: EventType;
+  type: NotifiedType;
   taskId: string;
   title: string;
   body: string;
@@ -20,7 +20,7 @@ export const NOTIFIED_TYPES = [
   'task.retried',
   'task.reaped',
 ] as const satisfies readonly EventType[];
-type NotifiedType = (typeof NOTIFIED_TYPES)[number];
+export type NotifiedType = (typeof NOTIFIED_TYPES)[number];
 
 const GATES: Record<GateKind, string> = {
   escalation: 'the work was escalated',

@@ -1,11 +1,12 @@
 import { ApiProperty } from '@nestjs/swagger';
 import type { EventType } from '../move.js';
 import type { TaskEventView } from '../views/task-events.repository.js';
-import type { Notification } from './notification.js';
+import type { Notification, NotifiedType } from './notification.js';
 
 /** Something that happened to a task. */
 export class PipelineEventDto {
   /** Counts the task's events from 1. */
+  @ApiProperty({ type: 'integer' })
   seq: number;
   type: EventType;
   @ApiProperty({ format: 'uuid' })
@@ -20,7 +21,7 @@ export class PipelineEventDto {
 
 /** What a person is told about a task. */
 export class PipelineNotificationDto {
-  type: EventType;
+  type: NotifiedType;
   @ApiProperty({ format: 'uuid' })
   task_id: string;
   title: string;

@@ -2,7 +2,7 @@ import { Controller, Get, Headers, Query, Res } from '@nestjs/common';
 import { ApiExtraModels, ApiHeader, ApiOkResponse, getSchemaPath, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { DomainError } from '../../../platform/errors/index.js';
-import { openEventStream, Problems, UuidParam } from '../../../platform/http/index.js';
+import { openEventStream, Problems, Sends, UuidParam } from '../../../platform/http/index.js';
 import { CurrentPrincipal, RequiresKey, type Principal } from '../../auth/index.js';
 import { PipelineViews } from '../views/pipeline-views.service.js';
 import { TaskEventsRepository } from '../views/task-events.repository.js';
@@ -36,6 +36,7 @@ export class PipelineEventsController {
       'application/json': { schema: { type: 'array', items: { $ref: getSchemaPath(PipelineEventDto) } } },
     },
   })
+  @Sends('Link')
   @Problems('not_found')
   async follow(
     @CurrentPrincipal() principal: Principal,

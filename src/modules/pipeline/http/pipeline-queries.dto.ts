@@ -18,7 +18,14 @@ export class ListPipelineTasksDto extends PageQueryDto {
   @CommaList()
   @ArrayUnique()
   @IsIn(TASK_STATUSES, { each: true })
-  @ApiProperty({ enum: TASK_STATUSES, isArray: true, required: false, style: 'form', explode: false } as object)
+  @ApiProperty({
+    enum: TASK_STATUSES,
+    isArray: true,
+    maxItems: TASK_STATUSES.length,
+    required: false,
+    style: 'form',
+    explode: false,
+  } as object)
   status?: TaskStatus[];
 
   @MayBeOmitted()
@@ -48,7 +55,13 @@ export class DeletePipelineTasksDto {
   @ArrayMinSize(1)
   @ArrayUnique()
   @IsIn(TASK_STATUSES, { each: true })
-  @ApiProperty({ enum: TASK_STATUSES, isArray: true, style: 'form', explode: false } as object)
+  @ApiProperty({
+    enum: TASK_STATUSES,
+    isArray: true,
+    maxItems: TASK_STATUSES.length,
+    style: 'form',
+    explode: false,
+  } as object)
   status: TaskStatus[];
 }
 

@@ -1,18 +1,23 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { cutForList } from '../../../platform/http/index.js';
-import { TASK_STATUSES, type TaskStatus } from '../task.js';
+import { TASK_STATUSES, type Role, type TaskStatus } from '../task.js';
 import type { DeadLetterView, QueueStatsView } from '../views/queue-views.repository.js';
 
 /** The queue in figures. */
 export class PipelineQueueStatsDto {
   /** Tasks that wait for a worker, or for their time. */
+  @ApiProperty({ type: 'integer' })
   queue_depth: number;
+  @ApiProperty({ type: 'integer' })
   dead_letter_depth: number;
+  @ApiProperty({ type: 'integer' })
   running: number;
+  @ApiProperty({ type: 'integer' })
   waiting_review: number;
   /** Null while nothing is queued. */
   oldest_queued_seconds: number | null;
   /** Worker processes that live. */
+  @ApiProperty({ type: 'integer' })
   workers: number;
   @ApiProperty({
     type: 'object',
@@ -42,8 +47,9 @@ export class DeadLetterDto {
   task_id: string;
   reason: string;
   error: string;
-  stage: string | null;
+  stage: Role | null;
   /** How often a worker had taken the task. */
+  @ApiProperty({ type: 'integer' })
   attempts: number;
   pod_name: string;
   user_input: string;

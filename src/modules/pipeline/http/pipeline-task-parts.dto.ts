@@ -1,4 +1,5 @@
 import { ApiProperty } from '@nestjs/swagger';
+import type { FindingType } from '../guardrail/finding.js';
 import type { Severity } from '../plan.js';
 import type { Role } from '../task.js';
 import type { ArtifactView, FindingView, ReviewView, StageView } from '../views/task-parts.repository.js';
@@ -15,11 +16,12 @@ export class PipelineFindingDto {
   task_id: string;
   @ApiProperty({ format: 'uuid' })
   stage_id: string;
-  finding_type: string;
+  finding_type: FindingType;
   severity: Severity;
   description: string;
   /** Secrets are masked. */
   evidence: string;
+  @ApiProperty({ type: 'integer' })
   iteration: number;
   /** Found by rules, not by a model; only a person can clear it. */
   deterministic: boolean;
@@ -51,9 +53,10 @@ export class PipelineFindingDto {
 
 /** One issue of a code review. */
 export class PipelineReviewIssueDto {
-  severity: string;
+  severity: Severity;
   description: string;
   file: string | null;
+  @ApiProperty({ type: 'integer' })
   line: number | null;
   suggestion: string | null;
 }
@@ -66,6 +69,7 @@ export class PipelineReviewDto {
   task_id: string;
   @ApiProperty({ format: 'uuid' })
   stage_id: string;
+  @ApiProperty({ type: 'integer' })
   iteration: number;
   verdict: Verdict;
   issues: PipelineReviewIssueDto[];
@@ -133,18 +137,24 @@ export class PipelineStageDto {
   @ApiProperty({ format: 'uuid' })
   task_id: string;
   role: Role;
+  @ApiProperty({ type: 'integer' })
   position: number;
+  @ApiProperty({ type: 'integer' })
   attempt: number;
+  @ApiProperty({ type: 'integer' })
   iteration: number;
   status: StageStatus;
   /** The model that answered. */
   model: string | null;
+  @ApiProperty({ type: 'integer' })
   input_tokens: number;
+  @ApiProperty({ type: 'integer' })
   output_tokens: number;
   /** Null while the price of the model is not known. */
   cost_usd: number | null;
   /** True when the provider reported no usage and it was estimated. */
   usage_estimated: boolean;
+  @ApiProperty({ type: 'integer' })
   duration_ms: number | null;
   error: string | null;
   started_at: Date;

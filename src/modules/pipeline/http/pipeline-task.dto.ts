@@ -46,14 +46,17 @@ export class PipelineOutputDto {
   }
 }
 
+type ReviewVerdict = NonNullable<TaskSummary['review_verdict']>;
+
 /** What was done, in few words and figures. */
 export class PipelineSummaryDto {
   headline: string;
   files_modified: string[];
   commands_run: string[];
+  @ApiProperty({ type: 'integer' })
   findings_count: number;
   /** Of the last code review; null when there was none. */
-  review_verdict: string | null;
+  review_verdict: ReviewVerdict | null;
   cost_usd: number;
   /** Seconds inside stages. */
   duration_s: number;
@@ -90,10 +93,14 @@ export class PipelineTaskDto {
   /** The stage that runs, runs next, or ran last. */
   current_stage: Role | null;
   /** How often a worker has taken the task. */
+  @ApiProperty({ type: 'integer' })
   attempt: number;
   /** Stage re-runs after errors. */
+  @ApiProperty({ type: 'integer' })
   retry_count: number;
+  @ApiProperty({ type: 'integer' })
   max_retries: number;
+  @ApiProperty({ type: 'integer' })
   priority: number;
   /** The open gate; null unless a person must decide. */
   review: OpenGateDto | null;
@@ -106,7 +113,9 @@ export class PipelineTaskDto {
   metadata: Record<string, unknown>;
   /** Null until the task is complete. */
   summary: PipelineSummaryDto | null;
+  @ApiProperty({ type: 'integer' })
   total_input_tokens: number;
+  @ApiProperty({ type: 'integer' })
   total_output_tokens: number;
   total_cost_usd: number;
 
@@ -199,9 +208,12 @@ export class WaitingForDto {
 export class PipelineTaskDetailDto extends PipelineTaskDto {
   /** The newest finished output of each stage, by role; without the task stage's until the task is complete. */
   checkpoint: Record<string, unknown>;
+  @ApiProperty({ type: 'integer' })
   findings_count: number;
+  @ApiProperty({ type: 'integer' })
   reviews_count: number;
   /** Artifacts that the caller may see. */
+  @ApiProperty({ type: 'integer' })
   artifacts_count: number;
   /** Why the task does not move; null while it does, and when it has ended. */
   waiting_for: WaitingForDto | null;
@@ -243,6 +255,7 @@ export class ReviewedPipelineTaskDto extends MovedPipelineTaskDto {
 
 /** What was deleted. */
 export class DeletedPipelineTasksDto {
+  @ApiProperty({ type: 'integer' })
   deleted: number;
   statuses: TaskStatus[];
 }

@@ -2,7 +2,15 @@ import { Body, Controller, Delete, Get, Headers, HttpCode, Post, Query, Res } fr
 import { ApiHeader, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { DomainError } from '../../../platform/errors/index.js';
-import { BodyLimit, linkNext, pageRequest, parseMoment, Problems, UuidParam } from '../../../platform/http/index.js';
+import {
+  BodyLimit,
+  linkNext,
+  pageRequest,
+  parseMoment,
+  Problems,
+  Sends,
+  UuidParam,
+} from '../../../platform/http/index.js';
 import { CurrentPrincipal, RequiresAdmin, RequiresCredential, RequiresKey, type Principal } from '../../auth/index.js';
 import { PipelineCommands } from '../pipeline.commands.js';
 import { isTerminal, type TaskStatus } from '../task.js';
@@ -33,6 +41,7 @@ export class PipelineTasksController {
 
   /** Submits a request to a pod; it is durable when this answers. With an Idempotency-Key, once. */
   @Post()
+  @Sends('Location', 'Idempotency-Replayed')
   @HttpCode(202)
   @BodyLimit(SUBMISSION_BYTES)
   @ApiHeader({ name: 'Idempotency-Key', required: false, schema: { type: 'string', minLength: 1, maxLength: 255 } })

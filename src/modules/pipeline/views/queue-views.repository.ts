@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Database, sql } from '../../../platform/database/index.js';
 import { pageOf, type Cursor, type Page, type PageRequest } from '../../../platform/http/index.js';
-import { isLeased, TASK_STATUSES, type TaskStatus } from '../task.js';
+import { isLeased, TASK_STATUSES, type Role, type TaskStatus } from '../task.js';
 import { LISTED_TEXT } from './task-views.repository.js';
 import { WORKER_LOCK_CLASS } from '../workers.repository.js';
 
@@ -20,7 +20,7 @@ export interface DeadLetterView {
   taskId: string;
   reason: string;
   error: string;
-  stage: string | null;
+  stage: Role | null;
   attempts: number;
   podName: string;
   userInput: string;

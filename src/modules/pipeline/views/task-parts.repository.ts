@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Database, sql, type Sql } from '../../../platform/database/index.js';
 import { pageOf, type Cursor, type Page, type PageRequest } from '../../../platform/http/index.js';
+import type { FindingType } from '../guardrail/finding.js';
 import type { Severity } from '../plan.js';
 import type { Role } from '../task.js';
 
@@ -11,7 +12,7 @@ export interface FindingView {
   id: string;
   taskId: string;
   stageId: string;
-  findingType: string;
+  findingType: FindingType;
   severity: Severity;
   description: string;
   evidence: string;
@@ -25,7 +26,7 @@ export interface FindingView {
 }
 
 export interface ReviewIssueView {
-  severity: string;
+  severity: Severity;
   description: string;
   file?: string | null;
   line?: number | null;
