@@ -47,6 +47,9 @@ describe('the environment', () => {
     ['CORS_ALLOWED_ORIGINS', 'app.example.com'],
     ['CORS_ALLOWED_ORIGINS', 'https://app.example.com/path'],
     ['ALLOWED_HOSTS', 'https://nova.internal'],
+    ['NOVA_DATA_DIR', '/proc/nova'],
+    ['NOVA_WORKSPACE', '/proc'],
+    ['NOVA_WORKSPACE', 'work\0space'],
   ])('refuses a value that cannot work: %s=%j', (variable, value) => {
     expect(faultsOf({ [variable]: value })).toEqual([variable]);
   });
@@ -60,6 +63,7 @@ describe('the environment', () => {
     ['ADMIN_SECRET', OK_SECRET],
     ['CORS_ALLOWED_ORIGINS', '*'],
     ['CORS_ALLOWED_ORIGINS', 'https://app.example.com, http://[::1]:3000/, chrome-extension://abcdef'],
+    ['NOVA_DATA_DIR', '/process/nova'],
     ['ALLOWED_HOSTS', 'nova.internal, 10.0.0.7:8000, [::1]'],
   ])('takes one that can: %s=%j', (variable, value) => {
     expect(faultsOf({ [variable]: value })).toEqual([]);

@@ -12,7 +12,6 @@ import {
   Matches,
   Max,
   Min,
-  NotContains,
   ValidateBy,
   validateSync,
 } from 'class-validator';
@@ -39,6 +38,9 @@ export const SECRET_VARIABLES = [
   'GROQ_API_KEY',
 ] as const;
 
+/** Making a folder under /proc never returns: Node tries for ever. */
+const Folder = (): PropertyDecorator =>
+  Matches(/^(?!\/proc(\/|$))[^\0]*$/, { message: 'must be a folder outside /proc' });
 /** An origin as browsers send it, or `*` for all of them. */
 const ORIGIN = /^(\*|[a-z][a-z\d+.-]*:\/\/[^\s/?#@]+\/?)$/i;
 /** A host name or an address, with a port or without. */
@@ -146,9 +148,9 @@ export class Environment {
   /** Milliseconds for a whole model call. */
   @Int(100, 86_400_000) MODEL_TOTAL_TIMEOUT_MS?: number;
   /** Folder that tools work in. */
-  @IsOptional() @IsString() @NotContains('\0') NOVA_WORKSPACE?: string;
+  @IsOptional() @Folder() NOVA_WORKSPACE?: string;
   /** Folder of the embedded database, the generated secret and the work trees. */
-  @IsOptional() @IsString() @NotContains('\0') NOVA_DATA_DIR?: string;
+  @IsOptional() @Folder() NOVA_DATA_DIR?: string;
   /** Sandbox tier of agents outside a pod, and the widest a pod may have. */
   @IsOptional() @IsIn(SANDBOX_TIERS) SHELL_SANDBOX?: SandboxTier;
   /** Least severe line that is logged, any case. */
