@@ -57,7 +57,7 @@ describe('the OpenAPI document', () => {
   it('closes what has a known set of values', () => {
     const { schemas } = document.components;
     const enumOf = (name: string, property: string): unknown =>
-      (schemas[name]?.['properties'] as Record<string, { enum?: unknown[] }>)[property]?.enum;
+      (schemas[name]?.['properties'] as Record<string, { enum?: unknown[] }> | undefined)?.[property]?.enum;
     for (const [name, property] of [
       ['ProblemDto', 'code'],
       ['PipelineFindingDto', 'finding_type'],
