@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import type { FastifyReply } from 'fastify';
 import { encodeFrame, endEventStreams, keepStreamsWhile, openEventStream } from './event-stream.js';
 
-/** A response whose reader takes only what `take` says. */
+/** A response, and its connection, whose reader takes only what `take` says. */
 class SlowResponse extends EventEmitter {
   written = '';
   writableLength = 0;
@@ -11,13 +11,15 @@ class SlowResponse extends EventEmitter {
   destroyed = false;
   ended = false;
   head: Record<string, string> = {};
-  socket = null;
+  setNoDelay(): void {}
+  cork(): void {}
+  uncork(): void {}
   writeHead(_status: number, headers: Record<string, string>): void {
     this.head = headers;
   }
   flushHeaders(): void {}
-  write(text: string): boolean {
-    this.written += text;
+  write(text: string | Buffer): boolean {
+    this.written += text.toString();
     this.writableLength += text.length;
     this.writableNeedDrain = this.writableLength > 16_384;
     return !this.writableNeedDrain;
@@ -39,7 +41,8 @@ class SlowResponse extends EventEmitter {
 
 function setup(method = 'GET'): { raw: SlowResponse; reply: FastifyReply } {
   const raw = new SlowResponse();
-  const reply = { raw, request: { method }, hijack: () => undefined, getHeaders: () => ({ 'x-request-id': 'r' }) };
+  const request = { method, raw: { socket: raw } };
+  const reply = { raw, request, hijack: () => undefined, getHeaders: () => ({ 'x-request-id': 'r' }) };
   return { raw, reply: reply as unknown as FastifyReply };
 }
 
@@ -143,10 +146,70 @@ describe('an event stream', () => {
     expect(raw.written).not.toContain('again');
   });
 
+  it('cuts off a reader that stops reading, within 35 seconds, whatever it read before', () => {
+    const { raw, reply } = setup();
+    const stream = openEventStream(reply);
+    stream.send({ data: 'x'.repeat(20_000) });
+    for (let second = 0; second < 28; second += 1) {
+      jest.advanceTimersByTime(1_000);
+      raw.take(10_000);
+      stream.send({ data: 'x'.repeat(20_000) });
+    }
+    jest.advanceTimersByTime(35_000);
+    expect(raw.destroyed).toBe(true);
+  });
+
+  it('sends bytes as the data of a frame like the text they are', () => {
+    const { raw, reply } = setup();
+    openEventStream(reply).send({ id: 3, data: Buffer.from('{"t":"ä"}') });
+    expect(raw.written).toBe(encodeFrame({ id: 3, data: { t: 'ä' } }));
+  });
+
   it('ends at once for HEAD', () => {
     const { raw, reply } = setup('HEAD');
     expect(openEventStream(reply).signal.aborted).toBe(true);
     expect(raw.ended).toBe(true);
+  });
+});
+
+describe('a frame in pieces', () => {
+  async function* pieces(count: number): AsyncGenerator<string, void> {
+    for (let index = 0; index < count; index += 1) yield String(index % 10).repeat(10_000);
+  }
+
+  it('is one frame, of which no more waits than the reader takes', async () => {
+    const { raw, reply } = setup();
+    const stream = openEventStream(reply);
+    let most = 0;
+    const sending = stream.sendInPieces({ id: 9 }, pieces(100));
+    let sent = false;
+    void sending.then(() => (sent = true));
+    while (!sent) {
+      await jest.advanceTimersByTimeAsync(1_000);
+      most = Math.max(most, raw.writableLength);
+      raw.take();
+    }
+    expect(raw.written.replaceAll(': ping\n\n', '')).toMatch(/^id: 9\ndata: [0-9]{1000000}\n\n$/);
+    expect(raw.written).toMatch(/^id: 9\ndata: [0-9]*\n\n/);
+    expect(most).toBeLessThan(40_000);
+  });
+
+  it('that cannot be made whole is never ended as if it were', async () => {
+    for (const interrupt of [endEventStreams, null]) {
+      const { raw, reply } = setup();
+      const stream = openEventStream(reply, { farewell: () => [{ data: '[DONE]' }] });
+      async function* broken(): AsyncGenerator<string, void> {
+        yield 'half';
+        interrupt?.();
+        if (interrupt === null) throw new Error('the rest is gone');
+        yield 'late';
+      }
+      const sending = stream.sendInPieces({ id: 1 }, broken());
+      if (interrupt === null) await expect(sending).rejects.toThrow('the rest is gone');
+      else await sending;
+      expect(raw.written).toBe('id: 1\ndata: half');
+      expect(raw.destroyed).toBe(true);
+    }
   });
 });
 

@@ -3,15 +3,16 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 const PING_MS = 15_000;
 /** Bytes that may wait for a slow reader. A reader that falls further behind is cut off; it can resume by id. */
 const MOST_BUFFERED = 256 * 1024;
-/** How long bytes may wait before the reader counts as gone. */
+/** How long bytes may wait before the reader counts as gone, and how often that is looked at. */
 const DRAIN_TIMEOUT_MS = 30_000;
+const DRAIN_LOOK_MS = 5_000;
 
 /** How often an open stream looks whether its caller may still read. */
 const RECHECK_MS = 1_000;
 
 /** One server-sent event. */
 export interface EventFrame {
-  /** JSON, or text as it is. */
+  /** JSON, or text as it is, or the bytes of a text without line breaks, which all its readers share. */
   data: unknown;
   id?: string | number;
   event?: string;
@@ -23,6 +24,8 @@ export interface EventStreamOptions {
   /** The last frames of a stream that ends because the service does. */
   farewell?: () => readonly EventFrame[];
 }
+
+const LINE_BREAK = /\r\n|\r|\n/;
 
 const checks = new WeakMap<FastifyRequest, () => Promise<boolean>>();
 
@@ -64,12 +67,16 @@ export class EventStream {
   private stalled: NodeJS.Timeout | null = null;
   /** Bytes handed to the response. */
   private written = 0;
+  /** Whether a frame has begun that is not yet whole: nothing else may come between. */
+  private inFrame = false;
   private readonly response: FastifyReply['raw'];
+  private readonly socket: FastifyRequest['raw']['socket'];
 
   constructor(reply: FastifyReply, options: EventStreamOptions) {
     this.signal = this.closed.signal;
     this.farewell = options.farewell ?? ((): readonly EventFrame[] => []);
     this.response = reply.raw;
+    this.socket = reply.request.raw.socket;
     reply.hijack();
     this.response.writeHead(200, {
       ...(reply.getHeaders() as Record<string, string>),
@@ -79,25 +86,60 @@ export class EventStream {
       ...options.headers,
     });
     this.response.flushHeaders();
-    this.response.socket?.setNoDelay(true);
-    this.ping = setInterval(() => this.write(': ping\n\n'), PING_MS);
+    this.socket.setNoDelay(true);
+    // Every response that waits on the connection listens to it.
+    this.socket.setMaxListeners(0);
+    this.ping = setInterval(() => this.inFrame || this.write(': ping\n\n'), PING_MS);
     this.ping.unref();
     this.recheck = this.watchCaller(checks.get(reply.request));
-    this.response.on('close', () => this.release());
-    this.response.on('error', () => this.release());
+    // A response that waits for an earlier one on its connection is not told when that closes.
+    this.socket.once('close', this.release);
+    this.response.on('error', this.release);
     open.add(this);
-    if (this.response.destroyed) this.release();
+    if (this.socket.destroyed) this.release();
     else if (reply.request.method === 'HEAD') this.end();
   }
 
   /** Sends `frame`; false when nobody reads any more. */
   send(frame: EventFrame): boolean {
-    return this.write(encodeFrame(frame));
+    if (!Buffer.isBuffer(frame.data)) return this.write(encodeFrame(frame));
+    this.response.cork();
+    const isSent = this.write(`${encodeFields(frame)}data: `) && this.write(frame.data) && this.write('\n\n');
+    this.response.uncork();
+    return isSent;
+  }
+
+  /**
+   * Sends one frame whose data comes in pieces without line breaks, each once the one before has left this process. A reader
+   * is cut off when `pieces` throws, since the frame cannot be made whole. @throws what `pieces` throws.
+   */
+  async sendInPieces(frame: Omit<EventFrame, 'data'>, pieces: AsyncIterable<string | Buffer>): Promise<void> {
+    if (this.signal.aborted) return;
+    this.inFrame = true;
+    try {
+      this.write(`${encodeFields(frame)}data: `);
+      for await (const piece of pieces) {
+        if (this.lags) await this.drained();
+        if (!this.write(piece)) return;
+      }
+      this.write('\n\n');
+    } catch (error) {
+      this.cutOff();
+      throw error;
+    } finally {
+      this.inFrame = false;
+    }
+    await this.drained();
+  }
+
+  /** Whether the reader is slow enough for a producer to wait. */
+  get lags(): boolean {
+    return !this.signal.aborted && this.response.writableNeedDrain;
   }
 
   /** Resolves when everything sent has left this process, or nobody reads any more. */
   async drained(): Promise<void> {
-    if (this.signal.aborted || !this.response.writableNeedDrain) return;
+    if (!this.lags) return;
     await new Promise<void>((resolve) => {
       const done = (): void => {
         this.response.off('drain', done);
@@ -109,17 +151,28 @@ export class EventStream {
     });
   }
 
-  /** Sends `last` and ends the stream. */
+  /** Sends `last` and ends the stream; in the middle of a frame it is cut instead, so that nobody takes it for whole. */
   end(last: readonly EventFrame[] = []): void {
     if (this.signal.aborted) return;
+    if (this.inFrame) {
+      this.cutOff();
+      return;
+    }
     for (const frame of last) this.send(frame);
-    this.response.end();
     // A reader that takes nothing any more must not keep the connection, and with it the shutdown, open.
-    setTimeout(() => this.response.destroy(), DRAIN_TIMEOUT_MS).unref();
+    const { response, socket } = this;
+    const overdue = setTimeout(() => socket.destroy(), DRAIN_TIMEOUT_MS).unref();
+    const ended = (): void => {
+      clearTimeout(overdue);
+      socket.off('close', ended);
+    };
+    response.once('finish', ended);
+    socket.once('close', ended);
+    response.end();
     this.release();
   }
 
-  private write(text: string): boolean {
+  private write(text: string | Buffer): boolean {
     if (this.signal.aborted) return false;
     if (this.response.writableLength > MOST_BUFFERED) return this.cutOff();
     this.written += Buffer.byteLength(text);
@@ -127,16 +180,22 @@ export class EventStream {
     return true;
   }
 
-  /** Gives the bytes that wait now `DRAIN_TIMEOUT_MS` to leave; those that come later wait for the next look. */
+  /** Cuts off a reader when bytes have waited for `DRAIN_TIMEOUT_MS`. */
   private watchStall(): void {
     if (this.stalled !== null) return;
-    const mark = this.written;
-    this.stalled = setTimeout(() => {
-      this.stalled = null;
-      if (this.written - this.response.writableLength < mark) this.cutOff();
-      else if (this.response.writableNeedDrain) this.watchStall();
-    }, DRAIN_TIMEOUT_MS);
-    this.stalled.unref();
+    /** What had been written at each of the last looks. */
+    const marks = [this.written];
+    this.stalled = setInterval(() => {
+      const left = this.written - this.response.writableLength;
+      if (marks.length === DRAIN_TIMEOUT_MS / DRAIN_LOOK_MS && left < (marks.shift() ?? 0)) this.cutOff();
+      else if (this.response.writableNeedDrain) marks.push(this.written);
+      else this.forgetStall();
+    }, DRAIN_LOOK_MS).unref();
+  }
+
+  private forgetStall(): void {
+    if (this.stalled !== null) clearInterval(this.stalled);
+    this.stalled = null;
   }
 
   private watchCaller(allowed: (() => Promise<boolean>) | undefined): NodeJS.Timeout | null {
@@ -152,28 +211,31 @@ export class EventStream {
   }
 
   private cutOff(): false {
-    this.response.destroy();
+    this.socket.destroy();
     this.release();
     return false;
   }
 
-  private release(): void {
+  private readonly release = (): void => {
     clearInterval(this.ping);
     if (this.recheck !== null) clearInterval(this.recheck);
-    if (this.stalled !== null) clearTimeout(this.stalled);
+    this.forgetStall();
+    this.socket.off('close', this.release);
     open.delete(this);
     this.closed.abort();
-  }
+  };
 }
 
 /** `frame` on the wire. Line breaks in texts become further `data:` lines, in ids and types they are dropped. */
 export function encodeFrame(frame: EventFrame): string {
-  const oneLine = (text: string): string => text.replace(/[\r\n\0]/g, '');
   const data = typeof frame.data === 'string' ? frame.data : JSON.stringify(frame.data);
-  return [
-    ...(frame.id === undefined ? [] : [`id: ${oneLine(String(frame.id))}`]),
-    ...(frame.event === undefined ? [] : [`event: ${oneLine(frame.event)}`]),
-    ...data.split(/\r\n|\r|\n/).map((line) => `data: ${line}`),
-    '\n',
-  ].join('\n');
+  const lines = LINE_BREAK.test(data) ? data.split(LINE_BREAK).join('\ndata: ') : data;
+  return `${encodeFields(frame)}data: ${lines}\n\n`;
+}
+
+function encodeFields({ id, event }: Omit<EventFrame, 'data'>): string {
+  const oneLine = (text: string): string => text.replace(/[\r\n\0]/g, '');
+  return (
+    (id === undefined ? '' : `id: ${oneLine(String(id))}\n`) + (event === undefined ? '' : `event: ${oneLine(event)}\n`)
+  );
 }
