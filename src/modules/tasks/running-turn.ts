@@ -32,7 +32,7 @@ export class RunningTurn {
   private costUsd: number | null = 0;
   private readers = 0;
   private unread: NodeJS.Timeout | null = null;
-  private checkpointed = 0;
+  private noted = 0;
   /** When its lease was last taken or renewed, in monotonic milliseconds. */
   leasedAtMs = 0;
   /** Resolves, never rejects, when its end is stored, or can be stored no more. */
@@ -115,12 +115,16 @@ export class RunningTurn {
     };
   }
 
-  /** What was said since the last call, for the checkpoint; null when there is nothing new. */
-  progress(): { response: string | null; eventId: number } {
-    const { id, text } = this.log.snapshot();
-    if (text.length === this.checkpointed) return { response: null, eventId: 0 };
-    this.checkpointed = text.length;
-    return { response: text, eventId: id };
+  /** What was said since what is `noted`, for the checkpoint; its response is null when there is nothing new. */
+  progress(): { response: string | null; eventId: number; length: number } {
+    const { id, length } = this.log.said;
+    if (length === this.noted) return { response: null, eventId: 0, length };
+    return { response: this.log.text, eventId: id, length };
+  }
+
+  /** The first `length` characters of what was said are stored. */
+  note(length: number): void {
+    this.noted = Math.max(this.noted, length);
   }
 
   /** The loop has ended: nothing more is said, and no reader's leaving stops it any more. */

@@ -11,8 +11,8 @@ import { promptOf } from './conversation.js';
 import { preferencesOf } from './preferences.js';
 import { CreateTaskDto, TaskResultDto } from './task.dto.js';
 import { TurnFeed } from './turn-feed.js';
-import { streamTurn } from './turn-stream.js';
-import type { Turn, TurnRequest } from './turn.js';
+import { sendTold, streamTurn } from './turn-stream.js';
+import type { TurnRequest } from './turn.js';
 import { TurnsService } from './turns.service.js';
 
 const PREFER = { name: 'Prefer', required: false, schema: { type: 'string' as const, maxLength: 16_384 } };
@@ -126,14 +126,9 @@ export class TasksController {
     @Res() reply: FastifyReply,
   ): Promise<void> {
     const after = lastId(lastEventId);
-    const turn: Turn = await this.turns.get(principal, id);
+    const turn = await this.turns.getHead(principal, id);
     const stream = openEventStream(reply);
-    for await (const events of this.feed.follow(turn, after, stream.signal)) {
-      for (const event of events) {
-        stream.send({ id: event.id, data: event.payload });
-        await stream.drained();
-      }
-    }
+    for await (const told of this.feed.follow(turn, after, stream.signal)) await sendTold(stream, told);
     stream.end();
   }
 

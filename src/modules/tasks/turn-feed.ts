@@ -2,14 +2,16 @@ import { Injectable } from '@nestjs/common';
 import { AppConfig } from '../../config/index.js';
 import { Clock } from '../../platform/clock/index.js';
 import { DomainError } from '../../platform/errors/index.js';
-import { DONE, followLog, restart, type TurnEvent } from './turn-log.js';
-import { TurnRelay } from './turn-relay.js';
+import { DONE, followLog, RESET, type Told } from './turn-log.js';
+import { TurnRelay, type RemoteLog } from './turn-relay.js';
 import { KEPT_MS, TurnRunner } from './turn-runner.js';
-import type { Turn } from './turn.js';
+import type { TurnHead } from './turn.js';
 import { TurnsRepository } from './turns.repository.js';
 
 /** Milliseconds between two looks at what a turn in another process has stored, while that process is not heard. */
 const LOOK_MS = 1_000;
+/** Characters of stored words that are read, and held for a reader, at a time. */
+const PIECE = 32_768;
 
 /**
  * The events of turns, for readers who come later or come back: from the memory of this process, from the process that has
@@ -26,69 +28,102 @@ export class TurnFeed {
   ) {}
 
   /** The events of `turn` after `id`, as they come. Ends after the last one, when the turn is deleted, or with `signal`. */
-  async *follow(turn: Turn, id: number, signal: AbortSignal): AsyncGenerator<TurnEvent[], void> {
+  async *follow(turn: TurnHead, id: number, signal: AbortSignal): AsyncGenerator<Told, void> {
     const local = this.runner.find(turn.id);
-    if (local === null) return yield* this.followElsewhere(turn, id, signal);
-    const gone = local.read();
-    try {
-      yield* followLog(local.log, id, signal);
-    } finally {
-      gone();
-    }
-  }
-
-  /**
-   * What the running process tells; while it tells nothing, what it has stored. Checkpoints hold words only, so a reader
-   * of those starts again once and then gets what is new.
-   */
-  private async *followElsewhere(turn: Turn, id: number, signal: AbortSignal): AsyncGenerator<TurnEvent[], void> {
-    let at = id;
-    /** Length of the stored text that the reader has; null while it has the process's own events. */
-    let known: number | null = null;
-    let stored: Turn | null = turn;
-    const remote = this.isKeptElsewhere(turn) ? this.relay.open(turn.id, at) : null;
-    try {
-      while (!signal.aborted && stored !== null) {
-        const events = remote === null ? null : await remote.next(at, LOOK_MS, signal);
-        if (events !== null && events.length > 0) {
-          at = events.at(-1)?.id ?? at;
-          known = null;
-          yield events;
-          if (events.at(-1)?.payload === DONE) return;
-          continue;
-        }
-        if (remote === null && stored.status === 'running') await this.clock.sleep(LOOK_MS, signal);
-        stored = await this.look(turn.id, signal);
-        if (stored === null) return;
-        if (stored.status !== 'running') {
-          yield endOf(stored, at, known);
-          return;
-        }
-        if (remote?.isHeard || stored.eventId <= at) continue;
-        const text = stored.response ?? '';
-        yield known === null
-          ? restart({ id: stored.eventId, text })
-          : [{ id: stored.eventId, payload: JSON.stringify({ t: text.slice(known) }) }];
-        at = stored.eventId;
-        known = text.length;
+    if (local !== null) {
+      const gone = local.read();
+      try {
+        const at = yield* followLog(local.log, id, signal);
+        if (at !== null) yield* this.followStored(turn, at, null, signal);
+      } finally {
+        gone();
       }
+      return;
+    }
+    const remote = this.isKeptElsewhere(turn) ? this.relay.open(turn.id, id) : null;
+    try {
+      yield* this.followStored(turn, id, remote, signal);
     } finally {
       remote?.close();
     }
   }
 
+  /**
+   * What the running process tells; while it tells nothing, what it has stored. Checkpoints hold words only, so a reader
+   * of those begins again once and then gets what is new.
+   */
+  private async *followStored(
+    turn: TurnHead,
+    id: number,
+    remote: RemoteLog | null,
+    signal: AbortSignal,
+  ): AsyncGenerator<Told, void> {
+    let at = id;
+    /** Length of the stored words that the reader has; null while it has the process's own events. */
+    let known: number | null = null;
+    let stored: TurnHead | null = turn;
+    while (!signal.aborted) {
+      const events = remote === null ? [] : await remote.next(at, LOOK_MS, signal);
+      const last = events?.at(-1);
+      if (events !== null && last !== undefined) {
+        at = last.id;
+        known = null;
+        yield events;
+        if (last.payload === DONE) return;
+        continue;
+      }
+      if (remote === null && stored.status === 'running') await this.clock.sleep(LOOK_MS, signal);
+      stored = await this.patiently(() => this.turns.findHead(turn.id), signal);
+      if (stored === null) return;
+      if (stored.status !== 'running') return yield* this.endOf(stored, at, known, signal);
+      if (events !== null && (remote?.isHeard || stored.eventId <= at)) continue;
+      if (known === null) yield [RESET];
+      yield { id: stored.eventId, pieces: this.words(stored, known ?? 0, signal) };
+      at = stored.eventId;
+      known = stored.length;
+    }
+  }
+
+  /** What a reader who has everything up to `at` is still to be told of a turn that has ended. */
+  private async *endOf(
+    turn: TurnHead,
+    at: number,
+    known: number | null,
+    signal: AbortSignal,
+  ): AsyncGenerator<Told, void> {
+    if (at === turn.eventId) return;
+    const closing = [...(turn.error === null ? [] : [JSON.stringify({ error: turn.error.message })]), DONE];
+    const wordsId = Math.max(0, turn.eventId - closing.length);
+    if (known === null) yield [RESET];
+    if (known === null || turn.length > known) yield { id: wordsId, pieces: this.words(turn, known ?? 0, signal) };
+    yield closing.map((payload, index) => ({ id: wordsId + index + 1, payload }));
+  }
+
+  /** The stored words of `turn` from the character `from` on. @throws DomainError `not_found` when they were deleted. */
+  private async *words(turn: TurnHead, from: number, signal: AbortSignal): AsyncGenerator<string, void> {
+    for (let at = from; at < turn.length && !signal.aborted; at += PIECE) {
+      const piece = await this.patiently(
+        () => this.turns.words(turn.id, at, Math.min(PIECE, turn.length - at)),
+        signal,
+      );
+      if (piece === null && !signal.aborted) throw DomainError.notFound('turn', turn.id);
+      yield piece ?? '';
+    }
+  }
+
   /** Whether another process may have the turn's events. */
-  private isKeptElsewhere({ status, completedAt }: Turn): boolean {
+  private isKeptElsewhere({ status, completedAt }: TurnHead): boolean {
     if (this.config.redis.url === null) return false;
     return (
       status === 'running' || (completedAt !== null && this.clock.now().getTime() - completedAt.getTime() < KEPT_MS)
     );
   }
 
-  private async look(id: string, signal: AbortSignal): Promise<Turn | null> {
+  /** What `read` returns, once the database is there; null when `signal` aborts before. */
+  private async patiently<T>(read: () => Promise<T | null>, signal: AbortSignal): Promise<T | null> {
     for (;;) {
       try {
-        return await this.turns.find(id);
+        return await read();
       } catch (error) {
         if (!(error instanceof DomainError) || error.code !== 'dependency_unavailable') throw error;
         await this.clock.sleep(LOOK_MS, signal);
@@ -96,17 +131,4 @@ export class TurnFeed {
       }
     }
   }
-}
-
-/** What a reader who has everything up to `at` is still to be told of a turn that has ended. */
-function endOf(turn: Turn, at: number, known: number | null): TurnEvent[] {
-  if (at === turn.eventId) return [];
-  const closing = [...(turn.error === null ? [] : [JSON.stringify({ error: turn.error.message })]), DONE];
-  const wordsId = Math.max(0, turn.eventId - closing.length);
-  const text = turn.response ?? '';
-  const words =
-    known === null
-      ? restart({ id: wordsId, text })
-      : [{ id: wordsId, payload: JSON.stringify({ t: text.slice(known) }) }].filter(() => text.length > known);
-  return [...words, ...closing.map((payload, index) => ({ id: wordsId + index + 1, payload }))];
 }

@@ -1,13 +1,25 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { DONE, followLog, RESET, TurnLog, type TurnEvent } from './turn-log.js';
+import { DONE, followLog, RESET, TurnLog, type TurnEvent, type Words } from './turn-log.js';
 
 const NEVER = new AbortController().signal;
 
-async function collect(log: TurnLog, id: number): Promise<TurnEvent[]> {
+/** Reads a log that is about to end; `end` is called once its reader waits for more, or has begun. */
+async function collect(log: TurnLog, id: number, end: () => void): Promise<TurnEvent[]> {
   const events: TurnEvent[] = [];
-  for await (const batch of followLog(log, id, NEVER)) events.push(...batch);
+  setImmediate(end);
+  for await (const told of followLog(log, id, NEVER)) {
+    if (Array.isArray(told)) events.push(...told);
+    else events.push({ id: told.id, payload: JSON.stringify({ t: await textOf(told) }) });
+  }
   return events;
+}
+
+async function textOf({ pieces }: Words): Promise<string> {
+  let text = '';
+  for await (const piece of pieces)
+    text += typeof piece === 'string' ? piece : (JSON.parse(`"${piece.toString()}"`) as string);
+  return text;
 }
 
 function wordsOf(events: readonly TurnEvent[]): string {
@@ -22,6 +34,7 @@ describe('the log of a turn', () => {
     const log = new TurnLog();
     log.status({ step: 'model', state: 'running' });
     log.say('a');
+    expect(log.restart()?.id).toBe(2);
     log.end('why');
     log.end(null);
     log.say('late');
@@ -31,7 +44,8 @@ describe('the log of a turn', () => {
       { id: 3, payload: '{"error":"why"}' },
       { id: 4, payload: DONE },
     ]);
-    expect(log.snapshot()).toEqual({ id: 2, text: 'a' });
+    expect(log.said.id).toBe(2);
+    expect(log.restart()).toBeNull();
     expect(log.after(4)).toEqual([]);
     expect(log.after(5)).toBeNull();
   });
@@ -51,8 +65,7 @@ describe('the log of a turn', () => {
             else log.say(text);
             before.push((before.at(-1) ?? '') + (text ?? ''));
           }
-          log.end(failed ? 'why' : null);
-          const events = await collect(log, id);
+          const events = await collect(log, id, () => log.end(failed ? 'why' : null));
           const isRestart = events[0] === RESET;
           const had = isRestart ? '' : (before[Math.min(id, told.length)] ?? '');
           expect(had + wordsOf(events)).toBe(told.map((text) => text ?? '').join(''));
@@ -70,7 +83,7 @@ describe('the log of a turn', () => {
     const got: number[] = [];
     const leaving = new AbortController();
     const read = async (signal: AbortSignal): Promise<void> => {
-      for await (const events of followLog(log, 0, signal)) got.push(...events.map(({ id }) => id));
+      for await (const told of followLog(log, 0, signal)) got.push(...(told as TurnEvent[]).map(({ id }) => id));
     };
     const [left, stays] = [read(leaving.signal), read(NEVER)];
     leaving.abort();
@@ -89,5 +102,37 @@ describe('the log of a turn', () => {
     expect(log.after(log.lastId - 1)).toHaveLength(1);
     expect(log.after(0)).toBeNull();
     expect(log.text).toHaveLength(255_000);
+  });
+
+  it('gives a reader a little at a time, and long words in parts, without cutting a character', () => {
+    const log = new TurnLog();
+    const text = `a${'😀'.repeat(100_000)}`;
+    log.say(text);
+    const events: TurnEvent[] = [];
+    for (let at = 0; at < log.lastId; at = events.at(-1)?.id ?? Infinity) {
+      const some = log.after(at) ?? [];
+      expect(some.reduce((sum, { payload }) => sum + payload.length, 0)).toBeLessThan(80_000);
+      events.push(...some);
+    }
+    expect(events.length).toBeGreaterThan(20);
+    expect(events.every(({ payload }) => payload.isWellFormed())).toBe(true);
+    expect(wordsOf(events)).toBe(text);
+  });
+
+  it('sends readers who come too late to what is stored', async () => {
+    const log = new TurnLog(1_000);
+    for (let n = 0; n < 100; n += 1) log.say('x'.repeat(50));
+    log.end(null);
+    const late = followLog(log, 3, NEVER);
+    expect(await late.next()).toEqual({ done: true, value: 3 });
+    const recent = followLog(log, log.lastId - 2, NEVER);
+    expect((await recent.next()).value).toHaveLength(2);
+    expect(await recent.next()).toEqual({ done: true, value: null });
+  });
+
+  it('frees what it no longer keeps', () => {
+    const log = new TurnLog(1_000);
+    for (let n = 0; n < 500; n += 1) log.say('x'.repeat(500));
+    expect((log as unknown as { events: Map<number, TurnEvent> }).events.size).toBeLessThan(5);
   });
 });

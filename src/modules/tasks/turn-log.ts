@@ -1,36 +1,48 @@
+import { partsOf, TurnWords } from './turn-words.js';
+
 /** One event of a turn: what a `data:` line holds, and its number, from 1 on. */
 export interface TurnEvent {
   id: number;
   payload: string;
 }
 
-/** Where a reader that cannot go on from its last event starts again: everything said up to event `id`. */
-export interface Snapshot {
+/**
+ * One event whose payload, a `t`, is too long to be held for each reader: the words up to event `id` in pieces, as text or
+ * as the bytes of its JSON.
+ */
+export interface Words {
   id: number;
-  text: string;
+  pieces: Iterable<string | Buffer> | AsyncIterable<string>;
 }
+
+/** What a reader is told at a time. */
+export type Told = TurnEvent[] | Words;
 
 /** The payload after which nothing comes. */
 export const DONE = '[DONE]';
+/** A reader that cannot go on from its last event begins again: this, then all words so far as one event. */
+export const RESET: TurnEvent = { id: 0, payload: JSON.stringify({ reset: true }) };
 /** Characters of payloads that are kept for readers to come back to; older events go. */
 const MOST_KEPT = 1_048_576;
 /** Bookkeeping of one event, in characters. */
 const EVENT_COST = 64;
+/** Characters of events that a reader takes at a time, and may hold while it waits for its client. */
+const MOST_AT_ONCE = 65_536;
 
 /**
  * What a turn has told its readers so far, in the memory of the process that runs it. Readers pull at their own pace, so a
- * slow one costs nothing; one that falls behind what is kept starts again from a snapshot.
+ * slow one costs nothing; one that falls behind what is kept begins again.
  */
 export class TurnLog {
-  private events: TurnEvent[] = [];
-  /** Index of the first event that is kept; what stands before it is dropped now and then. */
-  private from = 0;
+  /** By id, without gaps. */
+  private readonly events = new Map<number, TurnEvent>();
+  private firstId = 1;
   /** About how many characters of memory the events take. */
   size = 0;
   private closing = false;
   private waiting = new Set<() => void>();
-  private words: string[] = [];
-  private whole = '';
+  /** Everything said so far; null once the log has ended, since it is stored then. */
+  private words: TurnWords | null = new TurnWords();
   private wordsId = 0;
   lastId = 0;
 
@@ -39,16 +51,22 @@ export class TurnLog {
   /** Whether the last event is here. */
   ended = false;
 
-  /** Everything said so far. */
+  /** Everything said so far; empty once the log has ended. */
   get text(): string {
-    if (this.words.length > 0) this.whole += this.words.splice(0).join('');
-    return this.whole;
+    return this.words?.text ?? '';
+  }
+
+  /** How many characters were said so far, and the id of the last event that may be one of them. */
+  get said(): { length: number; id: number } {
+    return { length: this.words?.length ?? 0, id: this.wordsId };
   }
 
   say(text: string): void {
     if (this.ended) return;
-    this.words.push(text);
-    this.append({ t: text });
+    for (const part of partsOf(text)) {
+      this.words?.add(part);
+      this.append({ t: part });
+    }
   }
 
   status(status: object): void {
@@ -61,19 +79,29 @@ export class TurnLog {
     this.closing = true;
     if (error !== null) this.append({ error });
     this.ended = true;
+    this.words = null;
     this.push(DONE);
   }
 
-  snapshot(): Snapshot {
-    return { id: this.wordsId, text: this.text };
+  /** All words so far, for a reader that begins again; null once the log has ended. */
+  restart(): Words | null {
+    return this.words && { id: this.wordsId, pieces: this.words.pieces() };
   }
 
-  /** The events after `id`; null when they are not all kept, or `id` is none of this log. */
-  after(id: number): TurnEvent[] | null {
-    if (id > this.lastId) return null;
-    const first = this.events[this.from]?.id ?? this.lastId + 1;
-    if (id + 1 < first) return null;
-    return this.events.slice(this.from + (id + 1 - first));
+  /**
+   * The next events after `id`, about `most` characters of them; null when they are not all kept, or `id` is none of this
+   * log.
+   */
+  after(id: number, most = MOST_AT_ONCE): TurnEvent[] | null {
+    if (id > this.lastId || id + 1 < this.firstId) return null;
+    const events: TurnEvent[] = [];
+    for (let next = id + 1, size = 0; size < most; next += 1) {
+      const event = this.events.get(next);
+      if (event === undefined) break;
+      events.push(event);
+      size += costOf(event);
+    }
+    return events;
   }
 
   /** Resolves once there is an event after `id`, or `signal` aborts. */
@@ -98,46 +126,45 @@ export class TurnLog {
 
   private push(payload: string): void {
     this.lastId += 1;
-    // What closes a turn says nothing that a snapshot could hold.
+    // What closes a turn says nothing that a reader could begin again with.
     if (!this.closing) this.wordsId = this.lastId;
-    this.events.push({ id: this.lastId, payload });
-    this.size += payload.length + EVENT_COST;
-    while (this.size > this.mostKept && !this.closing && this.from < this.events.length - 1) {
-      this.size -= (this.events[this.from]?.payload.length ?? 0) + EVENT_COST;
-      this.from += 1;
+    const event = { id: this.lastId, payload };
+    this.events.set(event.id, event);
+    this.size += costOf(event);
+    while (this.size > this.mostKept && !this.closing && this.firstId < this.lastId) {
+      this.size -= costOf(this.events.get(this.firstId));
+      this.events.delete(this.firstId);
+      this.firstId += 1;
     }
-    if (this.from > 1_000 && this.from > this.events.length / 2) {
-      this.events = this.events.slice(this.from);
-      this.from = 0;
-    }
-    for (const wake of this.waiting) wake();
+    const woken = this.waiting;
+    this.waiting = new Set();
+    for (const wake of woken) wake();
   }
-}
-
-/** What a reader is to be sent, ids included. */
-export const RESET: TurnEvent = { id: 0, payload: JSON.stringify({ reset: true }) };
-
-/** A reader's fresh start: a reader that is lost between the two begins again from nothing. */
-export function restart(snapshot: Snapshot): TurnEvent[] {
-  return [RESET, { id: snapshot.id, payload: JSON.stringify({ t: snapshot.text }) }];
 }
 
 /**
  * The events after `id` as they come, until the last one or until `signal` aborts. A reader whose next event is not kept
- * gets a fresh start.
+ * begins again. Returns null, or the id after which the reader has to go on with what is stored.
  */
-export async function* followLog(log: TurnLog, id: number, signal: AbortSignal): AsyncGenerator<TurnEvent[], void> {
+export async function* followLog(log: TurnLog, id: number, signal: AbortSignal): AsyncGenerator<Told, number | null> {
   for (let at = id; !signal.aborted;) {
     const events = log.after(at);
     if (events === null) {
-      const snapshot = log.snapshot();
-      at = snapshot.id;
-      yield restart(snapshot);
+      const words = log.restart();
+      if (words === null) return at;
+      at = words.id;
+      yield [RESET];
+      yield words;
       continue;
     }
     at = events.at(-1)?.id ?? at;
     if (events.length > 0) yield events;
-    if (log.ended && at >= log.lastId) return;
+    if (log.ended && at >= log.lastId) return null;
     await log.beyond(at, signal);
   }
+  return null;
+}
+
+function costOf(event: TurnEvent | undefined): number {
+  return (event?.payload.length ?? 0) + EVENT_COST;
 }

@@ -41,6 +41,7 @@ export class TurnRunner implements BeforeApplicationShutdown {
   private readonly ended = new Map<string, { turn: RunningTurn; untilMs: number }>();
   private readonly stopping = new AbortController();
   private beating: Promise<void> | null = null;
+  private readonly checkpoints = new Map<string, Promise<boolean>>();
   private readonly unsubscribe: (() => void)[];
 
   constructor(
@@ -96,6 +97,13 @@ export class TurnRunner implements BeforeApplicationShutdown {
     turn.done = withLogContext({ task_id: id, agent_id: agent.id }, () => this.run(turn, agent, chain, request));
     void this.agents.noteActivity(agent.id).catch(() => undefined);
     return turn;
+  }
+
+  /** Stores what the turn has said so far; false when it could not. Those who want it at the same time share the write. */
+  checkpoint(id: string): Promise<boolean> {
+    const begun = this.checkpoints.get(id) ?? this.checkLeases([id]).finally(() => this.checkpoints.delete(id));
+    this.checkpoints.set(id, begun);
+    return begun;
   }
 
   /** Turns end by themselves within the grace period, or are stopped. */
@@ -206,20 +214,23 @@ export class TurnRunner implements BeforeApplicationShutdown {
     }
   }
 
-  /** Renews leases, notes what was said since, and stops the turns that somebody else has ended. */
-  private async checkLeases(ids: readonly string[]): Promise<void> {
+  /** Renews leases, notes what was said since, and stops the turns that somebody else has ended; false without database. */
+  private async checkLeases(ids: readonly string[]): Promise<boolean> {
     const turns = ids.flatMap((id) => this.running.get(id) ?? []);
-    if (turns.length === 0) return;
+    if (turns.length === 0) return true;
     const startedMs = this.clock.monotonicMs();
     try {
       const progress = turns.map((turn) => ({ id: turn.id, epoch: turn.epoch, ...turn.progress() }));
       const held = await this.turns.renew(this.id, this.leaseSeconds, progress);
-      for (const turn of turns) {
-        if (held.has(turn.id)) turn.leasedAtMs = startedMs;
-        else turn.stop('failed', INTERRUPTED);
-      }
+      turns.forEach((turn, index) => {
+        if (!held.has(turn.id)) return turn.stop('failed', INTERRUPTED);
+        turn.leasedAtMs = Math.max(turn.leasedAtMs, startedMs);
+        turn.note(progress[index]?.length ?? 0);
+      });
+      return true;
     } catch (error) {
       this.logger.warn(`Leases could not be renewed: ${error instanceof Error ? error.message : String(error)}`);
+      return false;
     }
   }
 

@@ -1,7 +1,11 @@
 import type { FastifyReply } from 'fastify';
-import { openEventStream } from '../../platform/http/index.js';
+import { openEventStream, type EventStream } from '../../platform/http/index.js';
 import type { RunningTurn } from './running-turn.js';
-import { DONE, followLog, RESET } from './turn-log.js';
+import { DONE, followLog, RESET, type Told, type TurnEvent, type Words } from './turn-log.js';
+import { inJson, partsOf } from './turn-words.js';
+
+/** Characters of a payload from which its bytes are shared; short ones cost less to encode than to keep. */
+const SHARED_FROM = 1_024;
 
 /**
  * Answers with the stream of a turn that was just begun: `data:` lines and nothing else. A reader that falls so far behind
@@ -14,18 +18,47 @@ export async function streamTurn(reply: FastifyReply, turn: RunningTurn, session
       headers: { 'x-task-id': turn.id, 'x-session-id': sessionId },
       farewell: () => [{ data: JSON.stringify({ error: 'The service is shutting down.' }) }, { data: DONE }],
     });
-    for await (const events of followLog(turn.log, 0, stream.signal)) {
-      if (events[0] === RESET) {
-        reply.raw.destroy();
-        return;
-      }
-      for (const { payload } of events) {
-        stream.send({ data: payload });
-        await stream.drained();
+    const following = followLog(turn.log, 0, stream.signal);
+    let next = await following.next();
+    for (; next.done !== true; next = await following.next()) {
+      if (!Array.isArray(next.value) || next.value[0] === RESET) break;
+      for (const event of next.value) {
+        stream.send({ data: dataOf(event) });
+        if (stream.lags) await stream.drained();
       }
     }
-    stream.end();
+    if (next.done === true && next.value === null) stream.end();
+    else reply.raw.destroy();
   } finally {
     gone();
   }
+}
+
+/** Sends what a reader of a turn's events is told, ids included, and waits until it has left this process. */
+export async function sendTold(stream: EventStream, told: Told): Promise<void> {
+  if (!Array.isArray(told)) return stream.sendInPieces({ id: told.id }, wordsPayload(told.pieces));
+  for (const event of told) {
+    stream.send({ id: event.id, data: dataOf(event) });
+    if (stream.lags) await stream.drained();
+  }
+}
+
+/** `{"t":"…"}` in pieces. */
+async function* wordsPayload(pieces: Words['pieces']): AsyncGenerator<string | Buffer, void> {
+  yield '{"t":"';
+  for await (const piece of pieces) {
+    if (typeof piece !== 'string') yield piece;
+    else for (const part of partsOf(piece)) yield inJson(part);
+  }
+  yield '"}';
+}
+
+const shared = new WeakMap<TurnEvent, Buffer>();
+
+/** The payload of `event`, a long one as bytes, so that what waits for many slow readers is there once. */
+function dataOf(event: TurnEvent): string | Buffer {
+  if (event.payload.length < SHARED_FROM) return event.payload;
+  const bytes = shared.get(event) ?? Buffer.from(event.payload);
+  shared.set(event, bytes);
+  return bytes;
 }

@@ -38,6 +38,12 @@ export interface Turn {
   completedAt: Date | null;
 }
 
+/** What readers of a turn's events need of it: everything but its texts. */
+export interface TurnHead extends Pick<Turn, 'id' | 'owner' | 'status' | 'error' | 'eventId' | 'completedAt'> {
+  /** Code points that `response` has. */
+  length: number;
+}
+
 /** How a turn ended. */
 export interface TurnOutcome {
   status: Exclude<TurnStatus, 'running'>;

@@ -1,7 +1,15 @@
 import { Injectable } from '@nestjs/common';
 import { Database, json, sql, type Sql } from '../../platform/database/index.js';
 import type { ToolCallRecord } from '../agents/index.js';
-import { INTERRUPTED, type Turn, type TurnError, type TurnOutcome, type TurnRequest, type TurnStatus } from './turn.js';
+import {
+  INTERRUPTED,
+  type Turn,
+  type TurnError,
+  type TurnHead,
+  type TurnOutcome,
+  type TurnRequest,
+  type TurnStatus,
+} from './turn.js';
 
 interface TurnRow {
   id: string;
@@ -21,6 +29,13 @@ interface TurnRow {
   is_awaited: boolean;
   started_at: Date;
   completed_at: Date | null;
+}
+
+interface TurnHeadRow extends Pick<
+  TurnRow,
+  'id' | 'owner' | 'status' | 'error_code' | 'error_message' | 'event_id' | 'completed_at'
+> {
+  length: number;
 }
 
 const COLUMNS = sql`
@@ -73,13 +88,33 @@ export class TurnsRepository {
     return row && toTurn(row);
   }
 
-  /** Renews leases and notes what was said since; returns the ids that are still held, the others are lost. */
+  async findHead(id: string): Promise<TurnHead | null> {
+    const row = await this.db.maybeOne<TurnHeadRow>(
+      'turns.findHead',
+      sql`select id, owner, status, error_code, error_message, event_id, completed_at,
+            coalesce(char_length(response), 0) as length
+          from turns where id = ${id}`,
+    );
+    return row && { ...toHead(row), length: row.length };
+  }
+
+  /** `count` code points of what was said, from the code point `from` on; null when the turn or its words are gone. */
+  async words(id: string, from: number, count: number): Promise<string | null> {
+    const row = await this.db.maybeOne<{ piece: string | null }>(
+      'turns.words',
+      sql`select substring(response from ${from + 1}::int for ${count}::int) as piece from turns where id = ${id}`,
+    );
+    return row?.piece ?? null;
+  }
+
+  /** Renews leases and notes what was said since, unless more is noted already; returns the ids that are still held, the others are lost. */
   async renew(leaseOwner: string, leaseSeconds: number, turns: readonly TurnProgress[]): Promise<Set<string>> {
     const rows = await this.db.query<{ id: string }>(
       'turns.renew',
       sql`update turns t set
             lease_until = clock_timestamp() + ${leaseSeconds} * interval '1 second',
-            response = coalesce(p.response, t.response), event_id = greatest(t.event_id, p.event_id)
+            response = case when p.event_id >= t.event_id then coalesce(p.response, t.response) else t.response end,
+            event_id = greatest(t.event_id, p.event_id)
           from unnest(
             ${turns.map((turn) => turn.id)}::uuid[], ${turns.map((turn) => turn.epoch)}::bigint[],
             ${turns.map((turn) => turn.response)}::text[], ${turns.map((turn) => turn.eventId)}::bigint[]
@@ -162,23 +197,29 @@ function results(outcome: TurnOutcome): Sql {
     input_tokens = ${outcome.inputTokens}, output_tokens = ${outcome.outputTokens}, cost_usd = ${outcome.costUsd}`;
 }
 
-function toTurn(row: TurnRow): Turn {
+function toHead(row: Omit<TurnHeadRow, 'length'>): Omit<TurnHead, 'length'> {
   return {
     id: row.id,
     owner: row.owner,
-    agentId: row.agent_id,
     status: row.status,
+    error: row.error_code === null ? null : { code: row.error_code, message: row.error_message ?? '' },
+    eventId: row.event_id,
+    completedAt: row.completed_at,
+  };
+}
+
+function toTurn(row: TurnRow): Turn {
+  return {
+    ...toHead(row),
+    agentId: row.agent_id,
     response: row.response,
     toolCalls: row.tool_calls,
-    error: row.error_code === null ? null : { code: row.error_code, message: row.error_message ?? '' },
     model: row.model,
     inputTokens: row.input_tokens,
     outputTokens: row.output_tokens,
     costUsd: row.cost_usd,
-    eventId: row.event_id,
     epoch: row.epoch,
     isAwaited: row.is_awaited,
     startedAt: row.started_at,
-    completedAt: row.completed_at,
   };
 }

@@ -11,7 +11,7 @@ import { AgentsService, type StoredAgent } from '../agents/index.js';
 import { LlmService } from '../llm/index.js';
 import type { RunningTurn } from './running-turn.js';
 import { TURN_CANCELLED_CHANNEL, TurnRunner } from './turn-runner.js';
-import type { Turn, TurnRequest } from './turn.js';
+import type { Turn, TurnHead, TurnRequest } from './turn.js';
 import { TurnsRepository } from './turns.repository.js';
 
 const ROUTE = 'POST /api/v1/tasks';
@@ -97,10 +97,12 @@ export class TurnsService {
 
   /** @throws DomainError not_found, also for turns that `principal` may not see. */
   async get(principal: Principal, id: string): Promise<Turn> {
-    const turn = await this.turns.find(id);
-    const owners = visibleOwners(principal, this.config.auth.required);
-    if (turn === null || (owners !== null && !owners.includes(turn.owner))) throw DomainError.notFound('turn', id);
-    return turn;
+    return this.visible(principal, id, await this.turns.find(id));
+  }
+
+  /** `get` without the turn's texts. @throws as `get` does. */
+  async getHead(principal: Principal, id: string): Promise<TurnHead> {
+    return this.visible(principal, id, await this.turns.findHead(id));
   }
 
   /** Cancels a running turn, whichever process runs it; returns it. @throws DomainError not_found, turn_ended. */
@@ -115,6 +117,12 @@ export class TurnsService {
     await this.bus.publish(TURN_CANCELLED_CHANNEL, { turn_id: id });
     await running?.done;
     return this.get(principal, id);
+  }
+
+  private visible<T extends { owner: string }>(principal: Principal, id: string, turn: T | null): T {
+    const owners = visibleOwners(principal, this.config.auth.required);
+    if (turn === null || (owners !== null && !owners.includes(turn.owner))) throw DomainError.notFound('turn', id);
+    return turn;
   }
 
   private chainOf(agent: StoredAgent, request: TurnRequest, defaultModel: string | null): string[] {

@@ -129,6 +129,27 @@ it('events are read on another replica as on the turn’s own, and resumed anywh
   });
 });
 
+it('a reader on another replica who comes late gets all words in one event, however many, and then what follows', async () => {
+  const model = hangingModel('0');
+  models.willAnswer(model.answer);
+  const started = await stream(one, { prefer: 'respond-async' });
+  const near = new StreamReader(started);
+  for (let n = 0; n < 30; n += 1) model.say('x'.repeat(100_000));
+  model.say('|');
+  await near.until('"|"}');
+  const far = new StreamReader(await events(two, idOf(started)));
+  await far.until('|');
+  expect(told(far.text.slice(0, far.text.lastIndexOf('\n\n') + 2)).payloads[0]).toEqual({ reset: true });
+  model.say('.');
+  await far.until('"."');
+  model.finish();
+  const all = told(await far.all());
+  expect(all).toMatchObject({ resets: 1, done: true });
+  expect(all.text).toBe(`0${'x'.repeat(3_000_000)}|.`);
+  expect(all.ids.slice(1)).toEqual(all.ids.slice(1).map((_, index) => (all.ids[1] ?? 0) + index));
+  await near.leave();
+});
+
 it('the last reader of a turn may be on another replica', async () => {
   models.willAnswer(hangingModel('Half').answer);
   const started = await stream(one);

@@ -260,6 +260,17 @@ it('a reader that takes nothing holds up nobody', async () => {
   socket.destroy();
 });
 
+it('streams that wait behind each other on one connection end with it', async () => {
+  models.willAnswer(hangingModel('Half').answer);
+  const body = JSON.stringify({ agent_id: agent, messages: HELLO });
+  const request = `POST ${TASKS}/stream HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+  const socket = connect(Number(new URL(service.url).port), '127.0.0.1');
+  socket.write(request.repeat(15));
+  await models.heard(15);
+  socket.destroy();
+  expect(await Promise.all(models.asked.map(({ closed }) => closed))).toEqual(Array(15).fill('aborted'));
+});
+
 it('an answer without end is cut', async () => {
   models.willAnswer(async (response) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' });

@@ -69,6 +69,9 @@ describe('a lease', () => {
     expect(await turns.find(mine.id)).toMatchObject({ status: 'running', response: 'half', eventId: 4 });
     await turns.renew(ME, 60, [progress(mine.id, null, 0)]);
     expect(await turns.find(mine.id)).toMatchObject({ response: 'half', eventId: 4 });
+    // A checkpoint that was overtaken on its way takes nothing back.
+    await turns.renew(ME, 60, [progress(mine.id, 'ha', 3)]);
+    expect(await turns.find(mine.id)).toMatchObject({ response: 'half', eventId: 4 });
     expect((await turns.renew(ME, 60, [progress(mine.id, 'late', 5, 1)])).size).toBe(0);
     expect(await turns.find(theirs.id)).toMatchObject({ response: null });
   });
@@ -164,4 +167,23 @@ it('old turns are deleted, a few at a time and never running ones', async () => 
   const left = await Promise.all([...ended, running].map(({ id }) => turns.find(id)));
   expect(left.filter((turn) => turn !== null)).toHaveLength(2);
   expect(await turns.find(running.id)).not.toBeNull();
+});
+
+it('words are read in pieces, and whatever else readers need without them', async () => {
+  const { id } = await begin();
+  expect(await turns.findHead(id)).toMatchObject({ id, owner: 'admin', status: 'running', length: 0, eventId: 0 });
+  expect(await turns.words(id, 0, 10)).toBeNull();
+  await turns.finish(id, 0, { ...COMPLETED, status: 'failed', response: 'a😀bc', error: { code: 'c', message: 'm' } });
+  expect(await turns.findHead(id)).toEqual({
+    id,
+    owner: 'admin',
+    status: 'failed',
+    error: { code: 'c', message: 'm' },
+    eventId: 9,
+    length: 4,
+    completedAt: expect.any(Date),
+  });
+  expect(await Promise.all([turns.words(id, 0, 2), turns.words(id, 2, 10)])).toEqual(['a😀', 'bc']);
+  expect(await turns.findHead(clock.newId())).toBeNull();
+  expect(await turns.words(clock.newId(), 0, 1)).toBeNull();
 });
