@@ -1,0 +1,1 @@
+export { loadStreams, type StreamLoad, type StreamLoadResult } from './load-streams.js';
