@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { sql } from '../../../src/platform/database/index.js';
 import { chunk, END, fails, ModelServer, says, streams } from '../../support/model-server.js';
 import { api, type Answer, type Api } from '../../support/openapi.js';
 import { startService, type Service } from '../../support/service.js';
@@ -262,13 +263,20 @@ it('a reader that takes nothing holds up nobody', async () => {
 
 it('streams that wait behind each other on one connection end with it', async () => {
   models.willAnswer(hangingModel('Half').answer);
-  const body = JSON.stringify({ agent_id: agent, messages: HELLO });
+  const target = await newAgent();
+  const body = JSON.stringify({ agent_id: target, messages: HELLO });
   const request = `POST ${TASKS}/stream HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
   const socket = connect(Number(new URL(service.url).port), '127.0.0.1');
   socket.write(request.repeat(15));
   await models.heard(15);
   socket.destroy();
-  expect(await Promise.all(models.asked.map(({ closed }) => closed))).toEqual(Array(15).fill('aborted'));
+  await Promise.all(models.asked.map(({ closed }) => closed));
+  while ((await client.call('GET', `/api/v1/agents/${target}`)).body.status === 'running') await delay(50);
+  const rows = await service.database?.database.query(
+    'test.turns',
+    sql`select status, error_code from turns where agent_id = ${target}`,
+  );
+  expect(rows).toEqual(Array(15).fill({ status: 'cancelled', error_code: 'cancelled' }));
 });
 
 it('an answer without end is cut', async () => {
