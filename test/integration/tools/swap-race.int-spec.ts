@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { mkdir, readdir, readFile, realpath, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, realpath, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { AppConfig } from '../../../src/config/index.js';
@@ -15,12 +15,20 @@ const TIMEOUT = 60_000 + TRIES * 20;
 
 /**
  * Puts a real folder and a link to the outside in turn at `root/folder`, and a file and a link in turn at `root/file`, as
- * fast as it can, until it is told to stop.
+ * fast as it can, until it is told to stop. A write may put something of its own in between; all is then laid out anew, or
+ * there would be nothing left to swap.
  */
 const SWAPPER = `
-  const { renameSync } = require('node:fs');
+  const { lstatSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } = require('node:fs');
   const { parentPort, workerData: { root, stop } } = require('node:worker_threads');
   const flag = new Int32Array(stop);
+  const layOut = (name) => {
+    for (const suffix of ['', '.real', '.link']) rmSync(root + '/' + name + suffix, { recursive: true, force: true });
+    symlinkSync(name === 'folder' ? '../outside' : '../outside/name', root + '/' + name + '.link');
+    if (name === 'folder') mkdirSync(root + '/folder', { recursive: true });
+    writeFileSync(root + (name === 'folder' ? '/folder/name' : '/file'), 'inside');
+  };
+  for (const name of ['folder', 'file']) layOut(name);
   parentPort.postMessage('running');
   while (Atomics.load(flag, 0) === 0) {
     for (const name of ['folder', 'file']) {
@@ -29,11 +37,16 @@ const SWAPPER = `
         renameSync(root + '/' + name + '.link', root + '/' + name);
         renameSync(root + '/' + name, root + '/' + name + '.link');
         renameSync(root + '/' + name + '.real', root + '/' + name);
+        if (!lstatSync(root + '/' + name + '.link').isSymbolicLink()) layOut(name);
+        Atomics.add(flag, 1, 1);
       } catch {
-        // A write put a file of its own there; the next round goes on with that.
+        try {
+          layOut(name);
+        } catch {
+          // It is written to at this moment; the next round lays it out.
+        }
       }
     }
-    Atomics.add(flag, 1, 1);
   }
 `;
 
@@ -48,13 +61,9 @@ beforeEach(async () => {
   remove = made.remove;
   root = join(made.path, 'workspace');
   outside = join(made.path, 'outside');
-  await mkdir(join(root, 'folder'), { recursive: true });
+  await mkdir(root);
   await mkdir(outside);
-  await writeFile(join(root, 'folder', 'name'), 'inside');
-  await writeFile(join(root, 'file'), 'inside');
   await writeFile(join(outside, 'name'), 'OUTSIDE');
-  await symlink('../outside', join(root, 'folder.link'));
-  await symlink('../outside/name', join(root, 'file.link'));
   const flag = new SharedArrayBuffer(8);
   const worker = new Worker(SWAPPER, { eval: true, workerData: { root, stop: flag } });
   const ended = new Promise((resolve) => worker.once('exit', resolve));
@@ -140,9 +149,10 @@ describe('folders and files that are swapped for links while they are used', () 
         const result = await write.run({ path, content: 'inside' }, context);
         return { text: result.text, refused: result.isError ?? false };
       });
-      await stop();
+      const rounds = await stop();
       expect(counts.answered).toBeGreaterThan(0);
       expect(counts.refused).toBeGreaterThan(0);
+      expect(rounds).toBeGreaterThan(100);
       expect(await readdir(outside)).toEqual(['name']);
       expect(await readFile(join(outside, 'name'), 'utf8')).toBe('OUTSIDE');
     },
