@@ -40,15 +40,15 @@ export class ProviderCooldown {
 
   /** The providers that this process knows to be cooling. */
   coolingHere(): string[] {
-    const nowMs = this.clock.now().getTime();
-    return [...this.local].flatMap(([provider, { until }]) => (until > nowMs ? [provider] : []));
+    const now = this.clock.now().getTime();
+    return [...this.local.keys()].filter((provider) => (this.known(provider, now)?.until ?? 0) > now);
   }
 
   /** To be asked before each call; its answer goes into `failed` or `succeeded` afterwards. */
   async look(provider: string): Promise<CooldownState> {
     const now = this.clock.now().getTime();
     const shared = parseRecord(await this.live.get(key(provider)), now);
-    const local = this.local.get(provider) ?? null;
+    const local = this.known(provider, now);
     const record = !local || (shared && shared.until > local.until) ? shared : local;
     return { retryAt: record && record.until > now ? record.until : null, record };
   }
@@ -70,6 +70,12 @@ export class ProviderCooldown {
     this.local.set(provider, record);
     await this.live.set(key(provider), JSON.stringify(record), until - now + MEMORY_MS);
     return until;
+  }
+
+  /** What this process remembers; a wait that is longer than any was begun before the clock was put back, and is over. */
+  private known(provider: string, now: number): CooldownRecord | null {
+    const record = this.local.get(provider);
+    return record === undefined || record.until > now + LONGEST_MS ? null : record;
   }
 
   /** Forgets the cool-downs that were over when the successful call began; one that came since stays. */

@@ -165,6 +165,15 @@ describe('the cool-down of an overloaded provider', () => {
     expect((await service.call(['m'], callOf())).text).toBe('back');
   });
 
+  it('does not last for as long as the clock was put back', async () => {
+    server.willAnswer(fails(429, {}, { 'retry-after': '7' }), says('back'));
+    const { service, live, clock } = worker();
+    live.gone = true;
+    await failureOf(service.call(['m'], callOf()));
+    clock.ms -= 60 * MINUTE;
+    expect((await service.call(['m'], callOf())).text).toBe('back');
+  });
+
   it.each([
     ['prose', 'nonsense'],
     ['no number', '{"until":"x"}'],
