@@ -86,24 +86,33 @@ export class PipelineExecutor {
   private async runStep(session: TaskSession, roles: readonly Role[]): Promise<Next> {
     const ended: StageOutcome[] = [];
     let decided: Next | undefined;
+    let unstored: unknown = null;
+    const end = async (role: Role, outcome: StageOutcome): Promise<void> => {
+      ended.push(outcome);
+      // A stage that failed may have changed files all the same.
+      if (role === 'task' && outcome.kind !== 'complete') await this.trees.measure(session);
+      const parts = outcomeParts(session, outcome, () => this.clock.newId());
+      if (ended.length === roles.length) {
+        decided = this.decide(session, ended);
+        await this.advance(session, parts, decided);
+        return;
+      }
+      // A stage that waits has not ended: there is nothing to store yet, and the status still names it.
+      if (parts.stages === undefined) return;
+      const unfinished = roles.find((other) => session.situation.newest[other]?.status === 'running') ?? role;
+      const { control } = session.run;
+      await session.commit({ ...parts, events: parts.events ?? [], to: runningStatus(unfinished), control });
+    };
     const turns = await Promise.allSettled(
       roles.map(async (role) => {
         const outcome = await this.stages.run(session, role);
         await session.exclusive(async () => {
-          ended.push(outcome);
-          // A stage that failed may have changed files all the same.
-          if (role === 'task' && outcome.kind !== 'complete') await this.trees.measure(session);
-          const parts = outcomeParts(session, outcome, () => this.clock.newId());
-          if (ended.length === roles.length) {
-            decided = this.decide(session, ended);
-            await this.advance(session, parts, decided);
-            return;
-          }
-          // A stage that waits has not ended: there is nothing to store yet, and the status still names it.
-          if (parts.stages === undefined) return;
-          const unfinished = roles.find((other) => session.situation.newest[other]?.status === 'running') ?? role;
-          const { control } = session.run;
-          await session.commit({ ...parts, events: parts.events ?? [], to: runningStatus(unfinished), control });
+          // What a neighbour said and could not store is nothing that may be decided upon.
+          if (unstored !== null) throw unstored;
+          await end(role, outcome).catch((error: unknown) => {
+            unstored = error;
+            throw error;
+          });
         });
       }),
     );

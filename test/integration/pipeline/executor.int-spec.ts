@@ -1,0 +1,114 @@
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { AppConfig } from '../../../src/config/index.js';
+import { Lease } from '../../../src/modules/pipeline/lease.js';
+import { PipelineExecutor } from '../../../src/modules/pipeline/pipeline.executor.js';
+import type { StageRunner } from '../../../src/modules/pipeline/stage-runner.js';
+import { initialControl } from '../../../src/modules/pipeline/task-control.js';
+import { TaskRunsRepository } from '../../../src/modules/pipeline/task-runs.repository.js';
+import type { TaskSession } from '../../../src/modules/pipeline/task-session.js';
+import { TaskSpendsRepository } from '../../../src/modules/pipeline/task-spends.repository.js';
+import type { TaskTrees } from '../../../src/modules/pipeline/task-trees.js';
+import type { Role } from '../../../src/modules/pipeline/task.js';
+import type { AgentSnapshot } from '../../../src/modules/pods/index.js';
+import { sql } from '../../../src/platform/database/index.js';
+import { DomainError } from '../../../src/platform/errors/index.js';
+import { createTestDatabase, type TestDatabase } from '../../support/database.js';
+import { PASSING } from '../../support/stage-models.js';
+import { POD, queueOn } from './queue-setup.js';
+
+let db: TestDatabase;
+beforeAll(async () => {
+  db = await createTestDatabase();
+});
+afterAll(() => db.drop());
+
+const judge = (role: Role, position: number): AgentSnapshot => ({
+  id: role,
+  name: role,
+  role,
+  position,
+  parallelGroup: 'review',
+  model: null,
+  fallbackModels: [],
+  temperature: 0,
+  maxTokens: 1,
+  timeoutSeconds: 60,
+  maxRetries: 0,
+  systemPrompt: null,
+  allowedTools: [],
+  onFailure: 'escalate',
+  runCondition: null,
+  artifactType: null,
+});
+
+/** Judges that answer at once: the guardrail with a finding that only a person may clear. */
+const stages = {
+  run: async (session: TaskSession, role: Role) => ({
+    kind: 'complete',
+    stageId: session.situation.newest[role]?.id,
+    role,
+    output: role === 'guardrail' ? { ...PASSING.guardrail, findings: [GRAVE] } : PASSING[role],
+    used: { model: 'm', inputTokens: 1, outputTokens: 1, costUsd: 0, estimated: false, durationMs: 1 },
+  }),
+} as unknown as StageRunner;
+const GRAVE = { type: 'harmful_content', severity: 'critical', description: 'harm', evidence: 'here' };
+const noTrees = {
+  open: async () => null,
+  measure: async () => null,
+  drop: async () => undefined,
+} as unknown as TaskTrees;
+
+it('a verdict that could not be stored is not decided upon when its neighbour ends', async () => {
+  const { clock, queue, moves } = queueOn(db.database);
+  const id = clock.newId();
+  await queue.insert({
+    id,
+    owner: 'admin',
+    pod: { ...POD, agents: [judge('guardrail', 1), judge('code_review', 2)] },
+    userInput: 'work',
+    metadata: {},
+    maxRetries: 0,
+    priority: 5,
+    nextStatus: 'guardrail_running',
+    control: initialControl(null),
+  });
+  const commit = moves.commit.bind(moves);
+  let away = true;
+  moves.commit = async (move, signal) => {
+    const ends = move.stages?.some(({ role, status }) => role === 'guardrail' && status === 'complete');
+    if (ends && away) {
+      away = false;
+      throw new DomainError('dependency_unavailable', 'The database went away.');
+    }
+    return commit(move, signal);
+  };
+  const runs = new TaskRunsRepository(db.database);
+  const spends = new TaskSpendsRepository(db.database);
+  const executor = new PipelineExecutor(AppConfig.from({}), clock, runs, moves, spends, stages, noTrees);
+  const run = async (): Promise<boolean> => {
+    const [task] = await queue.claim(1, 1, 60, false);
+    return executor.run(task!, new Lease(id, 1, task!.epoch, task!.version));
+  };
+  const task = () =>
+    db.database.one<{ status: 'guardrail_running'; epoch: number; version: number }>(
+      'test.task',
+      sql`select status, epoch, version from tasks where id = ${id}`,
+    );
+  expect(await run()).toBe(false);
+  const { status, ...guard } = await task();
+  expect(status).toBe('guardrail_running');
+  // As the worker does when the database answers again.
+  const control = initialControl(null);
+  const queued = { next_status: status, delay_ms: 0 };
+  expect(await commit({ task_id: id, from: status, to: 'queued', guard, control, queue: queued, events: [] })).toBe(
+    true,
+  );
+
+  expect(await run()).toBe(true);
+  expect((await task()).status).toBe('pending_human_review');
+  expect((await runs.find(id))?.stages.map((stage) => `${stage.role} ${stage.status}`).toSorted()).toEqual([
+    'code_review complete',
+    'guardrail complete',
+  ]);
+  expect((await runs.find(id))?.findings).toMatchObject([{ type: 'harmful_content', open: true }]);
+});
