@@ -25,7 +25,8 @@ const OWN_LEASES = 1_000;
 @Injectable()
 export class PipelineWorker implements OnModuleDestroy, BeforeApplicationShutdown {
   private readonly logger = new Logger('Worker');
-  private readonly running = new Map<string, { lease: Lease; done: Promise<void> }>();
+  /** By lease: a task may come back while a run of it, whose lease is over, still winds up. */
+  private readonly running = new Map<Lease, Promise<void>>();
   private readonly stopping = new AbortController();
   private unsubscribe: () => void = () => undefined;
   private heartbeat: WorkerHeartbeat | null = null;
@@ -57,7 +58,7 @@ export class PipelineWorker implements OnModuleDestroy, BeforeApplicationShutdow
       this.config,
       this.clock,
       this.workers,
-      () => [...this.running.values()].map(({ lease }) => lease),
+      () => [...this.running.keys()],
       (taskIds) => this.mirror(taskIds),
     );
     await this.heartbeat.start();
@@ -76,11 +77,11 @@ export class PipelineWorker implements OnModuleDestroy, BeforeApplicationShutdow
   /** Running stages get the grace period, then their tasks are given back for others to go on with. */
   async beforeApplicationShutdown(): Promise<void> {
     await this.claiming;
-    const everything = (): Promise<unknown> => Promise.all([...this.running.values()].map(({ done }) => done));
+    const everything = (): Promise<unknown> => Promise.all(this.running.values());
     const grace = new AbortController();
     await Promise.race([everything(), this.clock.sleep(this.config.pipeline.graceSeconds * 1_000, grace.signal)]);
     grace.abort();
-    for (const { lease } of this.running.values()) lease.drain();
+    for (const lease of this.running.keys()) lease.drain();
     await everything();
     this.unsubscribe();
     await this.heartbeat?.stop();
@@ -129,7 +130,7 @@ export class PipelineWorker implements OnModuleDestroy, BeforeApplicationShutdow
    */
   private async giveBackUnheld(worker: number): Promise<void> {
     for (const task of await this.queue.findLeasedTo(worker, OWN_LEASES)) {
-      if (this.running.get(task.id)?.lease.epoch === task.epoch) continue;
+      if ([...this.running.keys()].some(({ taskId, epoch }) => taskId === task.id && epoch === task.epoch)) continue;
       if (task.stageCrashes + 1 >= this.config.pipeline.maxCrashes) continue;
       await this.moves.commit({
         task_id: task.id,
@@ -147,15 +148,16 @@ export class PipelineWorker implements OnModuleDestroy, BeforeApplicationShutdow
   }
 
   private begin(worker: number, task: ClaimedTask): void {
+    for (const earlier of this.held(task.id)) earlier.lose('The task was claimed anew.');
     const lease = new Lease(task.id, worker, task.epoch, task.version);
     const done = this.executor.run(task, lease).then((left) => {
-      this.running.delete(task.id);
+      this.running.delete(lease);
       if (!left) this.unsure = true;
       if (this.running.size === 0) this.suspectAlone = false;
       this.freed = true;
       this.awake.abort();
     });
-    this.running.set(task.id, { lease, done });
+    this.running.set(lease, done);
     this.mirror([task.id]);
   }
 
@@ -179,27 +181,29 @@ export class PipelineWorker implements OnModuleDestroy, BeforeApplicationShutdow
   private hear(message: unknown): void {
     const { task_id: taskId, type } = (message ?? {}) as { task_id?: string; type?: string };
     if (type !== 'task.finished' && type !== 'task.reaped') return;
-    if (taskId !== undefined && this.running.has(taskId)) void this.dropLost([taskId]);
+    if (taskId !== undefined) void this.dropLost(this.held(taskId));
   }
 
   /** Announcements can be lost on either side without the other side's knowing; this look costs one index range. */
   private async pollLeases(worker: number): Promise<void> {
     while (!this.stopping.signal.aborted || this.running.size > 0) {
       await this.clock.sleep(POLL_MS, this.running.size > 0 ? undefined : this.stopping.signal);
-      if (this.running.size > 0) await this.dropLost([...this.running.keys()], worker);
+      await this.dropLost(this.held(), worker);
     }
   }
 
-  private async dropLost(taskIds: readonly string[], worker = this.heartbeat?.worker ?? 0): Promise<void> {
-    const held = new Map<string, Lease>();
-    for (const id of taskIds) {
-      const lease = this.running.get(id)?.lease;
-      if (lease !== undefined) held.set(id, lease);
-    }
+  /** The leases that runs hold, as far as is known: at most one of a task. All, or those of one task. */
+  private held(taskId?: string): Lease[] {
+    return [...this.running.keys()].filter((lease) => !lease.lost && (taskId ?? lease.taskId) === lease.taskId);
+  }
+
+  private async dropLost(held: readonly Lease[], worker = this.heartbeat?.worker ?? 0): Promise<void> {
+    if (held.length === 0) return;
     try {
-      // The task may have come back to this worker meanwhile, under a lease that nobody looked at.
-      for (const id of await this.workers.findLost(worker, [...held.values()])) {
-        held.get(id)?.lose('The task was cancelled or given to another worker.');
+      const lost = await this.workers.findLost(worker, held);
+      // Those that were looked at: the task may have come back to this worker meanwhile.
+      for (const lease of held) {
+        if (lost.includes(lease.taskId)) lease.lose('The task was cancelled or given to another worker.');
       }
     } catch (error) {
       this.logger.warn(`Leases could not be looked at: ${error instanceof Error ? error.message : String(error)}`);

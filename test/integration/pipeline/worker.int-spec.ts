@@ -142,3 +142,34 @@ it('a look at a lease that has ended does not cost the task’s next one', async
   expect(leases[1]?.lost).toBe(false);
   expect(await row(id)).toMatchObject({ attempt: 2 });
 });
+
+it('a run that winds up does not take the task’s next one out of sight', async () => {
+  const id = await setup.submit();
+  const leases: Lease[] = [];
+  let again: () => void = () => undefined;
+  let wound: () => void = () => undefined;
+  const cameBack = new Promise<void>((resolve) => (again = resolve));
+  const woundUp = new Promise<void>((resolve) => (wound = resolve));
+  worker = workerWith(async (task, lease) => {
+    leases.push(lease);
+    if (leases.length > 1) {
+      again();
+      await new Promise((resolve) => lease.signal.addEventListener('abort', resolve));
+      return true;
+    }
+    // As when the answer of this commit is lost: it is still being asked for while the task goes on.
+    await setup.moves.commit(progress(task, { to: 'queued', queue: { next_status: task.status, delay_ms: 0 } }));
+    await cameBack;
+    expect(lease.lost).toBe(true);
+    setTimeout(wound);
+    return true;
+  });
+  await worker.start();
+  await until(() => leases.length === 2);
+  await woundUp;
+  expect(leases[1]?.lost).toBe(false);
+  const { epoch, version } = leases[1] ?? { epoch: 0, version: 0 };
+  const cancel = { ...progress({ id, status: 'task_running', epoch, version } as ClaimedTask), raise_epoch: true };
+  expect(await setup.moves.commit({ ...cancel, to: 'cancelled' })).toBe(true);
+  await until(() => leases[1]?.lost === true);
+});
