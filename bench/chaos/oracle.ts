@@ -122,8 +122,11 @@ export class Oracle {
     const endOf = new Map<string, number>();
     for (const { task_id, what, status, ended } of rows) {
       const key = `${tags.get(task_id)} ${what}`;
-      if (status !== 'complete') found.wrong.push(`${what} of task ${tags.get(task_id)} is ${status}`);
-      else if (endOf.has(key)) found.duplicated.push(`${what} of task ${tags.get(task_id)} has two rows`);
+      if (status !== 'complete') {
+        found.wrong.push(`${what} of task ${tags.get(task_id)} is ${status}`);
+        continue;
+      }
+      if (endOf.has(key)) found.duplicated.push(`${what} of task ${tags.get(task_id)} has two rows`);
       endOf.set(key, ended);
     }
     found.stages = rows.length;

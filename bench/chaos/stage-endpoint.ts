@@ -62,6 +62,8 @@ export class StageEndpoint {
   });
 
   async start(): Promise<void> {
+    // A connection that is kept for a paused worker must not be closed under its next question.
+    this.server.keepAliveTimeout = 3_600_000;
     this.server.listen(0, '127.0.0.1');
     await once(this.server, 'listening');
   }
