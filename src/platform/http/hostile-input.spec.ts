@@ -36,6 +36,12 @@ describe('hostile input', () => {
     expect(pointerOf(nested(100_000))).toBe(`#${'/0'.repeat(32)}`);
   });
 
+  it('may hold 20 000 values and no more', () => {
+    expect(pointerOf({ list: Array(19_998).fill({}) })).toBeNull();
+    expect(pointerOf({ list: Array(19_999).fill({}) })).toBe('#');
+    expect(pointerOf({ list: Array(100).fill(Array(200).fill(0)) })).toBe('#');
+  });
+
   it('is nothing but that: every other JSON passes', () => {
     const text = fc.string({ unit: 'binary' }).filter((one) => !one.includes('\u0000'));
     const key = text.filter((one) => !(one in {}) && one !== 'prototype');

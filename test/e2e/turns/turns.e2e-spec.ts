@@ -133,6 +133,9 @@ describe('a question', () => {
     ['an unknown type', { task_type: 'dream' }, '#/task_type'],
     ['a faulty agent', { agent_id: 'nova' }, '#/agent_id'],
     ['an unknown field', { stream: true }, '#/stream'],
+    // Each of these would cost its validation a thousand times what it cost the caller.
+    ['a flood of messages', { messages: Array(300_000).fill({}) }, '#'],
+    ['a flood of calls', { messages: Array(1_000).fill({ tool_calls: Array(128).fill({}) }) }, '#'],
   ])('with %s is refused', async (_, body, pointer) => {
     for (const path of [TASKS, `${TASKS}/stream`]) {
       const answer = await client.call('POST', path, { json: { agent_id: agent, messages: HELLO, ...body }, as: key });
