@@ -22,6 +22,8 @@ WORKDIR /app
 COPY --from=modules /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 COPY package.json ./
+# Agents of the tier `nova` read these.
+COPY src ./src
 COPY migrations ./migrations
 COPY docs ./docs
 RUN mkdir -p /workspace /var/lib/nova && chown node:node /workspace /var/lib/nova
