@@ -14,10 +14,10 @@ import { startPostgres } from '../test/support/servers/index.js';
 import { startService, type Service } from '../test/support/service.js';
 import { closedLoop, median, percentiles } from './load.js';
 
-const TASKS = 300;
+const TASKS = 1_000;
 const AT_ONCE = 50;
 const ALONE = 50;
-const PASSES = 1;
+const PASSES = 3;
 const POD = 'bench';
 
 interface Pass {

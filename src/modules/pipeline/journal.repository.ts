@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Database, json, sql } from '../../platform/database/index.js';
+import { Database, json, preparedSql } from '../../platform/database/index.js';
 import { storableJson } from '../../platform/http/index.js';
 import type { JournalEntry } from '../agents/index.js';
 import { LeaseLostError, type Lease } from './lease.js';
@@ -18,7 +18,7 @@ export class JournalRepository {
   async append(lease: Lease, stageId: string, entry: JournalEntry, spent: Spent): Promise<void> {
     const row = await this.database.one<{ held: boolean }>(
       'journal.append',
-      sql`
+      preparedSql`
         with held as materialized (
           select id from tasks where id = ${lease.taskId} and epoch = ${lease.epoch} and lease_owner = ${lease.owner}
           for no key update

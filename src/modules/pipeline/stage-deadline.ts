@@ -20,13 +20,16 @@ export class StageDeadline {
   ) {
     const limitSeconds = session.run.pod.maxExecutionSeconds;
     const leftMs = Math.max(limitSeconds * 1_000 - session.executionMs, 0);
-    const abort = (error: Error) => (): void => this.controller.abort(error);
+    const { controller } = this;
     this.timers = [
       setTimeout(
-        abort(new StageTimeoutError(`The stage took longer than ${timeoutSeconds} s.`)),
+        () => controller.abort(new StageTimeoutError(`The stage took longer than ${timeoutSeconds} s.`)),
         timeoutSeconds * 1_000,
       ),
-      setTimeout(abort(new ExecutionLimitError(`The task spent its ${limitSeconds} s inside stages.`)), leftMs),
+      setTimeout(
+        () => controller.abort(new ExecutionLimitError(`The task spent its ${limitSeconds} s inside stages.`)),
+        leftMs,
+      ),
     ];
     if (session.lease.signal.aborted) this.onLease();
     else session.lease.signal.addEventListener('abort', this.onLease, { once: true });

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Clock } from '../../platform/clock/index.js';
-import { Database, json, sql } from '../../platform/database/index.js';
+import { Database, json, preparedSql, sql } from '../../platform/database/index.js';
 import { storableJson } from '../../platform/http/index.js';
 import type { Move } from './move.js';
 import { retryUnavailable } from './retry-unavailable.js';
@@ -157,7 +157,7 @@ function toRow(id: string, move: Move): Record<string, unknown> {
   };
 }
 
-const statement = (moves: string | null) => sql`
+const statement = (moves: string | null) => preparedSql`
   with m as materialized (
     select * from jsonb_to_recordset(${moves}::jsonb) as m(
       move_id uuid, task_id uuid, from_status text, to_status text, epoch bigint, version bigint, lease_expired boolean,

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { Sql } from '../../platform/database/index.js';
-import { Database, json, sql } from '../../platform/database/index.js';
+import { Database, json, preparedSql, sql } from '../../platform/database/index.js';
 import type { PodSnapshot } from '../pods/index.js';
 import type { TaskControl } from './task-control.js';
 import type { TaskStatus } from './task.js';
@@ -71,7 +71,7 @@ export class TaskQueueRepository {
   async insert(task: NewTask): Promise<{ queuedAt: Date }> {
     const row = await this.database.one<{ queued_at: Date }>(
       'tasks.insert',
-      sql`
+      preparedSql`
         with vstart as (
           select greatest(
             (select vstart + 1 from tasks where ready and owner = ${task.owner} and priority = ${task.priority}

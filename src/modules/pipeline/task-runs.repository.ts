@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Database, sql } from '../../platform/database/index.js';
+import { Database, preparedSql } from '../../platform/database/index.js';
 import type { JournalEntry } from '../agents/index.js';
 import type { PodSnapshot } from '../pods/index.js';
 import type { OpenFinding, Severity, StageRecord } from './plan.js';
@@ -105,7 +105,7 @@ export class TaskRunsRepository {
   async find(taskId: string): Promise<TaskRun | null> {
     const row = await this.database.maybeOne<RunRow>(
       'tasks.findRun',
-      sql`
+      preparedSql`
         select t.id, t.owner, t.status, t.epoch, t.version, t.control, t.max_retries, t.input_tokens, t.output_tokens, t.cost_usd,
           t.granted_usd, t.execution_ms, t.started_at, r.user_input, r.metadata, r.pod, g.id as gate_id, g.kind as gate_kind,
           g.content_hash as gate_content_hash, g.details as gate_details
@@ -153,7 +153,7 @@ export class TaskRunsRepository {
   private async stages(taskId: string): Promise<StageHistoryRecord[]> {
     const rows = await this.database.query<StageRow>(
       'stages.findByTask',
-      sql`
+      preparedSql`
         select id, role, position, iteration, attempt, status, output, error, error_code, input_tokens, output_tokens, cost_usd
         from stages where task_id = ${taskId} order by started_at, id`,
     );
@@ -176,7 +176,7 @@ export class TaskRunsRepository {
   private async findings(taskId: string): Promise<KnownFinding[]> {
     const rows = await this.database.query<FindingRow>(
       'findings.findByTask',
-      sql`
+      preparedSql`
         select id, finding_type, severity, deterministic, iteration, status, description, evidence
         from findings where task_id = ${taskId} order by created_at, id`,
     );
@@ -195,7 +195,7 @@ export class TaskRunsRepository {
   private async journals(taskId: string): Promise<Map<string, JournalEntry[]>> {
     const rows = await this.database.query<{ stage_id: string; entry: JournalEntry }>(
       'journal.findByTask',
-      sql`
+      preparedSql`
         select j.stage_id, j.entry from stage_journal j join stages s on s.id = j.stage_id
         where s.task_id = ${taskId} and s.status = 'running' order by j.stage_id, j.seq`,
     );

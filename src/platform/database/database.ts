@@ -174,8 +174,7 @@ export class Database {
 
   private async run<Row extends object>(name: string, client: pg.PoolClient, query: Sql): Promise<Row[]> {
     try {
-      const { text, values } = query.toQuery();
-      return (await client.query<Row & pg.QueryResultRow>(text, values)).rows;
+      return (await client.query<Row & pg.QueryResultRow>(query.toQuery())).rows;
     } catch (error) {
       throw this.translated(name, error);
     }

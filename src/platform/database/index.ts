@@ -4,4 +4,4 @@ export { DatabaseModule } from './database.module.js';
 export { violates } from './pg-errors.js';
 export type * from './rows.generated.js';
 export { SingleProcessError } from './single-process-lock.js';
-export { joinSql, json, sql, type Sql } from './sql.js';
+export { joinSql, json, preparedSql, sql, type Sql } from './sql.js';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { joinSql, json, sql, type Sql } from './sql.js';
+import { joinSql, json, preparedSql, sql, type Sql } from './sql.js';
 
 describe('sql', () => {
   it('numbers values in the order they appear, through nested fragments', () => {
@@ -33,6 +33,21 @@ describe('sql', () => {
 
   it('joins nothing to nothing', () => {
     expect(joinSql([], ' and ').toQuery()).toEqual({ text: '', values: [] });
+  });
+});
+
+describe('preparedSql', () => {
+  const statement = (value: unknown): Sql => preparedSql`select ${value}`;
+
+  it('names a statement by where it is written', () => {
+    const [one, two] = [statement(1).toQuery(), statement(2).toQuery()];
+    expect(two).toEqual({ ...one, values: [2] });
+    expect(one.name).toMatch(/^nova_\d+$/);
+    expect(preparedSql`select ${1}`.toQuery().name).not.toBe(one.name);
+  });
+
+  it('takes no fragments, whose text could differ', () => {
+    expect(() => statement(sql`1`)).toThrow('no fragments');
   });
 });
 

@@ -1,5 +1,7 @@
 /** A statement with its parameters; what `pg` takes. */
 export interface SqlQuery {
+  /** Of a prepared statement. */
+  readonly name?: string;
   readonly text: string;
   readonly values: unknown[];
 }
@@ -8,12 +10,14 @@ class Fragment {
   constructor(
     readonly strings: readonly string[],
     readonly values: readonly unknown[],
+    private readonly name?: string,
   ) {}
 
   /** The statement as `pg` wants it: every value becomes `$n`, nested fragments are spliced in. */
   toQuery(): SqlQuery {
     const values: unknown[] = [];
-    return { text: render(this, values), values };
+    const text = render(this, values);
+    return this.name === undefined ? { text, values } : { name: this.name, text, values };
   }
 }
 
@@ -33,6 +37,20 @@ export type Sql = Fragment;
  */
 export function sql(strings: TemplateStringsArray, ...values: unknown[]): Sql {
   return new Fragment(strings, values);
+}
+
+const names = new WeakMap<TemplateStringsArray, string>();
+let named = 0;
+
+/**
+ * Like `sql`, for a statement that is run often: each connection parses and plans it once. Planning the moves of tasks
+ * takes several times as long as running them. Takes no fragments, since the text must always be the same.
+ */
+export function preparedSql(strings: TemplateStringsArray, ...values: unknown[]): Sql {
+  if (values.some((value) => value instanceof Fragment)) throw new Error('A prepared statement takes no fragments.');
+  let name = names.get(strings);
+  if (name === undefined) names.set(strings, (name = `nova_${(named += 1)}`));
+  return new Fragment(strings, values, name);
 }
 
 /** Joins fragments with a literal separator written in code, for example `` joinSql(filters, ' and ') ``. */

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
-import { Database, joinSql, json, sql, violates, type Sql } from '../../../src/platform/database/index.js';
+import { Database, joinSql, json, preparedSql, sql, violates, type Sql } from '../../../src/platform/database/index.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { execute } from '../../support/servers/test-servers.js';
 import { startPostgres } from '../../support/servers/index.js';
@@ -41,6 +41,21 @@ describe('statements', () => {
     expect(await db.query('test.filtered', query)).toEqual([{ id: 2 }, { id: 3 }]);
     const hostile = `'); drop table things; --`;
     expect(await db.one('test.hostile', sql`select ${hostile}::text as text`)).toEqual({ text: hostile });
+  });
+
+  it('are planned once for each connection where they are prepared', async () => {
+    const double = (value: number) => preparedSql`select ${value}::int * 2 as double`;
+    await db.transaction('test.prepared', async () => {
+      for (const value of [1, 2, 3]) {
+        expect(await db.query('test.double', double(value))).toEqual([{ double: value * 2 }]);
+      }
+      const { name } = double(0).toQuery();
+      const [kept] = await db.query(
+        'test.kept',
+        sql`select generic_plans + custom_plans as runs from pg_prepared_statements where name = ${name}`,
+      );
+      expect(kept).toEqual({ runs: 3 });
+    });
   });
 
   it('return numbers for bigint and numeric, dates for timestamptz, values for jsonb', async () => {
