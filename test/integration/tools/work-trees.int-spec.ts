@@ -465,6 +465,17 @@ describe('publishing', () => {
     return contentOf(tree.root);
   }
 
+  /** Publishes and is killed after so many steps; false when it was done by then. */
+  async function diesAfter(steps: number): Promise<boolean> {
+    let left = steps;
+    const killed = AbortSignal.abort(new Error('killed'));
+    const signal = { throwIfAborted: () => (left-- <= 0 ? killed.throwIfAborted() : undefined) } as AbortSignal;
+    return trees.publish(tree, { signal }).then(
+      () => false,
+      () => true,
+    );
+  }
+
   it('brings additions, changes, deletions, modes, links and folders that became files', async () => {
     const expected = await change();
     expect(await trees.publish(tree)).toEqual({ conflicts: [] });
@@ -481,13 +492,7 @@ describe('publishing', () => {
     for (let steps = 0; ; steps++) {
       await rm(workspace, { recursive: true });
       await put(workspace, before);
-      let left = steps;
-      const dying = AbortSignal.abort(new Error('killed'));
-      const signal = { throwIfAborted: () => (left-- <= 0 ? dying.throwIfAborted() : undefined) } as AbortSignal;
-      const died = await trees.publish(tree, { signal }).then(
-        () => false,
-        () => true,
-      );
+      const died = await diesAfter(steps);
       expect(await trees.publish(tree)).toEqual({ conflicts: [] });
       expect(await contentOf(workspace)).toEqual(expected);
       if (!died) {
@@ -499,11 +504,7 @@ describe('publishing', () => {
 
   it('takes over the file that a dead publication left half-written', async () => {
     await put(tree.root, { 'a.txt': 'changed\n' });
-    let left = 6;
-    const stop = {
-      throwIfAborted: () => (left-- <= 0 ? AbortSignal.abort(new Error('x')).throwIfAborted() : undefined),
-    };
-    await trees.publish(tree, { signal: stop as AbortSignal }).catch(() => undefined);
+    expect(await diesAfter(6)).toBe(true);
     expect(await trees.publish(tree)).toEqual({ conflicts: [] });
     expect((await readdir(workspace)).filter((name) => name.startsWith('.nova-'))).toEqual([]);
   });
@@ -593,13 +594,7 @@ describe('publishing', () => {
       tree = await trees.open(id, 1);
       await change();
       await rm(join(tree.root, 'gone-link'));
-      let left = steps;
-      const dying = AbortSignal.abort(new Error('killed'));
-      const signal = { throwIfAborted: () => (left-- <= 0 ? dying.throwIfAborted() : undefined) } as AbortSignal;
-      const died = await trees.publish(tree, { signal }).then(
-        () => false,
-        () => true,
-      );
+      const died = await diesAfter(steps);
       expect(await trees.withdraw(id)).toEqual([]);
       expect(await contentOf(workspace)).toEqual(held);
       expect(await trees.exists(id)).toBe(false);
