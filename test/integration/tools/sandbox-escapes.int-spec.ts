@@ -236,6 +236,14 @@ describe.each(['this user', 'an ordinary user'])('a box of a service that is %s'
     });
   });
 
+  it.each(ESCAPES)('never begins, in the tier isolated, to $name', async ({ script }) => {
+    const ran = join(workspace, 'ran');
+    await expect(box(user, { tier: 'isolated', script: `touch ${ran} /workspace/ran; ${script}` })).rejects.toThrow(
+      'no commands',
+    );
+    expect(existsSync(ran)).toBe(false);
+  });
+
   it('reads and writes the workspace, and runs programs', async () => {
     const result = await box(user, {
       script:
