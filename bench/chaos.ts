@@ -26,12 +26,11 @@ const SEED = Number(process.env['CHAOS_SEED'] ?? randomInt(1_000_000));
 const WORKERS = 4;
 /** Tasks that are submitted after the last fault: what was healed must also work. */
 const TAIL = 20;
-const DRAIN_SECONDS = 1_200;
 /** Beyond the lease, and beyond the moment at which another worker has the task. */
 const PAUSE_MS = 5_000;
 /** Beyond a twelfth of these seconds, and not so long that a worker fences itself. */
 const UNNOTICED_STALE_SECONDS = 12;
-const UNNOTICED_PAUSE_MS = 6_000;
+const UNNOTICED_PAUSE_MS = 2_500;
 
 const LEASES: Settings = {
   TASK_HEARTBEAT_INTERVAL_SECONDS: '0.5',
@@ -47,6 +46,10 @@ interface Plan {
   seconds: number;
   worker: Settings;
   pauseMs: number;
+  /** Of a model's answer, at the least and at the most. */
+  answersMs: [number, number];
+  /** What has not ended then never will. */
+  drainSeconds: number;
   only?: Fault;
 }
 
@@ -63,7 +66,11 @@ function seeded(seed: number): () => number {
 
 async function run(name: string, plan: Plan): Promise<Findings> {
   const durable = { settings: { synchronous_commit: 'on' } };
-  const [postgres, redis, endpoint] = [await startPostgres(durable), await startRedis(), new StageEndpoint()];
+  const [postgres, redis, endpoint] = [
+    await startPostgres(durable),
+    await startRedis(),
+    new StageEndpoint(plan.answersMs),
+  ];
   await endpoint.start();
   const folder = temporaryFolder();
   const pool = new pg.Pool({ connectionString: postgres.url(), max: 2 });
@@ -112,7 +119,7 @@ async function run(name: string, plan: Plan): Promise<Findings> {
     const calmAt = performance.now();
     for (let tag = plan.tasks; tag < plan.tasks + TAIL; tag += 1) submitting.push(client.submit(tag));
     await Promise.all(submitting);
-    while ((await oracle.unfinished()) > 0 && performance.now() - calmAt < DRAIN_SECONDS * 1_000) await delay(100);
+    while ((await oracle.unfinished()) > 0 && performance.now() - calmAt < plan.drainSeconds * 1_000) await delay(100);
     const drainedMs = performance.now() - calmAt;
 
     const found = await oracle.judge(client.submissions, endpoint.questions, faults.wokenAt, workspace);
@@ -144,13 +151,23 @@ const faultsIn = ({ lost, duplicated, wrong }: Findings): number => lost.length 
 console.log(`seed ${SEED}`);
 const sabotage = pathToFileURL(join(import.meta.dirname, 'chaos', 'sabotage.mjs')).href;
 const unnoticed: Plan = {
-  tasks: Math.ceil(TASKS / 4),
+  tasks: Math.ceil(TASKS / 8),
   seconds: SECONDS / 4,
   worker: { NODE_OPTIONS: `--import ${sabotage}`, TASK_STALE_SECONDS: String(UNNOTICED_STALE_SECONDS) },
   pauseMs: UNNOTICED_PAUSE_MS,
+  // So slow that the paused worker wakes up to find its stage in other hands and not ended yet.
+  answersMs: [500, 3_000],
+  drainSeconds: 180,
   only: 'pause',
 };
-const real = await run('the service', { tasks: TASKS, seconds: SECONDS, worker: {}, pauseMs: PAUSE_MS });
+const real = await run('the service', {
+  tasks: TASKS,
+  seconds: SECONDS,
+  worker: {},
+  pauseMs: PAUSE_MS,
+  answersMs: [5, 60],
+  drainSeconds: 1_200,
+});
 const fenced = await run('leases that end unnoticed', unnoticed);
 const unfenced = await run('the same without the fence', {
   ...unnoticed,

@@ -16,10 +16,6 @@ export interface Question {
 
 type Words = Exclude<StageAnswer, Answer>;
 
-/** Milliseconds that an answer takes. */
-const FASTEST_MS = 5;
-const SLOWEST_MS = 60;
-
 const REFACTOR = {
   verdict: 'needs_refactor',
   issues: [{ severity: 'low', description: 'tidy up', file: null, line: null, suggestion: null }],
@@ -54,6 +50,10 @@ export function requestOf(tag: number): string {
 /** A model that answers by the question alone, however often it is asked, and keeps a log of all questions. */
 export class StageEndpoint {
   readonly questions: Question[] = [];
+
+  /** Milliseconds that an answer takes at the least and at the most. */
+  constructor(private readonly delaysMs: readonly [number, number]) {}
+
   private readonly server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (part: Buffer) => chunks.push(part));
@@ -90,7 +90,8 @@ export class StageEndpoint {
     this.questions.push({ tag, role, iteration, kind, at: Date.now() });
     const answer = schema === undefined ? toolRound(tag, body.messages) : result(tag, role, iteration, corrects);
     const asked = { path, headers: {}, body, closed: new Promise<never>(() => undefined) };
-    const delayMs = FASTEST_MS + Math.random() * (SLOWEST_MS - FASTEST_MS);
+    const [fastest, slowest] = this.delaysMs;
+    const delayMs = fastest + Math.random() * (slowest - fastest);
     setTimeout(() => void streamed(answer)(response, asked), delayMs);
   }
 }
