@@ -65,6 +65,7 @@ export class CommitTrap {
     const upstream = target.host.startsWith('/')
       ? connect(`${target.host}/.s.PGSQL.${target.port}`)
       : connect(target.port, target.host);
+    const isCommit = commitsOn();
     let sprung = false;
     let awaitingAnswer = false;
     const spring = (): void => {
@@ -94,7 +95,7 @@ export class CommitTrap {
     }
     client.on('data', (data) => {
       if (sprung) return;
-      if (COMMITS.some((text) => data.includes(text))) {
+      if (isCommit(data)) {
         this.commits += 1;
         if (this.trap?.at === this.commits) {
           if (this.trap.when === 'before') return spring();
@@ -111,4 +112,17 @@ export class CommitTrap {
       client.write(data);
     });
   }
+}
+
+/** Tells the commits of one connection: their text comes once, and afterwards only the name under which it was prepared. */
+function commitsOn(): (data: Buffer) => boolean {
+  const names = new Set<string>();
+  return (data) => {
+    const sent = data.toString('latin1');
+    const at = Math.max(...COMMITS.map((text) => sent.indexOf(text)));
+    if (at < 0) return [...names].some((name) => sent.includes(`\0${name}\0`));
+    const name = [...sent.slice(0, at).matchAll(/(nova_\d+)\0/g)].at(-1)?.[1];
+    if (name !== undefined) names.add(name);
+    return true;
+  };
 }
