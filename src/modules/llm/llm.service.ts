@@ -17,7 +17,10 @@ export abstract class LlmService {
   abstract isConfigured(model: string): boolean;
   /** Whether the price of `model` is known. */
   abstract isPriced(model: string): boolean;
-  /** USD that a call would cost at the most: its prompt at two bytes a token and all of `maxOutputTokens`; null = price unknown. */
+  /**
+   * USD that a call would cost at the most: its prompt at two bytes a token, and all of `maxOutputTokens`; null when the price
+   * is not known.
+   */
   abstract worstCaseCostUsd(model: string, call: ModelRequest): number | null;
   /** Models the providers offer now, for people and tools; one that does not answer is left out, scripts are in production. */
   abstract available(): Promise<string[]>;

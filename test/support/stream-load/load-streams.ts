@@ -43,9 +43,9 @@ export interface StreamLoadResult {
 }
 
 /**
- * Stalled and healthy readers of streams beside each other, after a pass of the same without stalled ones, against the built service as a process of its own, with the
- * model in a third one. A stalled reader takes the turn's own stream, its events from the first on, or its events after one
- * that is no longer kept.
+ * Stalled and healthy readers of streams beside each other, after a pass of the same without stalled ones, against the built
+ * service as a process of its own, with the model in a third one. A stalled reader takes the turn's own stream, its events
+ * from the first on, or its events after one that is no longer kept.
  */
 export async function loadStreams(load: StreamLoad): Promise<StreamLoadResult> {
   const model = fork(MODEL, { cwd: ROOT, execArgv: ['--import', './scripts/typescript.mjs'] });

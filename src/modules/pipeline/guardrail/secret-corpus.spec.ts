@@ -108,7 +108,7 @@ describe('the corpus of near misses', () => {
     ['a uuid', '550e8400-e29b-41d4-a716-446655440000'],
     ['a uuid behind a telling name', 'api_key: 550e8400-e29b-41d4-a716-446655440000'],
     ['the integrity of a lock file', `"integrity": "sha512-${Buffer.from(HEX).toString('base64')}=="`],
-    ['the source of a lock file', `resolved "https://registry.corp.io/a/-/a-1.0.0.tgz#${hex(40)}"`],
+    ['the source of a lock file', `resolved "https://packages.corp.io/a/-/a-1.0.0.tgz#${hex(40)}"`],
     ['a sum of modules', `golang.org/x/net v0.1.0 h1:${Buffer.from(hex(32)).toString('base64')}`],
     ['a public key', `ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI${mixed(43)} me@host`],
     ['a picture', `data:image/png;base64,${Buffer.from(HEX + HEX).toString('base64')}`],
