@@ -121,14 +121,14 @@ describe('an embedded PostgreSQL', () => {
     const account = await serverAccount(cluster());
     const { postgres } = await serverBinaries(folder.path, account);
     const log = await open(join(folder.path, 'log'), 'a');
-    const server = await spawnServer([postgres, '-D', cluster(), '-k', join(dataDir, 'postgres-16/socket')], {
-      account,
-      log: log.fd,
-      shell: true,
-    });
+    // Without a network: the default port may be taken on this machine, and the server would end by itself.
+    const socket = join(dataDir, 'postgres-16/socket');
+    const command = [postgres, '-D', cluster(), '-k', socket, '-c', 'listen_addresses='];
+    const server = await spawnServer(command, { account, log: log.fd, shell: true });
     await log.close();
-    await until(async () => (await postmaster()) !== 0);
-    const pid = await postmaster();
+    let pid = 0;
+    await until(async () => (pid = await postmaster()) !== 0 || server.failure() !== null);
+    expect(server.failure()).toBeNull();
     server.interrupt();
     await server.ended;
     expect(await processRuns(pid)).toBe(false);
