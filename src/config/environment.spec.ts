@@ -36,6 +36,8 @@ describe('the environment', () => {
     ['DATABASE_URL', 'redis://h/2'],
     ['REDIS_URL', 'redis://'],
     ['REDIS_URL', 'redis://h:99999'],
+    ['REDIS_URL', 'redis://u:p@/2'],
+    ['REDIS_URL', 'redis://pass#word@h/2'],
     ['REDIS_URL', 'redis://h/two'],
     ['REDIS_URL', 'postgres://h/2'],
     ['ADMIN_SECRET', `${OK_SECRET}\n`],

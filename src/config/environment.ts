@@ -15,6 +15,7 @@ import {
   ValidateBy,
   validateSync,
 } from 'class-validator';
+import { parseRedisUrl } from './redis-url.js';
 
 /** The sandbox tiers, narrowest first. */
 export const SANDBOX_TIERS = ['isolated', 'workspace', 'nova', 'host'] as const;
@@ -69,14 +70,22 @@ const Json = (): PropertyDecorator =>
       return value as unknown;
     }
   });
-/** A connection string of one of `schemes` whose parts can be told apart. */
-const ConnectionUrl = (...schemes: string[]): PropertyDecorator =>
+/** A connection string whose parts can be told apart. */
+const PostgresUrl = (): PropertyDecorator =>
   ValidateBy({
-    name: 'connectionUrl',
+    name: 'postgresUrl',
     validator: {
-      validate: (value) => typeof value === 'string' && isConnectionUrl(value, schemes),
+      validate: (value) => isPostgresUrl(String(value)),
       defaultMessage: () =>
-        `must be a connection string that starts with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}; reserved characters of a password must be percent-encoded`,
+        'must be a connection string that starts with postgres:// or postgresql://; reserved characters of a password must be percent-encoded',
+    },
+  });
+const RedisUrl = (): PropertyDecorator =>
+  ValidateBy({
+    name: 'redisUrl',
+    validator: {
+      validate: (value) => redisUrlFault(String(value)) === null,
+      defaultMessage: (args) => redisUrlFault(String(args?.value)) ?? '',
     },
   });
 const Upper = (): PropertyDecorator => Transform(({ value }) => String(value).toUpperCase());
@@ -92,14 +101,9 @@ function Int(min: number, max: number): PropertyDecorator {
  */
 export class Environment {
   /** PostgreSQL connection string; none starts the embedded PostgreSQL 16 in the data folder. */
-  @IsOptional() @ConnectionUrl('postgres', 'postgresql') DATABASE_URL?: string;
+  @IsOptional() @PostgresUrl() DATABASE_URL?: string;
   /** Redis connection string; none keeps the shared short-lived state in this process. */
-  @IsOptional()
-  @ConnectionUrl('redis', 'rediss')
-  @Matches(/^\w+:\/\/[^/]+(\/\d{0,5})?(\?|$)/, {
-    message: 'must end in the number of a database, as in redis://host:6379/2',
-  })
-  REDIS_URL?: string;
+  @IsOptional() @RedisUrl() REDIS_URL?: string;
   /** Credential of the admin routes, at least 16 visible ASCII characters. */
   @IsOptional()
   @Matches(/^.{16,}$/s, { message: 'must be at least 16 characters' })
@@ -254,8 +258,17 @@ function arePrices(prices: Record<string, { input?: unknown; output?: unknown } 
     .every((usd) => typeof usd === 'number' && usd >= 0 && Number.isFinite(usd));
 }
 
-/** The driver of PostgreSQL takes no host before the path of a URL with a user: it means a socket. */
-function isConnectionUrl(text: string, schemes: readonly string[]): boolean {
+/** The driver takes no host before the path of a URL with a user: it means a socket. */
+function isPostgresUrl(text: string): boolean {
   const url = text.replace('@/', '@localhost/');
-  return URL.canParse(url) && schemes.includes(new URL(url).protocol.slice(0, -1));
+  return URL.canParse(url) && /^postgres(ql)?:$/.test(new URL(url).protocol);
+}
+
+function redisUrlFault(text: string): string | null {
+  try {
+    parseRedisUrl(text);
+    return null;
+  } catch (error) {
+    return (error as Error).message;
+  }
 }

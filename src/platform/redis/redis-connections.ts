@@ -1,8 +1,8 @@
 import { Logger } from '@nestjs/common';
 import { Redis, type RedisOptions } from 'ioredis';
+import { parseRedisUrl } from '../../config/index.js';
 import { describeFault } from './redis-fault.js';
 import { SCRIPTS } from './redis-scripts.js';
-import { parseRedisUrl } from './redis-url.js';
 
 /** Seconds that one BRPOP blocks. */
 export const BLOCK_SECONDS = 5;
