@@ -7,7 +7,6 @@ import {
 } from '@modelcontextprotocol/client';
 import { z } from 'zod';
 import { ServerEnded } from './failure-reason.js';
-import { CALL_TIMEOUT_MS } from './tools/mcp-tool.js';
 import type { CallAnswer } from './tools/result-text.js';
 import type { ToolDefinition } from './tools/tool-definition.js';
 import { StdioTransport } from './transports/stdio-transport.js';
@@ -18,6 +17,8 @@ const LIST_TIMEOUT_MS = 30_000;
 const MAX_TOOLS = 512;
 const MAX_PAGES = 64;
 const CHECK_MS = 5_000;
+/** A call ends with its signal, which knows its time; a limit of the client's own would cancel it a second time. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 const page = z.object({ tools: z.array(z.unknown()), nextCursor: z.string().nullish() });
 
@@ -125,8 +126,7 @@ export class Session {
       { name: tool.name, arguments: args },
       {
         signal,
-        timeout: CALL_TIMEOUT_MS,
-        maxTotalTimeout: CALL_TIMEOUT_MS,
+        timeout: LONGEST_TIMER_MS,
         onprogress,
         // Without an output schema: what a server's own schema says of its answer is of no use to a model.
         toolDefinition: { name: tool.name, inputSchema: tool.inputSchema as { type: 'object' } },

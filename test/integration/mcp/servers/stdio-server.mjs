@@ -31,6 +31,7 @@ let tools = options.tools ?? [
     inputSchema: { type: 'object', properties: { ms: { type: 'number' } } },
   },
   { name: 'never', description: 'Never answers.', inputSchema: { type: 'object' } },
+  { name: 'late', description: 'Answers when a call is cancelled.', inputSchema: { type: 'object' } },
   { name: 'die', description: 'Ends the server.', inputSchema: { type: 'object' } },
   {
     name: 'big',
@@ -57,6 +58,7 @@ if (options.leak) {
   }
 }
 const cancelled = [];
+const late = [];
 const held = options.holdWhile && existsSync(options.holdWhile);
 const silent = typeof options.silent === 'string' ? existsSync(options.silent) : options.silent;
 
@@ -70,6 +72,10 @@ const calls = {
   never: (_args, progress) => {
     progress(3, 10, `three of ten${leaked}`);
     return new Promise(() => undefined);
+  },
+  late: (_args, progress) => {
+    progress(1, 1, 'nearly');
+    return new Promise((resolve) => late.push(() => resolve(text('after all'))));
   },
   die: () => {
     process.stderr.write(`a fatal thing happened${leaked}\n`);
@@ -115,7 +121,11 @@ const calls = {
 };
 
 async function answer({ id, method, params }) {
-  if (method === 'notifications/cancelled') return void cancelled.push(params.requestId);
+  if (method === 'notifications/cancelled') {
+    cancelled.push(params.requestId);
+    for (const say of late.splice(0)) say();
+    return;
+  }
   if (id === undefined || silent) return;
   while (held && existsSync(options.holdWhile)) await new Promise((resolve) => setTimeout(resolve, 20));
   if (method === 'initialize') {
