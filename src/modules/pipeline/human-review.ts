@@ -77,7 +77,7 @@ export class HumanReview {
     });
     if (!applied) throw new DomainError('no_open_gate', 'The gate was decided meanwhile.');
     if (move.to === 'queued') await this.bell.ring([run.id]);
-    else await this.trees.drop(run.id, move.to);
+    else await this.trees.drop(run, move.to);
     return { status: move.to };
   }
 }

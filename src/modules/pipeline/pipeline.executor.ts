@@ -79,7 +79,7 @@ export class PipelineExecutor {
     if (session.run.status !== 'completing' || next.kind !== 'complete') await this.advance(session, {}, next);
     while (next.kind === 'run') next = await this.runStep(session, next.roles);
     if (session.run.status === 'completing') await this.publish(session, next);
-    if (isTerminal(session.run.status)) await this.trees.drop(session.run.id, session.run.status);
+    if (isTerminal(session.run.status)) await this.trees.drop(session.run, session.run.status);
   }
 
   /** Runs the unfinished stages of the present step together; the last one's commit decides what follows. */
@@ -211,7 +211,7 @@ export class PipelineExecutor {
       : ['internal_error', 'The task failed on a fault of this service.'];
     const next = failTask(session.situation, code, message);
     await this.advance(session, {}, next);
-    await this.trees.drop(session.run.id, session.run.status);
+    await this.trees.drop(session.run, session.run.status);
     return true;
   }
 

@@ -1,5 +1,4 @@
 import { Injectable, Logger } from '@nestjs/common';
-import { validate as isUuid } from 'uuid';
 import { AppConfig } from '../../config/index.js';
 import { WorkTrees } from '../tools/index.js';
 import { TaskAdminRepository } from './task-admin.repository.js';
@@ -28,7 +27,7 @@ export class PipelineRetention {
       async () => taskEvents !== null && (await this.admin.deleteEventsBefore(taskEvents, BATCH)),
       () => this.admin.deleteIdempotencyKeysBefore(idempotencyKeys, BATCH),
       () => this.workers.forgetDead(),
-      () => this.trees.sweep((ids) => this.admin.fates(ids.filter((id) => isUuid(id)))),
+      () => this.trees.sweep((names) => this.admin.fates(names)),
     ];
     for (const part of parts) {
       await part().catch((error: unknown) =>

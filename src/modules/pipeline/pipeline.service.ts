@@ -69,7 +69,7 @@ export class PipelineService extends PipelineCommands {
         events: [{ type: 'task.finished', data: { status: 'cancelled', code: 'cancelled' } }],
       });
       if (!applied) continue;
-      await this.trees.drop(task.id, 'cancelled');
+      await this.trees.drop(task, 'cancelled');
       return;
     }
     throw new DomainError('conflict', 'The task moved on too fast to be cancelled; try again.');
@@ -98,9 +98,11 @@ export class PipelineService extends PipelineCommands {
   override async requeue(taskId: string): Promise<{ status: string }> {
     const run = await this.runs.find(taskId);
     if (run === null) throw DomainError.notFound('task', taskId);
+    const isDead = run.status === 'failed' && (await this.admin.isDeadLetter(taskId));
+    // What the life that failed has published must not be there when the next one copies the workspace.
+    if (isDead) await this.trees.drop(run, run.status);
     const applied =
-      run.status === 'failed' &&
-      (await this.admin.isDeadLetter(taskId)) &&
+      isDead &&
       (await this.moves.commit({
         task_id: taskId,
         from: 'failed',
@@ -136,8 +138,9 @@ export class PipelineService extends PipelineCommands {
 }
 
 /**
- * Where a dead letter goes on: at its first unfinished stage, with retries and waiting counted anew. A task that had changed
- * files, whose work tree is gone, and one that has no unfinished stage go back to the task stage, as a further iteration.
+ * Where a dead letter goes on: in a new life, at its first unfinished stage, with retries and waiting counted anew. A task that
+ * had changed files, whose work tree is gone, and one that has no unfinished stage go back to the task stage, as a further
+ * iteration.
  */
 function revival(run: TaskRun): { control: TaskControl; queue: { next_status: TaskRun['status']; delay_ms: number } } {
   const steps = stepsOf(run.pod);
@@ -146,7 +149,14 @@ function revival(run: TaskRun): { control: TaskControl; queue: { next_status: Ta
   for (const stage of run.stages) {
     if (stage.status === 'failed') allowedAttempts[stageKey(stage.role, stage.iteration)] = stage.attempt + 1;
   }
-  const control: TaskControl = { ...run.control, retries: {}, providerWaitMs: 0, machinePauses: 0, allowedAttempts };
+  const control: TaskControl = {
+    ...run.control,
+    retries: {},
+    providerWaitMs: 0,
+    machinePauses: 0,
+    allowedAttempts,
+    life: run.epoch + 1,
+  };
   const atTask: TaskControl = {
     ...control,
     step: taskStep,

@@ -1,8 +1,11 @@
 import { Injectable } from '@nestjs/common';
+import { validate as isUuid } from 'uuid';
 import { Database, sql } from '../../platform/database/index.js';
 import type { TaskFate } from '../tools/index.js';
-import type { TaskControl } from './task-control.js';
+import { treeName, type TaskControl } from './task-control.js';
 import { isTerminal, type TaskStatus } from './task.js';
+
+const UUID_LENGTH = 36;
 
 /** A task's row as commands need it. */
 export interface TaskHead {
@@ -57,17 +60,20 @@ export class TaskAdminRepository {
     return row && { podName: row.pod_name, queuedAt: row.queued_at };
   }
 
-  /** How the tasks `ids` have ended; those that do not exist are left out. */
-  async fates(ids: readonly string[]): Promise<Map<string, TaskFate>> {
-    const rows = await this.database.query<{ id: string; status: TaskStatus }>(
+  /** How the lives have ended that these work trees are named after; trees of tasks that do not exist are left out. */
+  async fates(trees: readonly string[]): Promise<Map<string, TaskFate>> {
+    const named = trees.map((tree) => ({ tree, id: tree.slice(0, UUID_LENGTH) })).filter(({ id }) => isUuid(id));
+    const rows = await this.database.query<{ id: string; status: TaskStatus; control: TaskControl }>(
       'tasks.fates',
-      sql`select id, status from tasks where id = any(${[...ids]}::uuid[])`,
+      sql`select id, status, control from tasks where id = any(${named.map(({ id }) => id)}::uuid[])`,
     );
-    const fateOf = (status: TaskStatus): TaskFate => {
-      if (status === 'complete') return 'complete';
-      return isTerminal(status) ? 'given_up' : 'unfinished';
-    };
-    return new Map(rows.map(({ id, status }) => [id, fateOf(status)]));
+    const tasks = new Map(rows.map((row) => [row.id, row]));
+    return new Map(
+      named.flatMap(({ tree, id }) => {
+        const task = tasks.get(id);
+        return task === undefined ? [] : [[tree, fateOf(tree, task)] as const];
+      }),
+    );
   }
 
   /** Deletes the task if it has ended; whether it did. */
@@ -141,4 +147,14 @@ export class TaskAdminRepository {
     );
     return rows.length > 0;
   }
+}
+
+/** A requeue gave up the lives before it. */
+function fateOf(
+  tree: string,
+  { id, status, control }: { id: string; status: TaskStatus; control: TaskControl },
+): TaskFate {
+  if (tree !== treeName(id, control)) return 'given_up';
+  if (status === 'complete') return 'complete';
+  return isTerminal(status) ? 'given_up' : 'unfinished';
 }

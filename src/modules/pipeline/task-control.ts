@@ -38,6 +38,13 @@ export interface TaskControl {
   publishForce: string[];
   /** How many tasks and turns above this one started it by a tool; absent is none. */
   depth?: number;
+  /** The epoch of the requeue that began the task's present life; absent in its first. Each life has a work tree of its own. */
+  life?: number;
+}
+
+/** The name of the work tree that a task has in its present life, which whoever cleans up after an earlier one never names. */
+export function treeName(taskId: string, { life }: Pick<TaskControl, 'life'>): string {
+  return life === undefined ? taskId : `${taskId}-${life}`;
 }
 
 /** The state of a task that was just submitted. */

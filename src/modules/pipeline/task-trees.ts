@@ -4,6 +4,7 @@ import { ToolRegistry, WorkTreeFenced, WorkTrees, type TreeDiff } from '../tools
 import { LeaseLostError } from './lease.js';
 import { effectiveTier } from './task-sandbox.js';
 import type { TaskSession } from './task-session.js';
+import { treeName, type TaskControl } from './task-control.js';
 import type { TaskStatus } from './task.js';
 
 /** Bytes of a changed file that is kept as an artifact; larger ones are in the workspace only. */
@@ -34,11 +35,11 @@ export class TaskTrees {
     if (!writes || effectiveTier(run) === 'isolated') return null;
     // Changed files, or tool calls of an unfinished task stage, exist nowhere but in the tree.
     const working = run.stages.some((stage) => stage.role === 'task' && run.journals.has(stage.id));
-    if ((run.control.diffHash !== null || working) && !(await this.trees.exists(run.id))) {
+    if ((run.control.diffHash !== null || working) && !(await this.trees.exists(treeName(run.id, run.control)))) {
       return { code: 'work_tree_lost', message: 'The work tree of the task is no longer there.' };
     }
     try {
-      session.tree = await this.trees.open(run.id, lease.epoch, lease.signal);
+      session.tree = await this.trees.open(treeName(run.id, run.control), lease.epoch, lease.signal);
       if (run.control.diffHash !== null) session.diff = await this.trees.diff(session.tree, lease.signal);
       return null;
     } catch (error) {
@@ -92,17 +93,16 @@ export class TaskTrees {
    * Removes what a task that has ended leaves behind. Of one that did not complete, what it had published is taken out of the
    * workspace first. Leftovers of a failure here are swept later.
    */
-  async drop(taskId: string, status: TaskStatus): Promise<void> {
+  async drop({ id, control }: { id: string; control: TaskControl }, status: TaskStatus): Promise<void> {
+    const tree = treeName(id, control);
     try {
-      if (status === 'complete') return await this.trees.drop(taskId);
-      const left = await this.trees.withdraw(taskId);
+      if (status === 'complete') return await this.trees.drop(tree);
+      const left = await this.trees.withdraw(tree);
       if (left.length > 0) {
-        this.logger.warn(
-          `Task ${taskId} is ${status}, and the workspace keeps of it: ${left.slice(0, 20).join(', ')}.`,
-        );
+        this.logger.warn(`Task ${id} is ${status}, and the workspace keeps of it: ${left.slice(0, 20).join(', ')}.`);
       }
     } catch (error) {
-      this.logger.warn(`The work tree of task ${taskId} could not be removed: ${String(error)}`);
+      this.logger.warn(`The work tree of task ${id} could not be removed: ${String(error)}`);
     }
   }
 }

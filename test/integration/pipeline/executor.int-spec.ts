@@ -14,7 +14,7 @@ import { sql } from '../../../src/platform/database/index.js';
 import { DomainError } from '../../../src/platform/errors/index.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { PASSING } from '../../support/stage-models.js';
-import { POD, queueOn } from './queue-setup.js';
+import { agentOf, POD, queueOn } from './queue-setup.js';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -22,24 +22,7 @@ beforeAll(async () => {
 });
 afterAll(() => db.drop());
 
-const judge = (role: Role, position: number): AgentSnapshot => ({
-  id: role,
-  name: role,
-  role,
-  position,
-  parallelGroup: 'review',
-  model: null,
-  fallbackModels: [],
-  temperature: 0,
-  maxTokens: 1,
-  timeoutSeconds: 60,
-  maxRetries: 0,
-  systemPrompt: null,
-  allowedTools: [],
-  onFailure: 'escalate',
-  runCondition: null,
-  artifactType: null,
-});
+const judge = (role: Role, position: number): AgentSnapshot => agentOf(role, position, { parallelGroup: 'review' });
 
 /** Judges that answer at once: the guardrail with a finding that only a person may clear. */
 const stages = {

@@ -3,7 +3,6 @@ import type { AppConfig } from '../../../src/config/index.js';
 import type { PeriodicJobs } from '../../../src/platform/clock/index.js';
 import type { Database, Sql } from '../../../src/platform/database/index.js';
 import { sql } from '../../../src/platform/database/index.js';
-import { TaskBell } from '../../../src/platform/redis/index.js';
 import { JournalRepository } from '../../../src/modules/pipeline/journal.repository.js';
 import { Lease, LeaseLostError } from '../../../src/modules/pipeline/lease.js';
 import { PipelineReaper } from '../../../src/modules/pipeline/pipeline.reaper.js';
@@ -13,14 +12,7 @@ import type { ClaimedTask } from '../../../src/modules/pipeline/task-queue.repos
 import { TaskSpendsRepository } from '../../../src/modules/pipeline/task-spends.repository.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { LEGAL_MOVES } from '../../support/legal-moves.js';
-import { progress, queueOn } from './queue-setup.js';
-
-class SilentBell extends TaskBell {
-  override async ring(): Promise<void> {}
-  override async wait(): Promise<boolean> {
-    return false;
-  }
-}
+import { progress, queueOn, SilentBell } from './queue-setup.js';
 
 let db: TestDatabase;
 let setup: ReturnType<typeof queueOn>;

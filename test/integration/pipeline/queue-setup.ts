@@ -1,11 +1,13 @@
 import { Clock } from '../../../src/platform/clock/clock.js';
 import type { Database } from '../../../src/platform/database/index.js';
-import type { PodSnapshot } from '../../../src/modules/pods/index.js';
+import { TaskBell } from '../../../src/platform/redis/index.js';
+import type { AgentSnapshot, PodSnapshot } from '../../../src/modules/pods/index.js';
 import type { Move } from '../../../src/modules/pipeline/move.js';
 import { initialControl } from '../../../src/modules/pipeline/task-control.js';
 import { TaskEventPublisher, type PublishedEvent } from '../../../src/modules/pipeline/task-event-publisher.js';
 import { TaskMovesRepository } from '../../../src/modules/pipeline/task-moves.repository.js';
 import { TaskQueueRepository, type ClaimedTask } from '../../../src/modules/pipeline/task-queue.repository.js';
+import type { Role } from '../../../src/modules/pipeline/task.js';
 import { WorkersRepository } from '../../../src/modules/pipeline/workers.repository.js';
 
 export const POD: PodSnapshot = {
@@ -21,6 +23,36 @@ export const POD: PodSnapshot = {
   sandbox: 'workspace',
   agents: [],
 };
+
+/** An agent without tools. */
+export function agentOf(role: Role, position: number, changes: Partial<AgentSnapshot> = {}): AgentSnapshot {
+  return {
+    id: role,
+    name: role,
+    role,
+    position,
+    parallelGroup: null,
+    model: null,
+    fallbackModels: [],
+    temperature: 0,
+    maxTokens: 1,
+    timeoutSeconds: 60,
+    maxRetries: 0,
+    systemPrompt: null,
+    allowedTools: [],
+    onFailure: 'escalate',
+    runCondition: null,
+    artifactType: null,
+    ...changes,
+  };
+}
+
+export class SilentBell extends TaskBell {
+  override async ring(): Promise<void> {}
+  override async wait(): Promise<boolean> {
+    return false;
+  }
+}
 
 class SilentBus {
   readonly told: PublishedEvent[] = [];

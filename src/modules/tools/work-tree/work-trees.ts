@@ -68,7 +68,8 @@ const TASK_ID = /^[A-Za-z0-9][A-Za-z0-9-]{0,63}$/;
 const SWEEP_AGE_MS = 60 * 60 * 1000;
 
 /**
- * The trees that tasks work in, under `<data folder>/trees/<task>/`:
+ * The trees that tasks work in, under `<data folder>/trees/<task>/`. What is called a task here is one life of one: whoever
+ * removes the trees of a life that is over cannot meet those of the next.
  *
  * - `tree-<epoch>` is the tree itself, `base` what the workspace held when the task began, `base.json` its hashes.
  * - A newer epoch takes the older tree's name away (`fenced-<epoch>`), so that every path of the older one leads nowhere,
@@ -194,7 +195,7 @@ export class WorkTrees implements OnModuleInit {
     return left;
   }
 
-  /** Removes the task's tree and base, of every epoch; what was published stays. */
+  /** Removes the task's tree and base, of every epoch; what was published stays. The task must have ended for good. */
   drop(taskId: string): Promise<void> {
     const home = this.home(taskId);
     return this.turns.take(home, async () => {

@@ -1,0 +1,177 @@
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { AppConfig } from '../../../src/config/index.js';
+import { Lease } from '../../../src/modules/pipeline/lease.js';
+import { PipelineExecutor } from '../../../src/modules/pipeline/pipeline.executor.js';
+import { PipelineService } from '../../../src/modules/pipeline/pipeline.service.js';
+import type { StageRunner } from '../../../src/modules/pipeline/stage-runner.js';
+import { TaskAdminRepository } from '../../../src/modules/pipeline/task-admin.repository.js';
+import { initialControl, treeName } from '../../../src/modules/pipeline/task-control.js';
+import { TaskRunsRepository } from '../../../src/modules/pipeline/task-runs.repository.js';
+import type { TaskSession } from '../../../src/modules/pipeline/task-session.js';
+import { TaskSpendsRepository } from '../../../src/modules/pipeline/task-spends.repository.js';
+import { TaskTrees } from '../../../src/modules/pipeline/task-trees.js';
+import { WorkTrees, type ToolRegistry, type WorkTree } from '../../../src/modules/tools/index.js';
+import { createTestDatabase, type TestDatabase } from '../../support/database.js';
+import { eventually } from '../../support/eventually.js';
+import { temporaryFolder, type TemporaryFolder } from '../../support/servers/index.js';
+import { PASSING } from '../../support/stage-models.js';
+import { agentOf, POD, queueOn, SilentBell } from './queue-setup.js';
+
+let db: TestDatabase;
+let folder: TemporaryFolder;
+let config: AppConfig;
+
+beforeEach(async () => {
+  db = await createTestDatabase();
+  folder = temporaryFolder();
+  config = AppConfig.from({
+    NOVA_WORKSPACE: join(folder.path, 'workspace'),
+    NOVA_DATA_DIR: join(folder.path, 'data'),
+  });
+  await mkdir(config.workspace);
+});
+afterEach(async () => {
+  folder.remove();
+  await db.drop();
+});
+
+/** What the task stage does, one life after the other, before it fails or is complete. */
+type Work = (session: TaskSession) => Promise<'failed' | 'complete'>;
+
+/** The pipeline of one task, over real work trees; its stages do the `work`. */
+async function setup(trees: WorkTrees, ...lives: Work[]) {
+  const { clock, queue, moves } = queueOn(db.database);
+  const runs = new TaskRunsRepository(db.database);
+  const admin = new TaskAdminRepository(db.database);
+  const taskTrees = new TaskTrees(trees, { holdsWriting: () => true } as unknown as ToolRegistry);
+  const stages = {
+    run: async (session: TaskSession) => {
+      const ended = await lives.shift()!(session);
+      await taskTrees.measure(session);
+      return {
+        ...(ended === 'failed'
+          ? { kind: 'failed', code: 'model_refused', message: 'no' }
+          : { kind: 'complete', output: PASSING.task }),
+        stageId: session.situation.newest.task?.id,
+        role: 'task',
+        used: { model: 'm', inputTokens: 0, outputTokens: 0, costUsd: 0, estimated: false, durationMs: 1 },
+      };
+    },
+  } as unknown as StageRunner;
+  const spends = new TaskSpendsRepository(db.database);
+  const executor = new PipelineExecutor(config, clock, runs, moves, spends, stages, taskTrees);
+  const none = null as never;
+  const id = clock.newId();
+  await queue.insert({
+    id,
+    owner: 'admin',
+    pod: { ...POD, agents: [agentOf('task', 1, { onFailure: 'abort' })] },
+    userInput: 'work',
+    metadata: {},
+    maxRetries: 0,
+    priority: 5,
+    nextStatus: 'task_running',
+    control: initialControl(null),
+  });
+  return {
+    id,
+    admin,
+    moves,
+    pipeline: new PipelineService(config, none, none, admin, runs, moves, none, taskTrees, new SilentBell()),
+    run: async (): Promise<void> => {
+      const [task] = await queue.claim(1, 1, 60, false);
+      await executor.run(task!, new Lease(id, 1, task!.epoch, task!.version));
+    },
+    status: async () => (await admin.findHead(id))?.status,
+  };
+}
+
+const write = (session: TaskSession, name: string): Promise<void> =>
+  writeFile(join(session.tree!.root, name), 'words of the task');
+
+describe('a dead letter that is requeued', () => {
+  it('keeps its new work tree when its failed life is cleaned up late', async () => {
+    let cleanUp: () => void = () => undefined;
+    let late: Promise<void> | null = new Promise<void>((resolve) => (cleanUp = resolve));
+    const trees = new (class extends WorkTrees {
+      override async withdraw(task: string): Promise<string[]> {
+        const held = late;
+        late = null;
+        await held;
+        return super.withdraw(task);
+      }
+    })(config);
+    let failed: Promise<void> = Promise.resolve();
+    const { pipeline, id, run, status } = await setup(
+      trees,
+      async (session) => (await write(session, 'draft.txt'), 'failed'),
+      async (session) => {
+        cleanUp();
+        await failed;
+        await write(session, 'result.txt');
+        return 'complete';
+      },
+    );
+    failed = run();
+    await eventually('the first life is over', async () => (await status()) === 'failed');
+    await pipeline.requeue(id);
+    await run();
+    expect(await status()).toBe('complete');
+    expect(await readdir(config.workspace)).toEqual(['result.txt']);
+  });
+
+  it('begins with the workspace as it was before its failed life published into it', async () => {
+    const trees = new (class extends WorkTrees {
+      override async publish(tree: WorkTree): Promise<{ conflicts: string[] }> {
+        const published = await super.publish(tree);
+        await bury();
+        return published;
+      }
+    })(config);
+    let found: string[] = [];
+    const { pipeline, id, run, status, moves, admin } = await setup(
+      trees,
+      async (session) => (await write(session, 'draft.txt'), 'complete'),
+      async ({ tree }) => ((found = await readdir(tree!.root)), 'complete'),
+    );
+    // As the reaper does when the worker has died here for the last time.
+    const bury = async (): Promise<void> => {
+      const task = (await admin.findHead(id))!;
+      await moves.commit({
+        task_id: id,
+        from: task.status,
+        to: 'failed',
+        guard: { epoch: task.epoch, version: task.version },
+        control: task.control,
+        raise_epoch: true,
+        error: { code: 'crashed', message: 'It died.' },
+        dead_letter: { reason: 'crashed', error: 'It died.', stage: 'completing' },
+        events: [],
+      });
+    };
+    await run();
+    expect([await status(), await readdir(config.workspace)]).toEqual(['failed', ['draft.txt']]);
+    await pipeline.requeue(id);
+    expect(await readdir(config.workspace)).toEqual([]);
+    await run();
+    expect([await status(), found]).toEqual(['complete', []]);
+  });
+
+  it('leaves what cleans up behind it only the trees of lives that are over', async () => {
+    const { pipeline, id, run, admin } = await setup(new WorkTrees(config), async () => 'failed');
+    expect(await admin.fates([id])).toEqual(new Map([[id, 'unfinished']]));
+    await run();
+    expect(await admin.fates([id])).toEqual(new Map([[id, 'given_up']]));
+    await pipeline.requeue(id);
+    const { control } = (await admin.findHead(id))!;
+    const tree = treeName(id, control);
+    expect(await admin.fates([id, tree, 'no-task'])).toEqual(
+      new Map([
+        [id, 'given_up'],
+        [tree, 'unfinished'],
+      ]),
+    );
+  });
+});
