@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -136,12 +137,14 @@ describe('what a server leaves behind', () => {
     ['with a child in a session of its own', { child: 'detached', ignoreEnd: true }],
   ])('is nothing: %s', async (_what, options) => {
     const word = mark();
-    const connection = await setup.connect(setup.server({}, { ...options, mark: word }));
+    // A length of its own tells the grandchild from those of other tests.
+    const sleep = `1000.${randomInt(1e9)}`;
+    const connection = await setup.connect(setup.server({}, { ...options, mark: word, sleep }));
     expect(running(word)).toBeGreaterThan(0);
-    const sleepers = running('sleep 1000');
+    if ('child' in options) await eventually(() => running(`sleep ${sleep}`) > 0);
     await connection.stop();
     await eventually(() => running(word) === 0);
-    if ('child' in options) await eventually(() => running('sleep 1000') < sleepers);
+    await eventually(() => running(`sleep ${sleep}`) === 0);
   });
 });
 

@@ -1,7 +1,7 @@
 // A small MCP server over its standard streams, without an SDK, with the faults that its first argument (JSON) asks for:
 // era ('2024-11-05' … '2025-11-25'), tools (listed ones), pages (tools a page), garbage (lines before anything), stderr
 // (lines at the start), silent (never answers; a text: if there is such a file at the start), exitOnProbe, pidFile, child
-// (starts a grandchild that would live on),
+// (starts a grandchild that would live on, for `sleep` seconds),
 // changed (what the tools say once `change` was called), toolsFile (JSON of the tools, read at each list), endlessPages
 // (there is always one more), holdWhile (if there is such a file at the start, answers only once there is none), leak (tells
 // its environment wherever a server can say something).
@@ -14,7 +14,7 @@ const say = (message) => process.stdout.write(`${JSON.stringify({ jsonrpc: '2.0'
 const text = (value) => ({ content: [{ type: 'text', text: value }] });
 if (options.pidFile) appendFileSync(options.pidFile, `${process.pid}\n`);
 if (options.child) {
-  const child = spawn('sleep', ['1000'], { detached: options.child === 'detached', stdio: 'ignore' });
+  const child = spawn('sleep', [options.sleep ?? '1000'], { detached: options.child === 'detached', stdio: 'ignore' });
   if (options.pidFile) appendFileSync(options.pidFile, `${child.pid}\n`);
 }
 for (let line = 0; line < (options.garbage ?? 0); line += 1) process.stdout.write(`this is no message ${line}\n`);
