@@ -1,8 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { freePort } from '../../support/servers/index.js';
 import { eventually, ROOT, Setup } from './connection-setup.js';
 
 const MODULES = join(ROOT, 'node_modules');
@@ -19,14 +19,6 @@ afterEach(async () => {
   await setup.end();
   for (const child of children.splice(0)) child.kill('SIGKILL');
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 async function everything(kind: 'streamableHttp' | 'sse', port: number): Promise<ChildProcess> {
   const child = spawn(process.execPath, [EVERYTHING, kind], {

@@ -1,8 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createConnection, createServer, type AddressInfo } from 'node:net';
+import { createConnection } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { tied } from '../../../src/platform/database/embedded/server-process.js';
+import { freePort } from './free-port.js';
 import { needProgram } from './system-program.js';
 import { temporaryFolder } from './temporary-folder.js';
 
@@ -69,15 +70,6 @@ export async function startRedis(options: RedisOptions = {}): Promise<TestRedis>
       folder.remove();
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 async function untilItAnswers(port: number, child: ChildProcess): Promise<void> {
