@@ -191,8 +191,9 @@ export function describeSharedState(name: string, open: () => Promise<Store>): v
       });
 
       it('free a lock by expiry, and keep one that is renewed', async () => {
-        await one.live.acquire('short', 'me', 50);
-        await one.live.acquire('renewed', 'me', 50);
+        // Long enough for the renewal to be in time, and over once the short one is.
+        await one.live.acquire('renewed', 'me', 3_000);
+        await one.live.acquire('short', 'me', 3_000);
         expect(await one.live.renew('renewed', 'me', 60_000)).toBe(true);
         await eventually('the short one is free', () => two.live.acquire('short', 'you', 60_000));
         expect(await one.live.renew('short', 'me', 60_000)).toBe(false);
@@ -290,10 +291,10 @@ export function describeSharedState(name: string, open: () => Promise<Store>): v
       });
 
       it('begin anew with the next window', async () => {
-        await one.limiter.take('key', 1, 1);
-        expect((await one.limiter.take('key', 1, 1)).allowed).toBe(false);
-        await eventually('the window is over', async () => (await two.limiter.peek('key', 1, 1)).allowed);
-        expect((await two.limiter.take('key', 1, 1)).allowed).toBe(true);
+        await one.limiter.take('key', 1, 3);
+        expect((await one.limiter.take('key', 1, 3)).allowed).toBe(false);
+        await eventually('the window is over', async () => (await two.limiter.peek('key', 1, 3)).allowed);
+        expect((await two.limiter.take('key', 1, 3)).allowed).toBe(true);
       });
     });
 

