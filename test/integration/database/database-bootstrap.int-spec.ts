@@ -1,6 +1,5 @@
 import { chmod, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { AppConfig } from '../../../src/config/index.js';
@@ -9,6 +8,7 @@ import { Database, DatabaseBootstrap, SingleProcessError, sql } from '../../../s
 import { LOCK_CLASS, SINGLE_PROCESS_LOCK } from '../../../src/platform/database/advisory-locks.js';
 import { findPostmaster } from '../../../src/platform/database/embedded/postmaster.js';
 import { createTestDatabase } from '../../support/database.js';
+import { eventually } from '../../support/eventually.js';
 import { execute } from '../../support/servers/test-servers.js';
 import { hasPostgres15, startPostgres, temporaryFolder } from '../../support/servers/index.js';
 import { endDatabaseProcesses, startDatabaseProcess } from './database-process.js';
@@ -46,13 +46,10 @@ async function emptyDatabase(): Promise<string> {
   return test.url;
 }
 
-async function untilReason(of: Service, reason: RegExp): Promise<void> {
-  while (!reason.test(of.bootstrap.state().reason ?? '')) await delay(5);
-}
+const untilReason = (of: Service, reason: RegExp): Promise<unknown> =>
+  eventually(`the reason is ${reason}`, () => reason.test(of.bootstrap.state().reason ?? ''));
 
-const untilReady = async (of: Service): Promise<void> => {
-  while (!of.bootstrap.state().ready) await delay(5);
-};
+const untilReady = (of: Service): Promise<unknown> => eventually('it is ready', () => of.bootstrap.state().ready);
 
 const LOCKS = `from pg_locks where locktype = 'advisory' and objid = ${SINGLE_PROCESS_LOCK}
   and database = (select oid from pg_database where datname = current_database())`;
@@ -186,8 +183,10 @@ describe('a process without Redis', () => {
     const holders = (): Promise<Record<string, unknown>[]> => execute(url, `select pid ${LOCKS} and granted`);
     const [before] = await holders();
     await terminate(url, 'nova guard');
-    let after = await holders();
-    while (after.length === 0) after = await holders();
+    const after = await eventually('the lock is held again', async () => {
+      const found = await holders();
+      return found.length > 0 && found;
+    });
     expect(after).toHaveLength(1);
     expect(after).not.toEqual([before]);
     await untilReady(one);
@@ -201,7 +200,10 @@ describe('a process without Redis', () => {
     await rival.connect();
     cleanUps.push(() => rival.end());
     const taken = rival.query('select pg_advisory_lock($1, $2)', [LOCK_CLASS, SINGLE_PROCESS_LOCK]);
-    while ((await execute(url, `select 1 ${LOCKS} and not granted`)).length === 0);
+    await eventually(
+      'the rival waits',
+      async () => (await execute(url, `select 1 ${LOCKS} and not granted`)).length > 0,
+    );
     await terminate(url, 'nova guard');
     await taken;
     expect(await one.bootstrap.displaced).toBeInstanceOf(SingleProcessError);
@@ -244,7 +246,8 @@ describe('a server that goes away', () => {
     const one = service({ NOVA_DATA_DIR: dataDir });
     await one.starting;
     const before = await findPostmaster(join(dataDir, 'postgres-16', 'data'));
-    process.kill(before?.pid ?? 0, 'SIGKILL');
+    if (before === null) throw new Error('no server runs');
+    process.kill(before.pid, 'SIGKILL');
     await untilReason(one, /./);
     await untilReady(one);
     expect(await one.database.one('test.back', sql`select 1 as one`)).toEqual({ one: 1 });
@@ -276,7 +279,7 @@ async function dataFolder(): Promise<string> {
 /** Waits until so many processes are at least about to ask for the lock. */
 async function untilGuards(url: string, count: number): Promise<void> {
   const guards = `select 1 from pg_stat_activity where application_name = 'nova guard' and datname = current_database()`;
-  while ((await execute(url, guards)).length < count) await delay(5);
+  await eventually(`${count} guards are connected`, async () => (await execute(url, guards)).length >= count);
 }
 
 async function embeddedUrl(dataDir: string): Promise<string> {

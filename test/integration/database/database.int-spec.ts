@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import pg from 'pg';
 import { Database, joinSql, json, preparedSql, sql, violates, type Sql } from '../../../src/platform/database/index.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
+import { eventually } from '../../support/eventually.js';
 import { execute } from '../../support/servers/test-servers.js';
 import { startPostgres } from '../../support/servers/index.js';
 
@@ -287,7 +288,7 @@ describe('health', () => {
 
 async function untilActive(text: string): Promise<void> {
   const statement = `select 1 from pg_stat_activity where state = 'active' and query like '%${text}%' and pid <> pg_backend_pid()`;
-  while ((await execute(test.url, statement)).length === 0);
+  await eventually(`${text} runs`, async () => (await execute(test.url, statement)).length > 0);
 }
 
 /** Statements may meet further connections that died; each meeting removes one from the pool. */

@@ -2,7 +2,6 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, chown, cp, lstat, mkdir, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import {
@@ -13,6 +12,7 @@ import { findPostmaster, OWNER_SETTING, processRuns } from '../../../src/platfor
 import { serverAccount } from '../../../src/platform/database/embedded/server-account.js';
 import { serverBinaries } from '../../../src/platform/database/embedded/server-binaries.js';
 import { run, spawnServer } from '../../../src/platform/database/embedded/server-process.js';
+import { eventually } from '../../support/eventually.js';
 import { temporaryFolder, type TemporaryFolder } from '../../support/servers/index.js';
 import { endDatabaseProcesses, startDatabaseProcess } from './database-process.js';
 
@@ -44,12 +44,10 @@ async function ask(server: EmbeddedPostgres, statement: string): Promise<unknown
   }
 }
 
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  while (!(await condition())) await delay(10);
-}
-
 async function postmaster(): Promise<number> {
-  return (await findPostmaster(cluster()))?.pid ?? 0;
+  const found = await findPostmaster(cluster());
+  if (found === null) throw new Error('no server runs');
+  return found.pid;
 }
 
 beforeEach(async () => {
@@ -126,9 +124,10 @@ describe('an embedded PostgreSQL', () => {
     const command = [postgres, '-D', cluster(), '-k', socket, '-c', 'listen_addresses='];
     const server = await spawnServer(command, { account, log: log.fd, shell: true });
     await log.close();
-    let pid = 0;
-    await until(async () => (pid = await postmaster()) !== 0 || server.failure() !== null);
-    expect(server.failure()).toBeNull();
+    const { pid } = await eventually('the server runs', async () => {
+      expect(server.failure()).toBeNull();
+      return findPostmaster(cluster());
+    });
     server.interrupt();
     await server.ended;
     expect(await processRuns(pid)).toBe(false);
@@ -157,7 +156,7 @@ describe('an embedded PostgreSQL', () => {
     await (await start()).stop();
     const pid = await startUnowned([]);
     process.kill(pid, 'SIGKILL');
-    await until(async () => !(await processRuns(pid)));
+    await eventually('it has ended', async () => !(await processRuns(pid)));
     expect(() => process.kill(pid, 0)).not.toThrow();
     expect(await ask(await start(), 'select 1 as one')).toEqual([{ one: 1 }]);
   });
@@ -185,7 +184,7 @@ describe('an embedded PostgreSQL', () => {
     const owner = startDatabaseProcess({ NOVA_DATA_DIR: dataDir });
     const staging = async (): Promise<string[]> =>
       (await readdir(join(dataDir, 'postgres-16')).catch(() => [])).filter((name) => name.startsWith('init-'));
-    await until(async () => (await staging()).length > 0);
+    await eventually('it is being made', async () => (await staging()).length > 0);
     await owner.end('SIGKILL');
     expect(await staging()).toHaveLength(1);
     expect(await ask(await start(), 'select 1 as one')).toEqual([{ one: 1 }]);
@@ -300,7 +299,7 @@ async function startUnowned(settings: string[]): Promise<number> {
   await once(parent, 'spawn');
   const ready = async (): Promise<boolean> =>
     (await readFile(join(cluster(), 'postmaster.pid'), 'utf8').catch(() => '')).includes('ready');
-  await until(ready);
+  await eventually('the server is ready', ready);
   return postmaster();
 }
 

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { sql } from '../../../src/platform/database/index.js';
 import { migrate, MigrationError } from '../../../src/platform/database/migrator.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
+import { eventually } from '../../support/eventually.js';
 import { temporaryFolder, type TemporaryFolder } from '../../support/servers/index.js';
 
 const PROJECT_MIGRATIONS = fileURLToPath(new URL('../../../migrations', import.meta.url));
@@ -145,8 +146,8 @@ describe('migrations', () => {
     const waiting = migrate(db.connection, { folder, lockTimeoutMs: 50 });
     const blocked = async (): Promise<boolean> =>
       (await db.database.query('test.blocked', sql`select 1 from pg_locks where not granted`)).length > 0;
-    while (!(await blocked()));
-    while (await blocked());
+    await eventually('it waits for the table', blocked);
+    await eventually('it has let go', async () => !(await blocked()));
     await holder.query('commit');
     await holder.end();
     expect(await waiting).toEqual(['0002_alter_a.sql']);
@@ -158,7 +159,10 @@ describe('migrations', () => {
     await holder.query('select pg_advisory_lock(77)');
     const first = run();
     const blocked = sql`select 1 from pg_locks where not granted and objid = 77`;
-    while ((await db.database.query('test.blocked', blocked)).length === 0);
+    await eventually(
+      'the first one is held up',
+      async () => (await db.database.query('test.blocked', blocked)).length > 0,
+    );
     const quit = new AbortController();
     const second = migrate(db.connection, { folder, signal: quit.signal });
     quit.abort();

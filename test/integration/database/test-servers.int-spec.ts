@@ -2,10 +2,11 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
 import { processRuns } from '../../../src/platform/database/embedded/postmaster.js';
+import { eventually } from '../../support/eventually.js';
 
 const ROOT = join(fileURLToPath(import.meta.url), '../../../..');
 
@@ -26,12 +27,15 @@ describe("the tests' own servers", () => {
         stdio: ['ignore', 'pipe', 'inherit'],
       },
     );
-    const [line] = (await once(owner.stdout, 'data')) as [Buffer];
-    const { pids, folders } = JSON.parse(line.toString()) as { pids: number[]; folders: string[] };
+    const [line] = (await Promise.race([
+      once(createInterface({ input: owner.stdout }), 'line'),
+      once(owner, 'exit').then(([code]) => Promise.reject(new Error(`the owner ended with ${code}`))),
+    ])) as [string];
+    const { pids, folders } = JSON.parse(line) as { pids: number[]; folders: string[] };
     for (const pid of pids) expect(await processRuns(pid)).toBe(true);
     for (const folder of folders) expect(existsSync(folder)).toBe(true);
     owner.kill(signal);
-    while ((await Promise.all(pids.map(processRuns))).includes(true)) await delay(10);
-    while (folders.some((folder) => existsSync(folder))) await delay(10);
+    await eventually('they have ended', async () => !(await Promise.all(pids.map(processRuns))).includes(true));
+    await eventually('their folders are gone', () => !folders.some((folder) => existsSync(folder)));
   });
 });
