@@ -141,7 +141,7 @@ describe('faults of a model endpoint', () => {
       ['before the headers, of the whole call', hang, 'TOTAL', /longer than a call may/],
     ])('%s the call ends and hangs up', async (_, answer, name, message) => {
       server.willAnswer(answer);
-      const failure = await failureOf(gateway({ [`MODEL_${name}_TIMEOUT_MS`]: '150' }).call(['m'], callOf()));
+      const failure = await failureOf(gateway({ [`MODEL_${name}_TIMEOUT_MS`]: '1000' }).call(['m'], callOf()));
       expect(failure).toMatchObject({ kind: 'timeout', message: expect.stringMatching(message) });
       expect(await server.asked[0]?.closed).toBe('aborted');
     });

@@ -68,7 +68,7 @@ describe('a name', () => {
   beforeAll(async () => {
     canary = createServer((_request, response) => response.end('here'));
     canary.on('connection', () => (seen += 1));
-    await new Promise<void>((resolve) => canary.listen(0, '::', resolve));
+    await new Promise<void>((resolve) => canary.listen(0, resolve));
     port = (canary.address() as { port: number }).port;
   });
   afterAll(() => {

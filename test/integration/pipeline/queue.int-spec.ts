@@ -239,6 +239,6 @@ describe('plans at depth', () => {
         await client.end();
       }
     },
-    60_000 + DEPTH,
+    180_000 + DEPTH,
   );
 });

@@ -76,7 +76,7 @@ function run(sandbox: string, program: string): Promise<BoxResult> {
       let text = '';
       socket.on('data', (chunk) => { text += chunk; });
       for (const event of ['end', 'error', 'close']) socket.on(event, () => done(text));
-      setTimeout(() => done(text), 4_000).unref();
+      setTimeout(() => done(text), 15_000).unref();
     });`;
   const box = sandboxes[sandbox];
   if (box === undefined) throw new Error(sandbox);
@@ -87,7 +87,7 @@ function run(sandbox: string, program: string): Promise<BoxResult> {
       root: workspace,
       command: ['/run/nova/node', '-e', `${prelude}(async () => {${program}})()`],
     },
-    { timeoutMs: 30_000, signal: new AbortController().signal },
+    { timeoutMs: 120_000, signal: new AbortController().signal },
   );
 }
 

@@ -15,7 +15,7 @@ import { examined, type ScenarioContext } from './client.js';
 const execute = promisify(execFile);
 const HERE = dirname(fileURLToPath(import.meta.url));
 const SUITE = join(ROOT, 'node_modules/@modelcontextprotocol/conformance/dist/index.js');
-const SCENARIO_MS = 30_000;
+const SCENARIO_MS = 75_000;
 
 const SCENARIOS = [
   ['initialize', '2025-06-18'],

@@ -4,7 +4,7 @@ import { request } from 'node:http';
 import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 
-const PATIENCE_MS = 3_000;
+const PATIENCE_MS = 15_000;
 const say = (message) => process.stdout.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
 
 function plainly(host, port) {
