@@ -14,10 +14,10 @@ import {
 import { startService, type Service, type Settings } from '../support/service.js';
 import { after, PASSING, StageModels } from '../support/stage-models.js';
 
-/** Leases that end within three seconds, so that a test sees its replica lose one, and a busy machine still renews them. */
+/** Leases that end within seconds, so that a test sees its replica lose one, and a busy machine still renews them. */
 export const SHORT_LEASES: Settings = {
   TASK_HEARTBEAT_INTERVAL_SECONDS: '0.2',
-  TASK_STALE_SECONDS: '2.5',
+  TASK_STALE_SECONDS: '6',
   REAPER_INTERVAL_SECONDS: '0.3',
 };
 

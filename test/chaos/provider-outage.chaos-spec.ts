@@ -34,7 +34,7 @@ async function start(providerWaitSeconds: string): Promise<PipelineClient> {
 describe('a provider that answers 429 to everything', () => {
   it('makes the task wait, uses no retry up, and the task goes on by itself', async () => {
     const client = await start('3600');
-    const script = { task: [busy(3), busy(1), PASSING.task] };
+    const script = { task: [busy(6), busy(1), PASSING.task] };
     const [model, spare] = [models.model(script), models.model(script)];
     const plan = { agents: { ...TASK_ONLY.agents, task: { fallback_models: [spare] } } };
     // Not one retry is allowed, so none can have been used.
@@ -65,7 +65,7 @@ describe('a provider that answers 429 to everything', () => {
     const released = new Promise<void>((resolve) => (release = resolve));
     const model = models.model({
       guardrail: [(response, question) => (ask(), after(released, PASSING.guardrail)(response, question))],
-      code_review: [async (response, question) => (await asked, busy(2)(response, question)), PASSING.code_review],
+      code_review: [async (response, question) => (await asked, busy(6)(response, question)), PASSING.code_review],
     });
     const id = await client.submit((await client.createPod(model)).name);
     await eventually('the provider cools down', async () => {

@@ -11,7 +11,7 @@ import { Fleet, Held, SHORT_LEASES, TASK_ONLY } from './fleet.js';
 
 let fleet: Fleet;
 beforeAll(async () => {
-  fleet = await Fleet.start({ ...SHORT_LEASES, SHUTDOWN_GRACE_SECONDS: '3' });
+  fleet = await Fleet.start({ ...SHORT_LEASES, SHUTDOWN_GRACE_SECONDS: '8' });
 });
 afterEach(() => fleet?.cancelAll());
 afterAll(() => fleet?.stop());

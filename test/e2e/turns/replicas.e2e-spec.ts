@@ -49,7 +49,7 @@ async function start(): Promise<Replica> {
     REDIS_URL: redis.url,
     ADMIN_SECRET: 'one-secret-for-all-replicas',
     TASK_HEARTBEAT_INTERVAL_SECONDS: '0.5',
-    TASK_STALE_SECONDS: '3',
+    TASK_STALE_SECONDS: '8',
     REAPER_INTERVAL_SECONDS: '0.2',
   });
   return { service, client: await api(service) };
