@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync } from 'node:fs';
+import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { ModelServer, says } from '../../support/model-server.js';
 import { PipelineClient } from '../../support/pipeline-client.js';
+import { temporaryFolder, type TemporaryFolder } from '../../support/servers/index.js';
 import { startService, type Service } from '../../support/service.js';
 import { PASSING, StageModels, streamed } from '../../support/stage-models.js';
 
@@ -53,24 +54,33 @@ async function statuses(service: Service): Promise<Record<string, string>> {
 
 describe('a service with five servers, one dead and one that never answers', () => {
   let database: TestDatabase;
+  let folder: TemporaryFolder;
   beforeAll(async () => {
     database = await createTestDatabase();
+    folder = temporaryFolder();
   });
-  afterAll(() => database.drop());
+  afterAll(async () => {
+    await database.drop();
+    folder.remove();
+  });
 
   it('starts without waiting for them, and leaves nothing of them when it ends or is killed', async () => {
+    const holdWhile = join(folder.path, 'hold');
     const first = await startService({ DATABASE_URL: database.url });
     for (const name of ['one', 'two', 'three'])
-      await add(first, small(name, { child: name === 'two' ? 'detached' : true }));
+      await add(first, small(name, { holdWhile, child: name === 'two' ? 'detached' : true }));
     await add(first, { name: 'dead', transport: 'stdio', command: '/no/such/program' });
     await add(first, small('silent', { silent: true }));
     expect(running()).toBeGreaterThanOrEqual(4);
     await first.stop();
     await until(() => running() === 0);
 
+    // None of them answers before the start is complete.
+    writeFileSync(holdWhile, '');
     const second = await startService({ DATABASE_URL: database.url });
-    const step = await second.untilLogged((line) => line.message === 'Start step mcp is done');
-    expect(step['duration_ms']).toBeLessThan(1_000);
+    await second.untilLogged((line) => line.message === 'The start is complete');
+    expect(Object.values(await statuses(second))).not.toContain('connected');
+    rmSync(holdWhile);
     await until(
       async () => Object.values(await statuses(second)).filter((status) => status === 'connected').length === 3,
     );
@@ -91,7 +101,7 @@ describe('addresses inside', () => {
       seen += 1;
       socket.destroy();
     });
-    await new Promise<void>((resolve) => canary.listen(0, '::', resolve));
+    await new Promise<void>((resolve) => canary.listen(0, resolve));
     port = (canary.address() as { port: number }).port;
     service = await startService();
   });
