@@ -67,6 +67,15 @@ export interface Service {
   kill(): Promise<void>;
 }
 
+/** A process that is killed while it writes leaves half a line. */
+function parsed(line: string): LogLine {
+  try {
+    return JSON.parse(line) as LogLine;
+  } catch {
+    return { level: 'raw', message: line };
+  }
+}
+
 /**
  * Starts `dist/main.js` on a free port with folders, an admin secret and a cloned database of its own. Nothing of the
  * surrounding environment but PATH and HOME reaches it. `DATABASE_URL: ''` or `undefined` makes it start its embedded PostgreSQL.
@@ -109,7 +118,7 @@ export async function startService(env: Settings = {}, options: ServiceOptions =
   child.stderr.on('data', (data: Buffer) => (output += data.toString()));
   createInterface({ input: child.stdout }).on('line', (line) => {
     output += `${line}\n`;
-    logs.push(line.startsWith('{') ? (JSON.parse(line) as LogLine) : { level: 'raw', message: line });
+    logs.push(parsed(line));
     wake();
   });
 

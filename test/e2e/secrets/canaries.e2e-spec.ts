@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
+import { eventually } from '../../support/eventually.js';
 import { chunk, END, event, fails, ModelServer, streams, type Answer, type Asked } from '../../support/model-server.js';
 import { PipelineClient } from '../../support/pipeline-client.js';
 import { startPostgres, startRedis, type TestPostgres, type TestRedis } from '../../support/servers/index.js';
@@ -319,11 +319,13 @@ describe('what agents do', () => {
       const servers = (await (await service.admin('/api/v1/mcp-servers')).json()) as { name: string; status: string }[];
       return servers.some(({ name, status }) => ['loud', 'boxed'].includes(name) && status !== 'connected');
     };
-    while (await down()) await delay(100);
-    const running = turn([calls(['run_shell', { command: 'touch begun; sleep 1; rm begun; sleep 1' }])]);
-    while (!existsSync(begun)) await delay(10);
+    await eventually('they are connected', async () => !(await down()));
+    const running = turn([calls(['run_shell', { command: 'touch begun; while [ -e begun ]; do sleep 0.1; done' }])]);
+    await eventually('the command has begun', () => existsSync(begun));
     const children = descendants(service.pid);
-    await running;
+    // The turn is asked for twice.
+    const releasing = setInterval(() => rmSync(begun, { force: true }), 50);
+    await running.finally(() => clearInterval(releasing));
     expect(children.some((child) => child.arguments.includes('touch begun'))).toBe(true);
     expect(children.some((child) => child.arguments.includes('server.mjs'))).toBe(true);
     keep('arguments of children', children.map((child) => child.arguments).join('\n'));
@@ -421,7 +423,7 @@ describe('what the pipeline does', () => {
       for await (const part of response.body ?? []) text += Buffer.from(part as Uint8Array).toString();
     };
     const ended = Promise.all([read(notified), read(stream)]).catch(() => undefined);
-    while (!/task\.finished|gate\.opened/.test(text)) await delay(20);
+    await eventually('its end was told', () => /task\.finished|gate\.opened/.test(text));
     abort.abort();
     await ended;
     keep('streams', text);

@@ -49,7 +49,7 @@ export function databaseUrl(url: string, database: string): string {
 
 /** Runs one statement on a connection of its own. */
 export async function execute(url: string, statement: string): Promise<Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 30_000 });
   client.on('error', () => undefined);
   try {
     await client.connect();
