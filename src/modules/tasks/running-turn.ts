@@ -3,6 +3,7 @@ import { storableText } from '../../platform/http/index.js';
 import type { Spending } from '../tools/index.js';
 import { TurnLog } from './turn-log.js';
 import { TurnStopped, type TurnError, type TurnOutcome } from './turn.js';
+import { UnstoredWords, type Mark } from './unstored-words.js';
 
 /** How long a turn that needs readers goes on without one. */
 const UNREAD_MS = 1_000;
@@ -32,7 +33,7 @@ export class RunningTurn {
   private costUsd: number | null = 0;
   private readers = 0;
   private unread: NodeJS.Timeout | null = null;
-  private noted = 0;
+  private readonly unstored = new UnstoredWords();
   /** When its lease was last taken or renewed, in monotonic milliseconds. */
   leasedAtMs = 0;
   /** Resolves, never rejects, when its end is stored, or can be stored no more. */
@@ -115,16 +116,15 @@ export class RunningTurn {
     };
   }
 
-  /** What was said since what is `noted`, for the checkpoint; its response is null when there is nothing new. */
-  progress(): { response: string | null; eventId: number; length: number } {
-    const { id, length } = this.log.said;
-    if (length === this.noted) return { response: null, eventId: 0, length };
-    return { response: this.log.text, eventId: id, length };
+  /** What the next checkpoint is to store. */
+  progress(): { said: string; after: number; end: Mark; eventId: number } {
+    const unstored = this.unstored.read();
+    return { ...unstored, eventId: unstored.said === '' ? 0 : this.log.wordsId };
   }
 
-  /** The first `length` characters of what was said are stored. */
-  note(length: number): void {
-    this.noted = Math.max(this.noted, length);
+  /** A checkpoint has stored what was said up to `end`. */
+  confirm(end: Mark): void {
+    this.unstored.confirm(end);
   }
 
   /** The loop has ended: nothing more is said, and no reader's leaving stops it any more. */
@@ -137,7 +137,10 @@ export class RunningTurn {
   }
 
   private say(text: string): void {
-    if (text !== '') this.log.say(storableText(text));
+    if (text === '') return;
+    const storable = storableText(text);
+    this.log.say(storable);
+    this.unstored.add(storable);
   }
 
   private isStep(name: string): boolean {

@@ -17,8 +17,7 @@ async function collect(log: TurnLog, id: number, end: () => void): Promise<TurnE
 
 async function textOf({ pieces }: Words): Promise<string> {
   let text = '';
-  for await (const piece of pieces)
-    text += typeof piece === 'string' ? piece : (JSON.parse(`"${piece.toString()}"`) as string);
+  for await (const piece of pieces) text += piece;
   return text;
 }
 
@@ -45,7 +44,7 @@ describe('the log of a turn', () => {
       { id: 3, payload: '{"error":"why"}' },
       { id: 4, payload: DONE },
     ]);
-    expect(log.said.id).toBe(2);
+    expect(log.wordsId).toBe(2);
     expect(log.restart()).toBeNull();
     expect(log.after(4)).toEqual([]);
     expect(log.after(5)).toBeNull();

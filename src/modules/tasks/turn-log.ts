@@ -6,13 +6,10 @@ export interface TurnEvent {
   payload: string;
 }
 
-/**
- * One event whose payload, a `t`, is too long to be held for each reader: the words up to event `id` in pieces, as text or
- * as the bytes of its JSON.
- */
+/** One event whose payload, a `t`, is too long to be held for each reader: the words up to event `id` in pieces. */
 export interface Words {
   id: number;
-  pieces: Iterable<string | Buffer> | AsyncIterable<string>;
+  pieces: Iterable<string> | AsyncIterable<string>;
 }
 
 /** What a reader is told at a time. */
@@ -40,10 +37,13 @@ export class TurnLog {
   /** About how many characters of memory the events take. */
   size = 0;
   private closing = false;
-  private waiting = new Set<() => void>();
+  /** One promise for all who wait, since hundreds may. */
+  private coming: Promise<void> | null = null;
+  private arrive: () => void = () => undefined;
   /** Everything said so far; null once the log has ended, since it is stored then. */
   private words: TurnWords | null = new TurnWords();
-  private wordsId = 0;
+  /** The id of the last event that a reader who begins again has had with the words. */
+  wordsId = 0;
   lastId = 0;
 
   constructor(private readonly mostKept = MOST_KEPT) {}
@@ -54,11 +54,6 @@ export class TurnLog {
   /** Everything said so far; empty once the log has ended. */
   get text(): string {
     return this.words?.text ?? '';
-  }
-
-  /** How many characters were said so far, and the id of the last event that may be one of them. */
-  get said(): { length: number; id: number } {
-    return { length: this.words?.length ?? 0, id: this.wordsId };
   }
 
   say(text: string): void {
@@ -104,20 +99,17 @@ export class TurnLog {
     return events;
   }
 
-  /** Resolves once there is an event after `id`, or `signal` aborts. */
-  async beyond(id: number, signal: AbortSignal): Promise<void> {
-    while (this.lastId <= id && !this.ended && !signal.aborted) {
-      await new Promise<void>((resolve) => {
-        const wake = (): void => {
-          this.waiting.delete(wake);
-          signal.removeEventListener('abort', wake);
-          resolve();
-        };
-        this.waiting.add(wake);
-        signal.addEventListener('abort', wake, { once: true });
-      });
-    }
+  /** Resolves at the next event, or when `wake` is called. */
+  next(): Promise<void> {
+    this.coming ??= new Promise((resolve) => (this.arrive = resolve));
+    return this.coming;
   }
+
+  /** Lets everyone who waits for the `next` event look again. */
+  readonly wake = (): void => {
+    this.coming = null;
+    this.arrive();
+  };
 
   private append(payload: object): void {
     if (this.ended) return;
@@ -136,9 +128,7 @@ export class TurnLog {
       this.events.delete(this.firstId);
       this.firstId += 1;
     }
-    const woken = this.waiting;
-    this.waiting = new Set();
-    for (const wake of woken) wake();
+    this.wake();
   }
 }
 
@@ -147,22 +137,27 @@ export class TurnLog {
  * begins again. Returns null, or the id after which the reader has to go on with what is stored.
  */
 export async function* followLog(log: TurnLog, id: number, signal: AbortSignal): AsyncGenerator<Told, number | null> {
-  for (let at = id; !signal.aborted;) {
-    const events = log.after(at);
-    if (events === null) {
-      const words = log.restart();
-      if (words === null) return at;
-      at = words.id;
-      yield [RESET];
-      yield words;
-      continue;
+  signal.addEventListener('abort', log.wake, { once: true });
+  try {
+    for (let at = id; !signal.aborted;) {
+      const events = log.after(at);
+      if (events === null) {
+        const words = log.restart();
+        if (words === null) return at;
+        at = words.id;
+        yield [RESET];
+        yield words;
+        continue;
+      }
+      at = events.at(-1)?.id ?? at;
+      if (events.length > 0) yield events;
+      if (log.ended && at >= log.lastId) return null;
+      if (at >= log.lastId && !signal.aborted) await log.next();
     }
-    at = events.at(-1)?.id ?? at;
-    if (events.length > 0) yield events;
-    if (log.ended && at >= log.lastId) return null;
-    await log.beyond(at, signal);
+    return null;
+  } finally {
+    signal.removeEventListener('abort', log.wake);
   }
-  return null;
 }
 
 function costOf(event: TurnEvent | undefined): number {

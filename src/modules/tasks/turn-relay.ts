@@ -86,18 +86,21 @@ export class TurnRelay implements OnModuleDestroy {
     const gone = turn.read();
     const { signal } = watched.stop;
     const { log } = turn;
+    const look = setInterval(log.wake, WATCH_MS).unref();
+    signal.addEventListener('abort', log.wake, { once: true });
     let at = log.lastId;
     try {
       while (!signal.aborted && this.clock.monotonicMs() < watched.untilMs) {
-        await log.beyond(at, AbortSignal.any([signal, AbortSignal.timeout(WATCH_MS)]));
         if (log.lastId <= at) {
           if (log.ended) return;
+          await log.next();
           continue;
         }
         await this.clock.sleep(GATHER_MS, signal);
         at = await this.answer(turnId, readerId, at);
       }
     } finally {
+      clearInterval(look);
       gone();
       this.watched.delete(readerId);
     }

@@ -225,7 +225,7 @@ export class TurnRunner implements BeforeApplicationShutdown {
       turns.forEach((turn, index) => {
         if (!held.has(turn.id)) return turn.stop('failed', INTERRUPTED);
         turn.leasedAtMs = Math.max(turn.leasedAtMs, startedMs);
-        turn.note(progress[index]?.length ?? 0);
+        if (progress[index] !== undefined) turn.confirm(progress[index].end);
       });
       return true;
     } catch (error) {

@@ -52,8 +52,10 @@ const INTERRUPT = sql`
 export interface TurnProgress {
   id: string;
   epoch: number;
-  /** Null when there is nothing new. */
-  response: string | null;
+  /** What was said after the first `after` code points of the response; empty when there is nothing new. */
+  said: string;
+  after: number;
+  /** The event that ends it; 0 when there is nothing new. */
   eventId: number;
 }
 
@@ -113,12 +115,14 @@ export class TurnsRepository {
       'turns.renew',
       sql`update turns t set
             lease_until = clock_timestamp() + ${leaseSeconds} * interval '1 second',
-            response = case when p.event_id >= t.event_id then coalesce(p.response, t.response) else t.response end,
+            response = case when p.said <> '' and p.event_id >= t.event_id
+              then left(coalesce(t.response, ''), p.after) || p.said else t.response end,
             event_id = greatest(t.event_id, p.event_id)
           from unnest(
             ${turns.map((turn) => turn.id)}::uuid[], ${turns.map((turn) => turn.epoch)}::bigint[],
-            ${turns.map((turn) => turn.response)}::text[], ${turns.map((turn) => turn.eventId)}::bigint[]
-          ) as p(id, epoch, response, event_id)
+            ${turns.map((turn) => turn.said)}::text[], ${turns.map((turn) => turn.after)}::int[],
+            ${turns.map((turn) => turn.eventId)}::bigint[]
+          ) as p(id, epoch, said, after, event_id)
           where t.id = p.id and t.epoch = p.epoch and t.lease_owner = ${leaseOwner}
           returning t.id`,
     );

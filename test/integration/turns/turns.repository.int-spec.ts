@@ -57,22 +57,27 @@ describe('a lease', () => {
   it('is renewed by its holder, with what was said since', async () => {
     const mine = await begin();
     const theirs = await begin({}, { owner: OTHER });
-    const progress = (id: string, response: string | null, eventId: number, epoch = 0) => ({
+    const progress = (id: string, after: number, said: string, eventId: number, epoch = 0) => ({
       id,
       epoch,
-      response,
+      said,
+      after,
       eventId,
     });
-    expect([...(await turns.renew(ME, 60, [progress(mine.id, 'half', 4), progress(theirs.id, 'x', 1)]))]).toEqual([
-      mine.id,
-    ]);
-    expect(await turns.find(mine.id)).toMatchObject({ status: 'running', response: 'half', eventId: 4 });
-    await turns.renew(ME, 60, [progress(mine.id, null, 0)]);
-    expect(await turns.find(mine.id)).toMatchObject({ response: 'half', eventId: 4 });
-    // A checkpoint that was overtaken on its way takes nothing back.
-    await turns.renew(ME, 60, [progress(mine.id, 'ha', 3)]);
-    expect(await turns.find(mine.id)).toMatchObject({ response: 'half', eventId: 4 });
-    expect((await turns.renew(ME, 60, [progress(mine.id, 'late', 5, 1)])).size).toBe(0);
+    expect([
+      ...(await turns.renew(ME, 60, [progress(mine.id, 0, '😀 ha', 4), progress(theirs.id, 0, 'x', 1)])),
+    ]).toEqual([mine.id]);
+    expect(await turns.find(mine.id)).toMatchObject({ status: 'running', response: '😀 ha', eventId: 4 });
+    await turns.renew(ME, 60, [progress(mine.id, 4, '', 0)]);
+    expect(await turns.find(mine.id)).toMatchObject({ response: '😀 ha', eventId: 4 });
+    await turns.renew(ME, 60, [progress(mine.id, 4, 'lf', 6)]);
+    expect(await turns.find(mine.id)).toMatchObject({ response: '😀 half', eventId: 6 });
+    // A checkpoint that was overtaken on its way takes nothing back, and one whose answer was lost is made again.
+    await turns.renew(ME, 60, [progress(mine.id, 4, 'l', 5)]);
+    expect(await turns.find(mine.id)).toMatchObject({ response: '😀 half', eventId: 6 });
+    await turns.renew(ME, 60, [progress(mine.id, 4, 'lf a', 7)]);
+    expect(await turns.find(mine.id)).toMatchObject({ response: '😀 half a', eventId: 7 });
+    expect((await turns.renew(ME, 60, [progress(mine.id, 8, 'late', 8, 1)])).size).toBe(0);
     expect(await turns.find(theirs.id)).toMatchObject({ response: null });
   });
 
