@@ -93,6 +93,12 @@ const socketOf = (family: number, type: number, protocol = 0): string =>
 const unixSocket = (path: string): string =>
   `perl -MSocket -e 'socket(my $s, AF_UNIX, SOCK_STREAM, 0); exit(connect($s, pack_sockaddr_un(${path})) ? 0 : 1)'`;
 
+/** Makes a file `s` whose set-id bits another user of the host would get. */
+const setId = (call: string, code: string): { name: string; script: string } => ({
+  name: `makes a set-id file by ${call}`,
+  script: `rm -f s; perl -e '$s = "s"; ${code}; exit(-u "s" || -g "s" ? 0 : 1)'`,
+});
+
 /** Succeeds where there is no wall. `control` says that it does so for root on this host. */
 const ESCAPES: { name: string; script: string; control?: false }[] = [
   { name: 'reads the password file', script: 'cat /etc/shadow > /dev/null' },
@@ -194,6 +200,22 @@ const ESCAPES: { name: string; script: string; control?: false }[] = [
   { name: 'has capabilities', script: 'grep CapEff /proc/self/status | grep -v 0000000000000000' },
   { name: 'is root', script: '[ "$(id -u)" = 0 ] || su -c true' },
   { name: 'gives files away', script: 'touch g && chown 1 g' },
+  { name: 'makes a set-uid program', script: 'rm -f s; cp /bin/true s && chmod u+s s && [ -u s ]' },
+  { name: 'makes a set-gid program', script: 'rm -f s; install -m 2755 /bin/true s && [ -g s ]' },
+  setId('open', 'syscall(2, $s, 0102, 04755)'),
+  setId('creat', 'syscall(85, $s, 02755)'),
+  setId('chmod', 'open(F, ">s"); syscall(90, $s, 06755)'),
+  setId('fchmod', 'open(F, ">s"); syscall(91, fileno(F), 04755)'),
+  setId('mknod', 'syscall(133, $s, 0104755, 0)'),
+  setId('openat', 'syscall(257, -100, $s, 0102, 02755)'),
+  setId('mknodat', 'syscall(259, -100, $s, 0104755, 0)'),
+  setId('fchmodat', 'open(F, ">s"); syscall(268, -100, $s, 04755)'),
+  setId('fchmodat2', 'open(F, ">s"); syscall(452, -100, $s, 04755, 0)'),
+  setId('openat2', '$how = pack("Q3", 0102, 04755, 0); syscall(437, -100, $s, $how, 24)'),
+  setId(
+    'a file without a name',
+    '$here = "."; $fd = syscall(2, $here, 020200002, 04755); $from = "/proc/self/fd/$fd"; syscall(265, -100, $from, -100, $s, 0x400)',
+  ),
   { name: 'can gain privileges', script: 'grep -E "NoNewPrivs:.*0" /proc/self/status' },
   { name: 'writes kernel settings', script: '[ -w /proc/sys/kernel/core_pattern ] || [ -w /proc/sysrq-trigger ]' },
   { name: 'raises its limits', script: 'prlimit --pid $$ --nproc=100000:100000', control: false },
@@ -252,6 +274,14 @@ describe.each(['this user', 'an ordinary user'])('a box of a service that is %s'
     expect(result).toMatchObject({ exitCode: 0, stopped: null, boundary: 'sandbox workspace, network off' });
     expect(result.output).toMatch(/^hello\nnova\ngit version .*\n\/workspace\n$/);
     expect(readFileSync(join(workspace, 'made'), 'utf8')).toBe('hello\n');
+  });
+
+  it('gives files every mode that is no danger to the host', async () => {
+    const { output } = await box(user, {
+      script: `rm -rf modes; mkdir -m 1777 modes && cd modes && install -m 755 /bin/true p && ./p && : > f && chmod 0640 f &&
+        tar cf a.tar p f && mkdir d && tar xf a.tar -C d && cp -a d e && git init -q r && mkfifo o && stat -c %a . p f e/p e/f r o`,
+    });
+    expect(output).toBe('1777\n755\n640\n755\n640\n755\n644\n');
   });
 
   it('sees the code of the service in the tier nova only, and cannot change it', async () => {

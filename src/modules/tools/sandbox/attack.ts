@@ -14,6 +14,7 @@ export const ATTACK = [
   '! unshare -U true 2>/dev/null || fell "it can make namespaces"',
   '! touch /usr/probe 2>/dev/null || fell "the system is writable"',
   '! touch /probe 2>/dev/null || fell "the root is writable"',
+  '! { : > /tmp/probe && chmod u+s /tmp/probe 2>/dev/null; } || fell "it can make set-id files"',
   '[ "$(ulimit -c)" = 0 ] || fell "limits do not hold"',
   'echo held',
 ].join('\n');

@@ -30,9 +30,23 @@ const KILL = 0x80000000;
 const errno = (number: number): number => 0x50000 + number;
 
 describe.each([
-  { name: 'x64' as const, arch: 0xc000003e, read: 0, unshare: 272, clone: 56, clone3: 435, socket: 41, ioctl: 16 },
-  { name: 'arm64' as const, arch: 0xc00000b7, read: 63, unshare: 97, clone: 220, clone3: 435, socket: 198, ioctl: 29 },
-])('the filter for $name', ({ name, arch, read, unshare, clone, clone3, socket, ioctl }) => {
+  {
+    name: 'x64' as const,
+    arch: 0xc000003e,
+    calls: { read: 0, unshare: 272, clone: 56, clone3: 435, socket: 41, ioctl: 16 },
+    // The number of a call and the place of its mode; calls that open have their flags before it.
+    modes: { creat: [85, 1], chmod: [90, 1], fchmod: [91, 1], mknod: [133, 1], mknodat: [259, 2], fchmodat: [268, 2] },
+    opens: { open: [2, 2], openat: [257, 3] },
+  },
+  {
+    name: 'arm64' as const,
+    arch: 0xc00000b7,
+    calls: { read: 63, unshare: 97, clone: 220, clone3: 435, socket: 198, ioctl: 29 },
+    modes: { mknodat: [33, 2], fchmod: [52, 1], fchmodat: [53, 2] },
+    opens: { openat: [56, 3] },
+  },
+])('the filter for $name', ({ name, arch, calls, modes, opens }) => {
+  const { read, unshare, clone, clone3, socket, ioctl } = calls;
   const filter = seccompFilter(name) ?? Buffer.alloc(0);
   const on = (number: number, ...args: number[]): number => decide(filter, { arch, number, arguments: args });
 
@@ -60,6 +74,30 @@ describe.each([
 
   it('forbids pushing input to a terminal', () => {
     for (const request of [0x5412, 0x541c]) expect(on(ioctl, 0, request)).toBe(errno(1));
+  });
+
+  it('lets no file have a set-id bit', () => {
+    const others = 0xffffffff;
+    for (const [number = 0, mode = 0] of [...Object.values(modes), [452, 2]]) {
+      const made = (bits: number): number => on(number, ...Array<number>(mode).fill(others), bits, others);
+      for (const bits of [0o4755, 0o2755, 0o6000, 0o104755]) expect([number, made(bits)]).toEqual([number, errno(1)]);
+      for (const bits of [0, 0o777, 0o1777, 0o100644]) expect([number, made(bits)]).toEqual([number, ALLOW]);
+    }
+    // The mode of openat2 is in memory.
+    expect(on(437)).toBe(errno(38));
+  });
+
+  it('looks at the mode of an open call when it makes a file, and only then', () => {
+    for (const [number = 0, mode = 0] of Object.values(opens)) {
+      const open = (flags: number, bits: number): number =>
+        on(number, ...Array<number>(mode - 1).fill(0xffffffff), flags, bits);
+      for (const flags of [0o101, 0o20200002]) {
+        for (const bits of [0o4755, 0o2644]) expect([number, open(flags, bits)]).toEqual([number, errno(1)]);
+        for (const bits of [0, 0o666, 0o1777]) expect([number, open(flags, bits)]).toEqual([number, ALLOW]);
+      }
+      // Without, the argument is whatever the register held.
+      for (const flags of [0, 0o2, 0o200000]) expect([number, open(flags, 0xffffffff)]).toEqual([number, ALLOW]);
+    }
   });
 
   it('ends in a decision for every call', () => {

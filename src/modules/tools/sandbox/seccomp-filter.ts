@@ -6,11 +6,22 @@ interface Architecture {
   clone3: number;
   socket: number;
   ioctl: number;
+  /** Calls that give files a mode. */
+  modes: readonly ModeCall[];
   /** What no tool needs and kernels have had holes in: namespaces, mounts, tracing, keys, bpf, io_uring, modules, clocks. */
   denied: readonly number[];
 }
 
+/** A call's number, and which of its arguments are the mode and, where they decide whether there is one, the flags. */
+interface ModeCall {
+  call: number;
+  mode: number;
+  flags?: number;
+}
+
 /** The same on every architecture since the numbers were unified. */
+const OPENAT2 = 437;
+const FCHMODAT2: ModeCall = { call: 452, mode: 2 };
 const DENIED_EVERYWHERE = [425, 426, 427, 428, 429, 430, 431, 432, 433, 438, 442, 443];
 
 const ARCHITECTURES: Partial<Record<NodeJS.Architecture, Architecture>> = {
@@ -20,6 +31,18 @@ const ARCHITECTURES: Partial<Record<NodeJS.Architecture, Architecture>> = {
     clone3: 435,
     socket: 41,
     ioctl: 16,
+    // open, creat, chmod, fchmod, mknod, openat, mknodat, fchmodat
+    modes: [
+      { call: 2, mode: 2, flags: 1 },
+      { call: 85, mode: 1 },
+      { call: 90, mode: 1 },
+      { call: 91, mode: 1 },
+      { call: 133, mode: 1 },
+      { call: 257, mode: 3, flags: 2 },
+      { call: 259, mode: 2 },
+      { call: 268, mode: 2 },
+      FCHMODAT2,
+    ],
     denied: [
       101, 103, 134, 153, 154, 155, 159, 161, 163, 164, 165, 166, 167, 168, 169, 172, 173, 175, 176, 179, 180, 212, 227,
       246, 248, 249, 250, 256, 272, 279, 298, 300, 303, 304, 305, 308, 310, 311, 312, 313, 320, 321, 323,
@@ -31,6 +54,14 @@ const ARCHITECTURES: Partial<Record<NodeJS.Architecture, Architecture>> = {
     clone3: 435,
     socket: 198,
     ioctl: 29,
+    // openat, mknodat, fchmod, fchmodat
+    modes: [
+      { call: 56, mode: 3, flags: 2 },
+      { call: 33, mode: 2 },
+      { call: 52, mode: 1 },
+      { call: 53, mode: 2 },
+      FCHMODAT2,
+    ],
     denied: [
       18, 39, 40, 41, 42, 51, 58, 60, 89, 97, 104, 105, 106, 112, 116, 117, 142, 170, 171, 217, 218, 219, 224, 225, 238,
       239, 241, 262, 264, 265, 266, 268, 270, 271, 272, 273, 280, 282, 294,
@@ -50,12 +81,18 @@ const fail = (errno: number): number => 0x00050000 | errno;
 const [EPERM, ENOSYS, EAFNOSUPPORT] = [1, 38, 97];
 
 /** Offsets in `struct seccomp_data`. */
-const [NUMBER, ARCH, FIRST_ARGUMENT, SECOND_ARGUMENT] = [0, 4, 16, 24];
+const [NUMBER, ARCH] = [0, 4];
+/** Of the lower half of an argument, which holds all that a filter here asks for. */
+const argument = (index: number): number => 16 + 8 * index;
 
 const X32_BIT = 0x40000000;
 const NEW_NAMESPACES = 0x7e020000;
 const [AF_UNIX, AF_INET, AF_INET6, AF_NETLINK] = [1, 2, 10, 16];
 const [TIOCSTI, TIOCLINUX] = [0x5412, 0x541c];
+/** O_CREAT and what is particular to O_TMPFILE. */
+const MAKES_A_FILE = 0o100 | 0o20000000;
+/** S_ISUID and S_ISGID. */
+const SET_ID = 0o6000;
 
 /** As `struct sock_filter`: jumps count the instructions to skip. */
 type Instruction = [code: number, ifTrue: number, ifFalse: number, k: number];
@@ -63,6 +100,25 @@ type Instruction = [code: number, ifTrue: number, ifFalse: number, k: number];
 /** `then` for the system call `number`; it ends in a return on every way. */
 function onCall(number: number, then: Instruction[]): Instruction[] {
   return [[IF_EQUAL, 0, then.length, number], ...then];
+}
+
+/** Keeps set-id bits out: on the host, whoever runs a file of the workspace would run it as the file's owner. */
+function withoutSetId({ call, mode, flags }: ModeCall): Instruction[] {
+  const ifItMakesOne: Instruction[] =
+    flags === undefined
+      ? []
+      : [
+          [LOAD, 0, 0, argument(flags)],
+          [IF_ANY_BIT, 1, 0, MAKES_A_FILE],
+          [RETURN, 0, 0, ALLOW],
+        ];
+  return onCall(call, [
+    ...ifItMakesOne,
+    [LOAD, 0, 0, argument(mode)],
+    [IF_ANY_BIT, 0, 1, SET_ID],
+    [RETURN, 0, 0, fail(EPERM)],
+    [RETURN, 0, 0, ALLOW],
+  ]);
 }
 
 /**
@@ -80,24 +136,25 @@ export function seccompFilter(architecture: NodeJS.Architecture = process.arch):
     [LOAD, 0, 0, NUMBER],
     [IF_AT_LEAST, 0, 1, X32_BIT],
     [RETURN, 0, 0, fail(ENOSYS)],
-    // The flags of clone3 are in memory, where no filter sees them; libraries then use clone.
-    ...onCall(arch.clone3, [[RETURN, 0, 0, fail(ENOSYS)]]),
+    ...arch.modes.flatMap(withoutSetId),
+    // The flags of clone3 and the mode of openat2 are in memory, where no filter sees them; libraries then use the older calls.
+    ...[arch.clone3, OPENAT2].flatMap((number) => onCall(number, [[RETURN, 0, 0, fail(ENOSYS)]])),
     ...[...arch.denied, ...DENIED_EVERYWHERE].flatMap((number) => onCall(number, [[RETURN, 0, 0, fail(EPERM)]])),
     ...onCall(arch.clone, [
-      [LOAD, 0, 0, FIRST_ARGUMENT],
+      [LOAD, 0, 0, argument(0)],
       [IF_ANY_BIT, 0, 1, NEW_NAMESPACES],
       [RETURN, 0, 0, fail(EPERM)],
       [RETURN, 0, 0, ALLOW],
     ]),
     ...onCall(arch.ioctl, [
-      [LOAD, 0, 0, SECOND_ARGUMENT],
+      [LOAD, 0, 0, argument(1)],
       [IF_EQUAL, 1, 0, TIOCSTI],
       [IF_EQUAL, 0, 1, TIOCLINUX],
       [RETURN, 0, 0, fail(EPERM)],
       [RETURN, 0, 0, ALLOW],
     ]),
     ...onCall(arch.socket, [
-      [LOAD, 0, 0, FIRST_ARGUMENT],
+      [LOAD, 0, 0, argument(0)],
       ...[AF_UNIX, AF_INET, AF_INET6, AF_NETLINK].flatMap((family): Instruction[] => [
         [IF_EQUAL, 0, 1, family],
         [RETURN, 0, 0, ALLOW],
