@@ -1,5 +1,6 @@
-import type { CallSpend, JournalEntry } from '../agents/index.js';
+import type { CallSpend } from '../agents/index.js';
 import type { LlmService, ModelCall } from '../llm/index.js';
+import type { StageEntry } from './journal.repository.js';
 import type { StageOutcome } from './stage-outcome.js';
 import type { TaskSession } from './task-session.js';
 
@@ -34,16 +35,16 @@ export class StageBudget {
   constructor(
     private readonly session: TaskSession,
     private readonly llm: Pick<LlmService, 'worstCaseCostUsd'>,
-    recorded: readonly JournalEntry[],
+    recorded: readonly StageEntry[],
     /** Stores that so much of the task's limit is given away. */
     private readonly storeGrant: (usd: number) => Promise<void>,
   ) {
     for (const entry of recorded) {
-      if (entry.kind === 'answer') this.count({ ...entry.answer, failed: false });
+      if (entry.kind === 'answer' && !entry.carried) this.count({ ...entry.answer, failed: false });
     }
   }
 
-  /** What the stage used so far, earlier attempts of its journal included. */
+  /** What the stage's attempt used so far, also before a crash. */
   get used(): Omit<StageOutcome['used'], 'durationMs'> {
     const { model, inputTokens, outputTokens, costUsd, estimated } = this;
     return { model, inputTokens, outputTokens, costUsd, estimated };

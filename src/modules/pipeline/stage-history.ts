@@ -4,15 +4,19 @@ import {
   STAGES,
   type CodeReviewOutput,
   type GuardrailOutput,
+  type StageDiff,
   type StageFeedback,
   type StageInput,
   type StageOutputs,
 } from './stages/index.js';
 import type { TaskSession } from './task-session.js';
 
-/** What `agent`'s stage reads, from everything that the task's stages have said so far. */
-export function stageInput(session: TaskSession, agent: AgentSnapshot): StageInput {
-  const { run, diff } = session;
+/**
+ * What `agent`'s stage reads, from everything that the task's stages have said so far. `shown` is the diff that the stage was
+ * shown when it began, if it has begun: the tree has its own unfinished work by now.
+ */
+export function stageInput(session: TaskSession, agent: AgentSnapshot, shown?: StageDiff): StageInput {
+  const { run } = session;
   const iteration = iterationOf(run.pod, run.control, agent.role);
   const { newest } = session.situation;
   const earlier: Partial<StageOutputs> = {};
@@ -27,12 +31,13 @@ export function stageInput(session: TaskSession, agent: AgentSnapshot): StageInp
     systemPrompt: agent.systemPrompt,
     earlier,
     feedback: feedback(session, agent.role === 'decision' ? iteration : iteration - 1),
-    diff:
-      session.tree === null
-        ? null
-        : { text: diff?.text ?? '', files: diff?.files ?? [], notShown: diff?.notShown ?? [] },
+    diff: session.tree === null ? null : (shown ?? diffOf(session)),
     flags: run.control.flags,
   };
+}
+
+function diffOf({ diff }: TaskSession): StageDiff {
+  return { text: diff?.text ?? '', files: diff?.files ?? [], notShown: diff?.notShown ?? [] };
 }
 
 /** Every verdict of the iterations up to `last` that asked for something, oldest first. */

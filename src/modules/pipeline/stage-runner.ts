@@ -2,19 +2,20 @@ import { Injectable, Logger } from '@nestjs/common';
 import { AppConfig } from '../../config/index.js';
 import { Clock } from '../../platform/clock/index.js';
 import { DomainError } from '../../platform/errors/index.js';
-import { UnknownToolOutcomeError, type JournalEntry, type LoopHooks, type LoopJournal } from '../agents/index.js';
+import { UnknownToolOutcomeError, type LoopHooks, type LoopJournal } from '../agents/index.js';
 import { LlmService, ModelCallError } from '../llm/index.js';
 import { stepsOf, type AgentSnapshot } from '../pods/index.js';
 import { ToolRegistry, WorkTreeFenced, type AllowedTools } from '../tools/index.js';
-import { JournalRepository } from './journal.repository.js';
+import { JournalRepository, type StageEntry } from './journal.repository.js';
 import { LeaseLostError } from './lease.js';
 import { modelChain } from './model-chain.js';
 import { retryUnavailable } from './retry-unavailable.js';
+import type { StageRecord } from './plan.js';
 import { CostLimitReached, PriceUnknown, StageBudget } from './stage-budget.js';
 import { StageDeadline } from './stage-deadline.js';
 import { stageInput } from './stage-history.js';
 import { usage, type StageOutcome } from './stage-outcome.js';
-import { runStage, ScanFailedError, UnreadableAnswerError } from './stages/index.js';
+import { runStage, ScanFailedError, UnreadableAnswerError, type StageDiff } from './stages/index.js';
 import { effectiveTier } from './task-sandbox.js';
 import type { TaskSession } from './task-session.js';
 import { TaskSpendsRepository } from './task-spends.repository.js';
@@ -47,7 +48,7 @@ export class StageRunner {
     const agent = session.run.pod.agents.find((candidate) => candidate.role === role);
     const stage = session.situation.newest[role];
     if (agent === undefined || stage?.status !== 'running') throw new Error(`The stage ${role} has not begun.`);
-    const recorded = session.run.journals.get(stage.id) ?? [];
+    const recorded = session.run.journals.get(stage.id) ?? (await this.carried(session, stage));
     const budget = new StageBudget(session, this.llm, recorded, (usd) => this.spends.grant(session.lease, usd));
     const deadline = new StageDeadline(session, agent.timeoutSeconds);
     const startedMs = this.clock.monotonicMs();
@@ -77,7 +78,7 @@ export class StageRunner {
     session: TaskSession,
     agent: AgentSnapshot,
     stageId: string,
-    recorded: readonly JournalEntry[],
+    recorded: readonly StageEntry[],
     budget: StageBudget,
     signal: AbortSignal,
   ): Promise<{ output: unknown }> {
@@ -91,14 +92,15 @@ export class StageRunner {
       afterCall: (spend, call) => budget.afterCall(spend, call),
       endCall: (call) => budget.endCall(call),
     };
-    return runStage(agent.role, stageInput(session, agent), {
+    const input = stageInput(session, agent, recorded[0]?.diff);
+    return runStage(agent.role, input, {
       llm: this.llm,
       chain,
       temperature: agent.temperature,
       maxOutputTokens: agent.maxTokens,
       maxContextTokens: STAGE_CONTEXT_TOKENS,
       signal,
-      journal: this.journal(session, stageId, recorded),
+      journal: this.journal(session, stageId, recorded, agent.role === 'task' ? input.diff : null),
       hooks,
       changedFiles: async () => (await this.trees.measure(session))?.files.map(({ path }) => path) ?? null,
       readChanged: (path) => this.trees.readChanged(session, path),
@@ -139,8 +141,30 @@ export class StageRunner {
       .map((tool) => tool.name);
   }
 
-  private journal(session: TaskSession, stageId: string, recorded: readonly JournalEntry[]): LoopJournal {
-    const store = async (entry: JournalEntry): Promise<void> => {
+  /**
+   * What another attempt has of the one before: a retry goes on where the failed attempt's tools were, as a resume does, so
+   * that none of them runs twice. Only where a person said that a call of unknown outcome may be repeated does it begin anew.
+   */
+  private async carried(session: TaskSession, stage: StageRecord): Promise<StageEntry[]> {
+    const { run, lease } = session;
+    const before = run.stages.find(
+      ({ role, iteration, attempt }) =>
+        role === stage.role && iteration === stage.iteration && attempt === stage.attempt - 1,
+    );
+    if (before === undefined || before.errorCode === 'tool_effect') return [];
+    return retryUnavailable(this.clock, lease.signal, () =>
+      this.journals.carry(lease, before.id, stage.id, run.control.life ?? 0),
+    );
+  }
+
+  /** `diff` is what the prompt shows of files that the stage may change. */
+  private journal(
+    session: TaskSession,
+    stageId: string,
+    recorded: readonly StageEntry[],
+    diff: StageDiff | null,
+  ): LoopJournal {
+    const store = async (entry: StageEntry): Promise<void> => {
       const spent = session.takeSpent();
       try {
         await retryUnavailable(this.clock, session.lease.signal, () =>
@@ -151,7 +175,9 @@ export class StageRunner {
         throw error;
       }
     };
-    return { recorded, recordAnswer: store, recordResult: store };
+    const recordAnswer = (entry: StageEntry): Promise<void> =>
+      store(entry.seq === 0 && diff !== null && diff.files.length > 0 ? { ...entry, diff } : entry);
+    return { recorded, recordAnswer, recordResult: store };
   }
 
   /** @throws what ends the whole run instead of the stage. */

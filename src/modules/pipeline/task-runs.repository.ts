@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Database, preparedSql } from '../../platform/database/index.js';
-import type { JournalEntry } from '../agents/index.js';
 import type { PodSnapshot } from '../pods/index.js';
+import type { StageEntry } from './journal.repository.js';
 import type { OpenFinding, Severity, StageRecord } from './plan.js';
 import type { TaskControl, GateKind } from './task-control.js';
 import type { Role, TaskStatus } from './task.js';
@@ -43,7 +43,7 @@ export interface TaskRun {
   stages: StageHistoryRecord[];
   findings: KnownFinding[];
   /** By stage, of stages that have not ended. */
-  journals: Map<string, JournalEntry[]>;
+  journals: Map<string, StageEntry[]>;
   gate: { id: string; kind: GateKind; contentHash: string; details: Record<string, unknown> } | null;
 }
 
@@ -192,14 +192,14 @@ export class TaskRunsRepository {
     }));
   }
 
-  private async journals(taskId: string): Promise<Map<string, JournalEntry[]>> {
-    const rows = await this.database.query<{ stage_id: string; entry: JournalEntry }>(
+  private async journals(taskId: string): Promise<Map<string, StageEntry[]>> {
+    const rows = await this.database.query<{ stage_id: string; entry: StageEntry }>(
       'journal.findByTask',
       preparedSql`
         select j.stage_id, j.entry from stage_journal j join stages s on s.id = j.stage_id
         where s.task_id = ${taskId} and s.status = 'running' order by j.stage_id, j.seq`,
     );
-    const journals = new Map<string, JournalEntry[]>();
+    const journals = new Map<string, StageEntry[]>();
     for (const { stage_id, entry } of rows) journals.set(stage_id, [...(journals.get(stage_id) ?? []), entry]);
     return journals;
   }

@@ -2,10 +2,10 @@ import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually } from '../../support/eventually.js';
-import { chunk, fails, streams } from '../../support/model-server.js';
+import { chunk, fails, streams, type Answer } from '../../support/model-server.js';
 import { PipelineClient, type PodPlan } from '../../support/pipeline-client.js';
 import { startService, type Service } from '../../support/service.js';
-import { after, PASSING, StageModels, type StageScript } from '../../support/stage-models.js';
+import { after, PASSING, StageModels, streamed, type StageScript } from '../../support/stage-models.js';
 
 let models: StageModels;
 let service: Service;
@@ -311,7 +311,72 @@ describe('failing stages', () => {
     const { task } = await run({ task: [fails(400), PASSING.task] }, {}, { max_retries: 2 });
     expect(task).toMatchObject({ status: 'complete', retry_count: 1 });
   });
+
+  it('goes on after the tools of the failed attempt, and runs none of them again', async () => {
+    const create = { tool_calls: [{ name: 'create_agent', arguments: { name: 'made once' } }] };
+    const createUnlessDone: Answer = (response, asked) =>
+      streamed(JSON.stringify(asked.body.messages).includes('"tool"') ? 'done' : create)(response, asked);
+    const { model, task } = await run(
+      { task: [create, fails(400), createUnlessDone, PASSING.task] },
+      { agents: { task: { allowed_tools: ['create_agent'] } } },
+      { max_retries: 1 },
+    );
+    expect(task).toMatchObject({ status: 'complete', retry_count: 1 });
+    const agents = (await pipeline.admin('GET', '/api/v1/agents', undefined, 200)).body as {
+      config: { name: string };
+    }[];
+    expect(agents.filter(({ config }) => config.name === 'made once')).toHaveLength(1);
+    expect(toolRounds(model)).toHaveLength(3);
+    // What the failed attempt used is counted with it alone.
+    const attempts = (await pipeline.list(task.id, 'stages')).filter(({ role }) => role === 'task');
+    expect(attempts).toMatchObject([
+      { attempt: 1, status: 'failed', input_tokens: 1_000 },
+      { attempt: 2, status: 'complete', input_tokens: 2_000 },
+    ]);
+  });
+
+  it('is not retried past a call whose outcome nobody knows', async () => {
+    const silent = models.model({ task: [after(new Promise(() => undefined), 'never')] });
+    const config = { name: 'silent', model: silent, tools: [] };
+    const agent = (await pipeline.admin('POST', '/api/v1/agents', { config }, 201)).body.id as string;
+    const ask = { name: 'send_message_to_agent', arguments: { agent_id: agent, message: 'do it' } };
+    const { model, task } = await run(
+      { task: [{ tool_calls: [ask] }, 'done', PASSING.task] },
+      { agents: { task: { allowed_tools: ['send_message_to_agent'], timeout_seconds: 1 } } },
+      { max_retries: 1 },
+    );
+    expect(task).toMatchObject({ status: 'pending_human_review', review: { kind: 'tool_effect' } });
+    expect([toolRounds(model).length, toolRounds(silent).length]).toEqual([1, 1]);
+    expect((await pipeline.review(task.id, { decision: 'approve' })).status).toBe(200);
+    expect(await pipeline.settled(task.id, 1)).toMatchObject({ status: 'complete' });
+  });
+
+  it('is shown the diff of before its own unfinished work', async () => {
+    const write = (content: string) => ({
+      tool_calls: [{ name: 'write_file', arguments: { path: 'shown.txt', content } }],
+    });
+    const { model, task } = await run(
+      {
+        task: [write('first words'), 'done', PASSING.task, write('second words'), fails(400), 'done', PASSING.task],
+        code_review: [refactor, PASSING.code_review],
+      },
+      { agents: { task: { allowed_tools: ['write_file'] } } },
+      { max_retries: 1 },
+    );
+    expect(task).toMatchObject({ status: 'complete', retry_count: 1 });
+    const asked = toolRounds(model).map((messages) => JSON.stringify(messages.slice(0, 2)));
+    expect(asked).toHaveLength(5);
+    expect(asked[2]).toContain('+first words');
+    expect(asked[4]).toBe(asked[2]);
+  });
 });
+
+/** The prompts of `model`'s rounds with tools. */
+function toolRounds(model: string): unknown[][] {
+  return models.calls
+    .filter((call) => call.model === model && call.role === 'tools')
+    .map(({ prompt }) => JSON.parse(prompt) as unknown[]);
+}
 
 describe('limits', () => {
   const PRICED = { MODEL: 'priced' };

@@ -128,6 +128,27 @@ describe('a zombie', () => {
       });
     });
 
+    it('goes on from no earlier attempt', async () => {
+      const { zombie, holder } = await zombieAndHolder();
+      const journals = new JournalRepository(db.database);
+      await append(journals, holder);
+      const [from] = await db.database.query<{ id: string }>('test.stage', sql`select id from stages`);
+      const to = setup.clock.newId();
+      await db.database.query(
+        'test.attempt',
+        sql`insert into stages (id, task_id, role, position, iteration, attempt, status)
+            values (${to}, ${holder.id}, 'task', 1, 1, 2, 'running')`,
+      );
+      const carry = (task: ClaimedTask, life = 0) =>
+        journals.carry(new Lease(task.id, 1, task.epoch, task.version), from!.id, to, life);
+      await expect(carry(zombie)).rejects.toThrow(LeaseLostError);
+      expect(await carry(holder, holder.epoch)).toEqual([]);
+      const carried = [{ seq: 1, kind: 'result', carried: true }];
+      expect(await carry(holder)).toEqual(carried);
+      // The answer of the first may have been lost.
+      expect(await carry(holder)).toEqual(carried);
+    });
+
     it('would be heard, were it not for the epoch', async () => {
       const { zombie } = await zombieAndHolder();
       const journals = new JournalRepository(
