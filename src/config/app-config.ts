@@ -45,6 +45,8 @@ export class AppConfig {
     readonly adminSecret: string | null;
     readonly anonymousRpm: number | null;
   };
+  /** Event streams that this process holds open at a time, in all and for one API key. */
+  readonly streams: { readonly most: number; readonly mostPerKey: number };
   readonly database: { readonly url: string | null };
   readonly redis: { readonly url: string | null };
   readonly models: {
@@ -100,6 +102,7 @@ export class AppConfig {
       syncWaitSeconds: env.SYNC_WAIT_SECONDS ?? 300,
     };
     this.auth = { required, adminSecret: env.ADMIN_SECRET ?? null, anonymousRpm: env.ANON_RATE_LIMIT_RPM ?? null };
+    this.streams = { most: env.MAX_STREAMS ?? 500, mostPerKey: env.MAX_KEY_STREAMS ?? 100 };
     this.database = { url: env.DATABASE_URL ?? null };
     this.redis = { url: env.REDIS_URL ?? null };
     this.models = {

@@ -183,6 +183,10 @@ export class Environment {
   @Int(0, 10) TRUST_PROXY?: number;
   /** Requests a minute for each anonymous address; none is no limit. */
   @Int(1, 1_000_000) ANON_RATE_LIMIT_RPM?: number;
+  /** Event streams that this process holds open at a time. */
+  @Int(1, 100_000) MAX_STREAMS?: number;
+  /** And how many of them one API key may have. */
+  @Int(1, 100_000) MAX_KEY_STREAMS?: number;
   /** Comma list of `api`, `worker`, `scheduler`: what this process does. */
   @IsOptional() @List() @ArrayNotEmpty() @IsIn(ROLES, { each: true }) ROLES?: string[];
   /** Longest a synchronous POST waits. */

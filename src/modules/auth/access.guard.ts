@@ -9,6 +9,7 @@ import {
   isLocalCaller,
   keepStreamsWhile,
   networkOf,
+  STREAMS,
   type Access,
 } from '../../platform/http/index.js';
 import { RateLimiter } from '../../platform/redis/index.js';
@@ -16,6 +17,7 @@ import { AdminSecret } from './admin-secret.js';
 import { Authenticator, type Proof } from './authenticator.js';
 import { setPrincipal } from './current-principal.js';
 import type { Principal } from './principal.js';
+import { StreamPlaces } from './stream-places.js';
 
 /**
  * The one guard, in front of every route: asks for what the route declares, and for the admin credential where a route
@@ -29,6 +31,7 @@ export class AccessGuard implements CanActivate {
     private readonly authenticator: Authenticator,
     private readonly adminSecret: AdminSecret,
     private readonly limiter: RateLimiter,
+    private readonly streams: StreamPlaces,
   ) {}
 
   /** @throws DomainError `unauthenticated`, `forbidden`, `rate_limited`, `admin_not_configured`, `dependency_unavailable`. */
@@ -43,6 +46,8 @@ export class AccessGuard implements CanActivate {
     if (principal === null) return true;
     setPrincipal(request, principal.principal);
     await this.limit(principal, request, reply);
+    if (this.reflector.get<true | undefined>(STREAMS, context.getHandler()))
+      this.streams.take(principal.principal, reply);
     return true;
   }
 

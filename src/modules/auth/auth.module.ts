@@ -8,6 +8,7 @@ import { Authenticator } from './authenticator.js';
 import { KeyCache } from './key-cache.js';
 import { KeysController } from './keys.controller.js';
 import { KeyUses } from './key-uses.js';
+import { StreamPlaces } from './stream-places.js';
 
 /**
  * Credentials. A *key* belongs to a caller, the *admin secret* to the operator; a *principal* is who a request turned out
@@ -22,6 +23,7 @@ import { KeyUses } from './key-uses.js';
     Authenticator,
     KeyCache,
     KeyUses,
+    StreamPlaces,
     { provide: APP_GUARD, useClass: AccessGuard },
   ],
 })

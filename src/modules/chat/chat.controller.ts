@@ -3,7 +3,7 @@ import { ApiHeader, ApiOkResponse, ApiProduces, ApiTags } from '@nestjs/swagger'
 import type { FastifyReply } from 'fastify';
 import { Clock } from '../../platform/clock/index.js';
 import { DomainError } from '../../platform/errors/index.js';
-import { Problems, Sends } from '../../platform/http/index.js';
+import { Problems, Sends, Streams } from '../../platform/http/index.js';
 import { AgentsService } from '../agents/index.js';
 import { CurrentPrincipal, ownerOf, RequiresAdmin, type Principal } from '../auth/index.js';
 import { preferencesOf, promptOf, streamTurn, TurnsService } from '../tasks/index.js';
@@ -24,6 +24,7 @@ export class ChatController {
    * that runs it has died, further ones are refused.
    */
   @Post('stream')
+  @Streams()
   @HttpCode(200)
   @Sends('X-Task-Id', 'X-Session-Id')
   @ApiHeader({ name: 'Prefer', required: false, schema: { type: 'string', maxLength: 16_384 } })

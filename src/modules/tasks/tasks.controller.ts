@@ -4,7 +4,7 @@ import type { FastifyReply } from 'fastify';
 import { AppConfig } from '../../config/index.js';
 import { Clock } from '../../platform/clock/index.js';
 import { DomainError } from '../../platform/errors/index.js';
-import { openEventStream, Problems, Sends, UuidParam } from '../../platform/http/index.js';
+import { openEventStream, Problems, Sends, Streams, UuidParam } from '../../platform/http/index.js';
 import { idempotencyOf } from '../../platform/idempotency/index.js';
 import { CurrentPrincipal, ownerOf, RequiresKey, type Principal } from '../auth/index.js';
 import { promptOf } from './conversation.js';
@@ -74,6 +74,7 @@ export class TasksController {
    * for with `Prefer: respond-async`.
    */
   @Post('stream')
+  @Streams()
   @HttpCode(200)
   @Sends('X-Task-Id', 'X-Session-Id')
   @ApiHeader(PREFER)
@@ -116,6 +117,7 @@ export class TasksController {
    * whose id is no longer kept gets `{"reset":true}` and all words so far as one `t` first.
    */
   @Get(':id/events')
+  @Streams()
   @ApiHeader({ name: 'Last-Event-ID', required: false, schema: { type: 'string', pattern: '^\\d{1,15}$' } })
   @ApiOkResponse(STREAM)
   @Problems('not_found')

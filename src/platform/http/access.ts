@@ -15,6 +15,11 @@ export const ACCESS = 'nova:access';
 
 type Anywhere = ClassDecorator & MethodDecorator;
 
+/** Metadata key of the operations that hold an event stream open. */
+export const STREAMS = 'nova:streams';
+
+/** This operation holds an event stream open, of which callers have so many at a time. */
+export const Streams = (): MethodDecorator => SetMetadata(STREAMS, true);
 /** No credential needed. */
 export const Open = (): Anywhere => SetMetadata(ACCESS, 'open' satisfies Access);
 /** An API key or the admin credential; anybody while auth is off. */

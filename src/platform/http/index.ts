@@ -1,5 +1,7 @@
 export {
   ACCESS,
+  STREAMS,
+  Streams,
   Open,
   RequiresAdmin,
   RequiresCredential,

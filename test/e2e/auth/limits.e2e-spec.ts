@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { generateApiKey } from '../../../src/modules/auth/api-key.js';
 import { api, type Answer, type Api } from '../../support/openapi.js';
@@ -115,5 +116,47 @@ describe('a service that trusts no proxy', () => {
       const { status, headers } = await client.call('GET', VALIDATE, { as: count % 2 ? 'admin' : key.raw_key });
       expect([status, headers.get('ratelimit')]).toEqual([200, null]);
     }
+  });
+});
+
+describe('event streams', () => {
+  const NOTIFICATIONS = '/api/v1/pipeline/notifications/stream';
+  let service: Service;
+  beforeAll(async () => {
+    service = await startService({ MAX_STREAMS: '4', MAX_KEY_STREAMS: '2' });
+  });
+  afterAll(() => service.stop());
+
+  it('are so many for a key and for the process, and give their places back', async () => {
+    const [one, two] = [await service.createKey({ rate_limit_rpm: null }), await service.createKey()];
+    const readers: AbortController[] = [];
+    const open = async (headers: Record<string, string>, path = NOTIFICATIONS): Promise<Response> => {
+      const reader = new AbortController();
+      readers.push(reader);
+      return service.fetch(path, { headers, signal: reader.signal });
+    };
+    const as = ({ raw_key: key }: { raw_key: string }): Record<string, string> => ({ 'x-api-key': key });
+    const attempts = await Promise.all(Array.from({ length: 6 }, () => open(as(one))));
+    expect(attempts.map(({ status }) => status).sort()).toEqual([200, 200, 429, 429, 429, 429]);
+    const refused = attempts.find(({ status }) => status === 429);
+    expect(refused?.headers.get('retry-after')).toBe('5');
+    expect(await refused?.json()).toMatchObject({
+      code: 'rate_limited',
+      detail: 'This key may hold 2 event streams open at a time.',
+    });
+    expect((await service.fetch('/api/v1/pods', { headers: as(one) })).status).toBe(200);
+
+    expect((await open(as(two))).status).toBe(200);
+    expect((await open({})).status).toBe(200);
+    expect(await (await open({ 'x-admin-secret': service.adminSecret })).json()).toMatchObject({
+      code: 'rate_limited',
+      detail: 'This process holds 4 event streams open, and takes no more.',
+    });
+    for (const reader of readers) reader.abort();
+    // An answer that is no stream gives its place back as well, a moment after it is there.
+    const missing = (): Promise<Response> => open(as(one), `/api/v1/tasks/${randomUUID()}/events`);
+    for (let count = 0; count < 8;) count += (await missing()).status === 404 ? 1 : 0;
+    expect((await open(as(one))).status).toBe(200);
+    for (const reader of readers) reader.abort();
   });
 });

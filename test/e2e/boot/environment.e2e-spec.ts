@@ -49,6 +49,8 @@ const WRONG: Record<string, string> = {
   NOVA_ALLOW_INSECURE: 'canary-20',
   TRUST_PROXY: '987621',
   ANON_RATE_LIMIT_RPM: '-987622',
+  MAX_STREAMS: 'canary-123',
+  MAX_KEY_STREAMS: 'canary-124',
   ROLES: 'api,canary-23',
   SYNC_WAIT_SECONDS: 'canary-24',
   PROVIDER_WAIT_SECONDS: 'canary-25',

@@ -2,7 +2,7 @@ import { Controller, Get, Headers, Query, Res } from '@nestjs/common';
 import { ApiExtraModels, ApiHeader, ApiOkResponse, getSchemaPath, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { DomainError } from '../../../platform/errors/index.js';
-import { openEventStream, Problems, Sends, UuidParam } from '../../../platform/http/index.js';
+import { openEventStream, Problems, Sends, Streams, UuidParam } from '../../../platform/http/index.js';
 import { CurrentPrincipal, RequiresKey, type Principal } from '../../auth/index.js';
 import { PipelineViews } from '../views/pipeline-views.service.js';
 import { TaskEventsRepository } from '../views/task-events.repository.js';
@@ -28,6 +28,7 @@ export class PipelineEventsController {
    * the task has ended. Resumes after `Last-Event-ID` or `after`. `wait=false` answers with an array of what is there.
    */
   @Get('tasks/:id/events')
+  @Streams()
   @ApiHeader({ name: 'Last-Event-ID', required: false, schema: { type: 'string', pattern: '^\\d{1,15}$' } })
   @ApiOkResponse({
     description: 'The events.',
@@ -60,6 +61,7 @@ export class PipelineEventsController {
 
   /** Streams notifications about the caller's tasks from now on: the ends, gates, retries and recoveries of tasks. */
   @Get('notifications/stream')
+  @Streams()
   @ApiOkResponse({
     description: 'Each event is a notification.',
     content: { 'text/event-stream': { schema: { $ref: getSchemaPath(PipelineNotificationDto) } } },
