@@ -137,7 +137,8 @@ describe('event streams', () => {
     };
     const as = ({ raw_key: key }: { raw_key: string }): Record<string, string> => ({ 'x-api-key': key });
     const attempts = await Promise.all(Array.from({ length: 6 }, () => open(as(one))));
-    expect(attempts.map(({ status }) => status).sort()).toEqual([200, 200, 429, 429, 429, 429]);
+    expect(attempts.filter(({ status }) => status === 200)).toHaveLength(2);
+    expect(attempts.filter(({ status }) => status === 429)).toHaveLength(4);
     const refused = attempts.find(({ status }) => status === 429);
     expect(refused?.headers.get('retry-after')).toBe('5');
     expect(await refused?.json()).toMatchObject({
