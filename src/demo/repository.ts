@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -13,6 +13,8 @@ export class Repository {
   /** Copies `sample` and commits it, where git is installed. */
   static create(sample: string): Repository {
     const scratch = mkdtempSync(join(tmpdir(), 'nova-demo-'));
+    // Where the service is root, the account of its database passes through here; else its cluster would lie elsewhere, and stay.
+    chmodSync(scratch, 0o711);
     const path = join(scratch, 'workspace');
     mkdirSync(path);
     cpSync(sample, path, { recursive: true });

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -83,6 +83,8 @@ function parsed(line: string): LogLine {
 export async function startService(env: Settings = {}, options: ServiceOptions = {}): Promise<Service> {
   if (!existsSync(MAIN)) throw new Error('dist/main.js is missing: run `node scripts/ensure-dist.mjs` first');
   const folder = temporaryFolder();
+  // The account of an embedded PostgreSQL passes through; else its cluster would lie elsewhere, and stay.
+  chmodSync(folder.path, 0o711);
   const database = 'DATABASE_URL' in env ? null : await createTestDatabase();
   const adminSecret = env['ADMIN_SECRET'] ?? randomBytes(24).toString('base64url');
   const settings: Record<string, string | undefined> = {

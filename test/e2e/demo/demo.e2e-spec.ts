@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { cp, readFile, writeFile } from 'node:fs/promises';
+import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -15,10 +15,10 @@ beforeAll(() => {
 afterAll(() => folder.remove());
 
 /** Runs the demo as `npm run demo` does, on a sample of the test's own. */
-function demo(sample: string): Promise<{ code: number; output: string }> {
+function demo(sample: string, ...options: string[]): Promise<{ code: number; output: string }> {
   const { PATH, HOME } = process.env;
   return new Promise((resolve) => {
-    const args = ['--enable-source-maps', join(ROOT, 'dist/demo/main.js'), '--sample', sample];
+    const args = ['--enable-source-maps', join(ROOT, 'dist/demo/main.js'), '--sample', sample, ...options];
     execFile(process.execPath, args, { env: { PATH, HOME }, cwd: folder.path }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code), output: stdout + stderr });
     });
@@ -38,7 +38,7 @@ async function changed(name: string, file: string, change: (text: string) => str
 
 describe('npm run demo', () => {
   it('tells the whole story and exits 0', async () => {
-    const { code, output } = await demo(SAMPLE);
+    const { code, output } = await demo(SAMPLE, '--keep');
     expect(output).toContain('The story is whole.');
     expect(output).toContain('scripted');
     expect(output).toMatch(/tests before: \d+ pass, [1-9]\d* fail/);
@@ -47,6 +47,10 @@ describe('npm run demo', () => {
     expect(token).not.toBe('');
     expect(output).not.toContain(token);
     expect(code).toBe(0);
+    // All that it makes is below one folder, its database too, so that nothing stays where that is removed.
+    const kept = /kept in (\S+)\./.exec(output)?.[1] ?? '';
+    expect(await readdir(join(kept, 'data'))).toContain('postgres-16');
+    await rm(kept, { recursive: true });
   });
 
   it('exits 1 when the bug is taken out of the sample', async () => {

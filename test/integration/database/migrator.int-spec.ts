@@ -143,7 +143,7 @@ describe('migrations', () => {
     write('0002_alter_a.sql', 'alter table a add column more int;');
     const holder = await db.database.reserve('test holder');
     await holder.query('begin; lock table a in access exclusive mode');
-    const waiting = migrate(db.connection, { folder, lockTimeoutMs: 50 });
+    const waiting = migrate(db.connection, { folder, lockTimeoutMs: 500 });
     const blocked = async (): Promise<boolean> =>
       (await db.database.query('test.blocked', sql`select 1 from pg_locks where not granted`)).length > 0;
     await eventually('it waits for the table', blocked);
