@@ -7,7 +7,7 @@ import { startService, type Service } from '../../support/service.js';
 
 const SMALL = join(fileURLToPath(import.meta.url), '../../../integration/mcp/servers/stdio-server.mjs');
 /** What it lists when nothing else is asked of it. */
-const TOOLS = 15;
+const TOOLS = 16;
 const UNKNOWN = '00000000-0000-4000-8000-000000000000';
 const MASK = '********';
 
