@@ -14,10 +14,11 @@ import { DatabaseModule } from './platform/database/index.js';
 import { HealthModule } from './platform/health/index.js';
 import { LoggingModule, type Scrubber } from './platform/logging/index.js';
 import { RedisModule } from './platform/redis/index.js';
+import { SecretsModule } from './platform/secrets/index.js';
 import { TelemetryModule } from './platform/telemetry/index.js';
 import { Startup } from './startup.js';
 
-const PLATFORM = [ClockModule, TelemetryModule, DatabaseModule, RedisModule, HealthModule];
+const PLATFORM = [ClockModule, TelemetryModule, DatabaseModule, RedisModule, HealthModule, SecretsModule];
 /** In the order of the layers: each module may import those before it. */
 const FEATURES = [
   AuthModule,

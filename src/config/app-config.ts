@@ -47,6 +47,8 @@ export class AppConfig {
   };
   /** Event streams that this process holds open at a time, in all and for one API key. */
   readonly streams: { readonly most: number; readonly mostPerKey: number };
+  /** In base64; the first one seals. */
+  readonly secrets: { readonly keys: readonly string[] };
   readonly database: { readonly url: string | null };
   readonly redis: { readonly url: string | null };
   readonly models: {
@@ -103,6 +105,7 @@ export class AppConfig {
     };
     this.auth = { required, adminSecret: env.ADMIN_SECRET ?? null, anonymousRpm: env.ANON_RATE_LIMIT_RPM ?? null };
     this.streams = { most: env.MAX_STREAMS ?? 500, mostPerKey: env.MAX_KEY_STREAMS ?? 100 };
+    this.secrets = { keys: env.SECRETS_KEY ?? [] };
     this.database = { url: env.DATABASE_URL ?? null };
     this.redis = { url: env.REDIS_URL ?? null };
     this.models = {

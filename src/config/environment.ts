@@ -30,6 +30,7 @@ export const SECRET_VARIABLES = [
   'DATABASE_URL',
   'REDIS_URL',
   'ADMIN_SECRET',
+  'SECRETS_KEY',
   'LLM_BASE_URL',
   'LLM_API_KEY',
   'OPENAI_API_KEY',
@@ -110,6 +111,12 @@ export class Environment {
   @Matches(/^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/, { message: 'must be visible ASCII, as a header can carry it' })
   @Matches(PLACEHOLDER_SECRETS, { message: 'is a known placeholder' })
   ADMIN_SECRET?: string;
+  /** Comma list of keys, each 32 bytes in base64, for secrets in the database: the first one seals, all of them open. */
+  @IsOptional()
+  @List()
+  @ArrayNotEmpty()
+  @Matches(/^[\w+/-]{43}=?$/, { each: true, message: 'must list keys, each 32 bytes in base64' })
+  SECRETS_KEY?: string[];
   /** Demand an API key on the API-key routes. */
   @IsOptional() @Bool() @IsBoolean() REQUIRE_AUTH?: boolean;
   /** Model of agents that name none. */
@@ -153,7 +160,7 @@ export class Environment {
   @Int(100, 86_400_000) MODEL_TOTAL_TIMEOUT_MS?: number;
   /** Folder that tools work in. */
   @IsOptional() @Folder() NOVA_WORKSPACE?: string;
-  /** Folder of the embedded database, the generated secret and the work trees. */
+  /** Folder of the embedded database, the generated secrets and the work trees. */
   @IsOptional() @Folder() NOVA_DATA_DIR?: string;
   /** Sandbox tier of agents outside a pod, and the widest a pod may have. */
   @IsOptional() @IsIn(SANDBOX_TIERS) SHELL_SANDBOX?: SandboxTier;

@@ -1,12 +1,11 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { chmodSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash, timingSafeEqual } from 'node:crypto';
 import { join } from 'node:path';
 import { Injectable, Logger } from '@nestjs/common';
 import { AppConfig } from '../../config/index.js';
 import { Scrubber } from '../../platform/logging/index.js';
+import { keptSecret } from '../../platform/secrets/index.js';
 
 const FILE = 'admin-secret';
-const WELL_FORMED = /^[\w-]{43}$/;
 
 /**
  * The admin credential: from the environment, or outside production one that is made once and kept in the data folder.
@@ -37,8 +36,7 @@ export class AdminSecret {
   private generated(dataDir: string): string | null {
     const file = join(dataDir, FILE);
     try {
-      mkdirSync(dataDir, { recursive: true });
-      const secret = keptOrNew(file);
+      const secret = keptSecret(file);
       this.logger.log(`No ADMIN_SECRET is set: the one in ${file} is in force`);
       return secret;
     } catch (error) {
@@ -46,26 +44,6 @@ export class AdminSecret {
       return null;
     }
   }
-}
-
-/**
- * Reads the secret in `file`, or makes one. `link` lets exactly one of several processes that start together win, and
- * shows the file only when it is whole.
- */
-function keptOrNew(file: string): string {
-  const draft = `${file}.${process.pid}.${randomBytes(6).toString('hex')}`;
-  writeFileSync(draft, `${randomBytes(32).toString('base64url')}\n`, { mode: 0o600, flag: 'wx' });
-  try {
-    linkSync(draft, file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  } finally {
-    rmSync(draft, { force: true });
-  }
-  chmodSync(file, 0o600);
-  const secret = readFileSync(file, 'utf8').trim();
-  if (!WELL_FORMED.test(secret)) throw new Error('the file does not hold a secret that this service made');
-  return secret;
 }
 
 function sha256(text: string): Buffer {

@@ -58,6 +58,7 @@ export class McpConnections implements OnApplicationShutdown {
 
   /** Begins to connect every enabled server and to follow the table; returns when that was begun. */
   async start(): Promise<void> {
+    await this.servers.sealAll();
     await this.sync();
     if (this.unsubscribe !== null || this.stopped) return;
     const follow = (): void => void this.trySync();

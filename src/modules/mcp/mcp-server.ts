@@ -1,3 +1,5 @@
+import type { Secret } from '../../platform/secrets/index.js';
+
 /**
  * An *MCP server* is a program or a web service that offers tools by the Model Context Protocol. Its *settings* are what an
  * admin wrote; its *revision* moves whenever every process has to connect anew; its *era* is which generation of the
@@ -26,12 +28,10 @@ export interface McpServerSettings {
   /** Program of a stdio server. */
   command: string | null;
   args: string[];
-  /** Secret values. */
-  env: Record<string, string>;
+  env: Record<string, Secret>;
   /** Address of an http or sse server. */
   url: string | null;
-  /** Secret values. */
-  headers: Record<string, string>;
+  headers: Record<string, Secret>;
   enabled: boolean;
   sandbox: McpSandbox;
   metadata: Record<string, unknown>;
@@ -66,7 +66,7 @@ export function connectionChanged(before: McpServerSettings, after: McpServerSet
 }
 
 function connectionOf(server: McpServerSettings): string {
-  const sorted = (values: Record<string, string>): unknown[] =>
+  const sorted = (values: Record<string, Secret>): unknown[] =>
     Object.keys(values)
       .toSorted((a, b) => (a < b ? -1 : 1))
       .map((name) => [name, values[name]]);

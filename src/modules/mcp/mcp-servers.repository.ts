@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Database, json, sql, violates } from '../../platform/database/index.js';
 import { DomainError } from '../../platform/errors/index.js';
+import { SecretBox, type Secret, type StoredSecret } from '../../platform/secrets/index.js';
 import type { McpEra, McpServer, McpServerSettings } from './mcp-server.js';
 
 interface McpServerRow {
@@ -10,9 +11,9 @@ interface McpServerRow {
   transport: McpServer['transport'];
   command: string | null;
   args: string[];
-  env: Record<string, string>;
+  env: Record<string, StoredSecret>;
   url: string | null;
-  headers: Record<string, string>;
+  headers: Record<string, StoredSecret>;
   enabled: boolean;
   sandbox: McpServer['sandbox'];
   metadata: Record<string, unknown>;
@@ -21,6 +22,8 @@ interface McpServerRow {
   created_at: Date;
   updated_at: Date;
 }
+
+type SecretField = 'env' | 'headers';
 
 const COLUMNS = sql`
   id, name, description, transport, command, args, env, url, headers, enabled, sandbox, metadata, revision, era,
@@ -31,7 +34,10 @@ const MOST_PINS = 2_000;
 
 @Injectable()
 export class McpServersRepository {
-  constructor(private readonly db: Database) {}
+  constructor(
+    private readonly db: Database,
+    private readonly secrets: SecretBox,
+  ) {}
 
   /** Every enabled server; the revision moves whenever it has to be connected anew. */
   async enabled(): Promise<{ id: string; revision: number }[]> {
@@ -46,7 +52,7 @@ export class McpServersRepository {
           ${afterName === null ? sql`` : sql`where name > ${afterName}`}
           order by name limit ${limit} offset ${offset}`,
     );
-    return rows.map(toServer);
+    return rows.map((row) => this.toServer(row));
   }
 
   async find(id: string): Promise<McpServer | null> {
@@ -54,7 +60,7 @@ export class McpServersRepository {
       'mcp.find',
       sql`select ${COLUMNS} from mcp_servers where id = ${id}`,
     );
-    return row && toServer(row);
+    return row && this.toServer(row);
   }
 
   /** Keeps other edits of the server waiting until the transaction ends. */
@@ -63,7 +69,7 @@ export class McpServersRepository {
       'mcp.lockForEdit',
       sql`select ${COLUMNS} from mcp_servers where id = ${id} for update`,
     );
-    return row && toServer(row);
+    return row && this.toServer(row);
   }
 
   async count(): Promise<number> {
@@ -84,7 +90,8 @@ export class McpServersRepository {
               id, name, description, transport, command, args, env, url, headers, enabled, sandbox, metadata
             ) values (
               ${id}, ${server.name}, ${server.description}, ${server.transport}, ${server.command}, ${server.args},
-              ${json(server.env)}, ${server.url}, ${json(server.headers)}, ${server.enabled}, ${server.sandbox},
+              ${json(this.sealed(id, 'env', server.env))}, ${server.url},
+              ${json(this.sealed(id, 'headers', server.headers))}, ${server.enabled}, ${server.sandbox},
               ${json(server.metadata)}
             ) returning ${COLUMNS}`,
       ),
@@ -102,8 +109,9 @@ export class McpServersRepository {
         'mcp.update',
         sql`update mcp_servers set
               name = ${server.name}, description = ${server.description}, transport = ${server.transport},
-              command = ${server.command}, args = ${server.args}, env = ${json(server.env)}, url = ${server.url},
-              headers = ${json(server.headers)}, enabled = ${server.enabled}, sandbox = ${server.sandbox},
+              command = ${server.command}, args = ${server.args}, url = ${server.url},
+              env = ${json(this.sealed(id, 'env', server.env))},
+              headers = ${json(this.sealed(id, 'headers', server.headers))}, enabled = ${server.enabled}, sandbox = ${server.sandbox},
               metadata = ${json(server.metadata)},
               revision = revision + ${anew ? 1 : 0}::integer,
               era = case when ${anew}::boolean then null else era end,
@@ -121,7 +129,7 @@ export class McpServersRepository {
         sql`update mcp_servers set revision = revision + 1, era = null where id = ${id} returning ${COLUMNS}`,
       );
       await this.forgetPins(id);
-      return row && toServer(row);
+      return row && this.toServer(row);
     });
   }
 
@@ -131,6 +139,27 @@ export class McpServersRepository {
       'mcp.keepEra',
       sql`update mcp_servers set era = ${json(era)} where id = ${id} and revision = ${revision}`,
     );
+  }
+
+  /** Seals with the first key what is stored as plain text or sealed with another key; nothing that anybody sees changes. */
+  async sealAll(): Promise<void> {
+    await this.db.transaction('mcp.sealAll', async () => {
+      const rows = await this.db.query<Pick<McpServerRow, 'id' | 'env' | 'headers'>>(
+        'mcp.lockSecrets',
+        sql`select id, env, headers from mcp_servers order by id for update`,
+      );
+      for (const { id, env, headers } of rows) {
+        if (![env, headers].flatMap(Object.values<StoredSecret>).some((stored) => this.secrets.isStale(stored)))
+          continue;
+        await this.db.query(
+          'mcp.seal',
+          sql`update mcp_servers set
+                env = ${json(this.sealed(id, 'env', this.opened(id, 'env', env)))},
+                headers = ${json(this.sealed(id, 'headers', this.opened(id, 'headers', headers)))}
+              where id = ${id}`,
+        );
+      }
+    });
   }
 
   /** Whether there was such a server. */
@@ -168,31 +197,48 @@ export class McpServersRepository {
 
   private async guarded(name: string, statement: Promise<McpServerRow>): Promise<McpServer> {
     try {
-      return toServer(await statement);
+      return this.toServer(await statement);
     } catch (error) {
       if (!violates(error, 'mcp_servers_name_idx')) throw error;
       throw new DomainError('name_taken', `There is an MCP server named "${name}" already.`, { cause: error });
     }
   }
+
+  private sealed(id: string, field: SecretField, values: Record<string, Secret>): Record<string, StoredSecret> {
+    return mapped(values, (value, name) => this.secrets.seal(value, placeOf(id, field, name)));
+  }
+
+  private opened(id: string, field: SecretField, values: Record<string, StoredSecret>): Record<string, Secret> {
+    return mapped(values, (value, name) => this.secrets.open(value, placeOf(id, field, name)));
+  }
+
+  private toServer(row: McpServerRow): McpServer {
+    return {
+      id: row.id,
+      name: row.name,
+      description: row.description,
+      transport: row.transport,
+      command: row.command,
+      args: row.args,
+      env: this.opened(row.id, 'env', row.env),
+      url: row.url,
+      headers: this.opened(row.id, 'headers', row.headers),
+      enabled: row.enabled,
+      sandbox: row.sandbox,
+      metadata: row.metadata,
+      revision: row.revision,
+      era: row.era,
+      createdAt: row.created_at,
+      updatedAt: row.updated_at,
+    };
+  }
 }
 
-function toServer(row: McpServerRow): McpServer {
-  return {
-    id: row.id,
-    name: row.name,
-    description: row.description,
-    transport: row.transport,
-    command: row.command,
-    args: row.args,
-    env: row.env,
-    url: row.url,
-    headers: row.headers,
-    enabled: row.enabled,
-    sandbox: row.sandbox,
-    metadata: row.metadata,
-    revision: row.revision,
-    era: row.era,
-    createdAt: row.created_at,
-    updatedAt: row.updated_at,
-  };
+/** Where a secret is stored: what is sealed there opens nowhere else. */
+function placeOf(id: string, field: SecretField, name: string): string {
+  return `mcp_servers/${id}/${field}/${name}`;
+}
+
+function mapped<T, R>(values: Record<string, T>, change: (value: T, name: string) => R): Record<string, R> {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, change(value, name)]));
 }

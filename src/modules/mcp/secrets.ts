@@ -1,4 +1,6 @@
 import { DomainError, type FieldFault } from '../../platform/errors/index.js';
+import { UnreadableSecret, type Secret } from '../../platform/secrets/index.js';
+import type { McpServerSettings } from './mcp-server.js';
 
 /** What every secret value reads as. */
 export const MASK = '********';
@@ -7,7 +9,7 @@ export const MASK = '********';
 const SHORTEST_SECRET = 6;
 
 /** `values` as they may be read: the names only. */
-export function masked(values: Readonly<Record<string, string>>): Record<string, string> {
+export function masked(values: Readonly<Record<string, Secret>>): Record<string, string> {
   return Object.fromEntries(Object.keys(values).map((name) => [name, MASK]));
 }
 
@@ -16,10 +18,10 @@ export function masked(values: Readonly<Record<string, string>>): Record<string,
  * @throws DomainError validation_failed for a mask that stands for nothing.
  */
 export function unmasked(
-  given: Readonly<Record<string, string>>,
-  kept: Readonly<Record<string, string>>,
+  given: Readonly<Record<string, Secret>>,
+  kept: Readonly<Record<string, Secret>>,
   field: 'env' | 'headers',
-): Record<string, string> {
+): Record<string, Secret> {
   const faults: FieldFault[] = [];
   const values = Object.entries(given).map(([name, value]) => {
     if (value !== MASK) return [name, value] as const;
@@ -34,8 +36,26 @@ export function unmasked(
   return Object.fromEntries(values);
 }
 
+/**
+ * `values` for use.
+ * @throws Error that names one that cannot be read, and says why.
+ */
+export function readable(values: Readonly<Record<string, Secret>>, field: 'env' | 'headers'): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(values).map(([name, value]) => {
+      if (value instanceof UnreadableSecret) throw new Error(`${field}.${name} cannot be read: ${value.reason}`);
+      return [name, value];
+    }),
+  );
+}
+
 /** The secret values of a server, as they may turn up in what it says; a header's scheme is left off. */
-export function secretValues(server: { env: Record<string, string>; headers: Record<string, string> }): string[] {
-  const tokens = Object.values(server.headers).flatMap((value) => [value, value.replace(/^\S+\s+/, '')]);
-  return [...new Set([...Object.values(server.env), ...tokens])].filter((value) => value.length >= SHORTEST_SECRET);
+export function secretValues({ env, headers }: Pick<McpServerSettings, 'env' | 'headers'>): string[] {
+  const isKnown = (value: Secret): value is string => typeof value === 'string';
+  const tokens = Object.values(headers)
+    .filter(isKnown)
+    .flatMap((value) => [value, value.replace(/^\S+\s+/, '')]);
+  return [...new Set([...Object.values(env).filter(isKnown), ...tokens])].filter(
+    (value) => value.length >= SHORTEST_SECRET,
+  );
 }

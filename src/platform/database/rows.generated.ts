@@ -118,9 +118,9 @@ export interface McpServerRow {
   transport: 'stdio' | 'http' | 'sse';
   command: string | null;
   args: string[];
-  env: Record<string, string>;
+  env: Record<string, string | { key: string; sealed: string }>;
   url: string | null;
-  headers: Record<string, string>;
+  headers: Record<string, string | { key: string; sealed: string }>;
   enabled: boolean;
   sandbox: 'none' | 'workspace' | 'workspace_network';
   metadata: Record<string, unknown>;

@@ -41,7 +41,7 @@ export class Scrubber {
   /** A scrubber that knows every secret of `config`. */
   static of(config: AppConfig): Scrubber {
     const scrubber = new Scrubber();
-    scrubber.keep(config.auth.adminSecret);
+    for (const secret of [config.auth.adminSecret, ...config.secrets.keys]) scrubber.keep(secret);
     for (const url of [
       config.database.url,
       config.redis.url,

@@ -69,6 +69,7 @@ const WRONG: Record<string, string> = {
   ALLOWED_HOSTS: 'http://canary-38',
   NOVA_DATA_DIR: '/proc/canary-39',
   NOVA_WORKSPACE: '/',
+  SECRETS_KEY: 'canary-40',
 };
 /** Variables of which every text is a value. */
 const FREE = [

@@ -28,6 +28,7 @@ const keep = (surface: string, text: string): void => {
 };
 
 const adminSecret = secrets.make('ADMIN_SECRET', (core) => `Adm\\in" ${core}`);
+const secretsKey = secrets.make('SECRETS_KEY', (core) => `${core}${core.slice(0, 18)}A=`);
 const databasePassword = secrets.make('password of DATABASE_URL', (core) => `p@s"s'/${core}:%`);
 const redisPassword = secrets.make('password of REDIS_URL', (core) => `r#${core}"?`);
 const gatewayPassword = secrets.make('password of LLM_BASE_URL');
@@ -132,6 +133,7 @@ beforeAll(async () => {
   service = await start(
     {
       ADMIN_SECRET: adminSecret,
+      SECRETS_KEY: secretsKey,
       DATABASE_URL: databaseUrl(databasePassword),
       REDIS_URL: redisUrl(redisPassword),
       LLM_BASE_URL: models.url.replace('//', `//gateway:${gatewayPassword}@`),
@@ -530,12 +532,7 @@ describe('the search', () => {
 
   it('finds what is where it belongs', async () => {
     const rows = await execute(postgres.url('nova'), 'select env, headers from mcp_servers');
-    expect(secrets.in(JSON.stringify(rows)).sort()).toEqual([
-      'env of a stdio server',
-      'env of a stdio server in a box',
-      'header of an http server',
-      'second header of an http server',
-    ]);
+    expect(JSON.stringify(rows).match(/"sealed"/g)?.length).toBeGreaterThanOrEqual(4);
     const authorization = JSON.stringify(echo.asked.map(({ headers }) => headers));
     expect(secrets.in(authorization)).toEqual(['ANTHROPIC_API_KEY']);
   });

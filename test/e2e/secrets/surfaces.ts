@@ -3,16 +3,12 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { execute } from '../../support/servers/test-servers.js';
 
-/** Columns that are where secrets of MCP servers are kept. */
-const KEPT = ['env', 'headers'];
-
 /** Every row of every table of a database, as text. */
 export async function databaseText(url: string): Promise<string> {
   const tables = await execute(url, `select tablename from pg_tables where schemaname = 'public' order by 1`);
   const rows: string[] = [];
   for (const { tablename } of tables) {
-    const keep = tablename === 'mcp_servers' ? KEPT.map((name) => ` - '${name}'`).join('') : '';
-    const found = await execute(url, `select (to_jsonb(t)${keep})::text as row from ${String(tablename)} t`);
+    const found = await execute(url, `select to_jsonb(t)::text as row from ${String(tablename)} t`);
     rows.push(...found.map(({ row }) => `${String(tablename)} ${String(row)}`));
   }
   return rows.join('\n');

@@ -1,16 +1,30 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { McpServerSettings } from '../../../src/modules/mcp/mcp-server.js';
 import { McpServersRepository } from '../../../src/modules/mcp/mcp-servers.repository.js';
+import { AppConfig } from '../../../src/config/index.js';
+import { sql } from '../../../src/platform/database/index.js';
+import { HealthIndicators } from '../../../src/platform/health/index.js';
+import { Scrubber } from '../../../src/platform/logging/index.js';
+import { SecretBox, UnreadableSecret } from '../../../src/platform/secrets/index.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 
 let db: TestDatabase;
 let servers: McpServersRepository;
 beforeAll(async () => {
   db = await createTestDatabase();
-  servers = new McpServersRepository(db.database);
+  servers = withKeys(OLD);
 });
 afterAll(() => db.drop());
+
+/** The repository of a process that has these keys, the first of which seals. */
+function withKeys(...keys: string[]): McpServersRepository {
+  const config = AppConfig.from({ DATABASE_URL: 'postgres://db/nova', SECRETS_KEY: keys.join() });
+  return new McpServersRepository(db.database, new SecretBox(config, new Scrubber(), new HealthIndicators()));
+}
+const [OLD, NEW] = [1, 2].map((byte) => Buffer.alloc(32, byte).toString('base64')) as [string, string];
+const stored = (id: string): Promise<{ text: string; updated_at: Date }> =>
+  db.database.one('test.stored', sql`select m::text as text, updated_at from mcp_servers m where id = ${id}`);
 
 let names = 0;
 const settings = (fields: Partial<McpServerSettings> = {}): McpServerSettings => ({
@@ -93,4 +107,57 @@ it('does not pin names without end', async () => {
   await servers.pin(made.id, 1, many(0));
   await servers.pin(made.id, 1, many(1_000));
   expect((await servers.pin(made.id, 1, many(2_000))).size).toBe(2_000);
+});
+
+describe('secrets', () => {
+  const secrets = { env: { TOKEN: 'canary-of-the-env' }, headers: { Authorization: 'canary-of-a-header' } };
+
+  it('are not in the table', async () => {
+    const made = await servers.insert(randomUUID(), settings(secrets));
+    expect(made).toMatchObject(secrets);
+    expect((await stored(made.id)).text).not.toContain('canary');
+    await servers.update(made.id, { ...made, env: { TOKEN: 'another-canary' } }, true);
+    expect((await stored(made.id)).text).not.toContain('canary');
+    expect(await servers.find(made.id)).toMatchObject({ ...secrets, env: { TOKEN: 'another-canary' } });
+  });
+
+  it('are not read at another place of the table', async () => {
+    const [one, two] = [
+      await servers.insert(randomUUID(), settings(secrets)),
+      await servers.insert(randomUUID(), settings()),
+    ];
+    await db.database.query(
+      'test.move',
+      sql`update mcp_servers set env = (select env from mcp_servers where id = ${one.id}) where id = ${two.id}`,
+    );
+    expect((await servers.find(two.id))?.env['TOKEN']).toBeInstanceOf(UnreadableSecret);
+    expect(await servers.find(one.id)).toMatchObject(secrets);
+  });
+
+  it('stay as they are stored where their key is missing', async () => {
+    const made = await servers.insert(randomUUID(), settings(secrets));
+    const other = withKeys(NEW);
+    const seen = await other.find(made.id);
+    expect(seen?.env['TOKEN']).toBeInstanceOf(UnreadableSecret);
+    await other.update(made.id, { ...made, ...seen, description: 'changed' }, false);
+    await other.sealAll();
+    expect(await servers.find(made.id)).toMatchObject({ ...secrets, description: 'changed' });
+  });
+
+  it('of before there was a key, and those of an older key, are sealed with the first one', async () => {
+    const old = await servers.insert(randomUUID(), settings(secrets));
+    const plain = await withKeys().insert(randomUUID(), settings(secrets));
+    expect((await stored(plain.id)).text).toContain('canary');
+    const before = await Promise.all([stored(old.id), stored(plain.id)]);
+    await withKeys(NEW, OLD).sealAll();
+    for (const [index, { id }] of [old, plain].entries()) {
+      const after = await stored(id);
+      expect(after.text).not.toContain('canary');
+      expect(after.updated_at).toEqual(before[index]?.updated_at);
+      expect(await withKeys(NEW).find(id)).toMatchObject({ ...secrets, revision: 1 });
+    }
+    const [{ text }] = [await stored(old.id)];
+    await withKeys(NEW, OLD).sealAll();
+    expect((await stored(old.id)).text).toBe(text);
+  });
 });

@@ -4,6 +4,7 @@ import { SSEClientTransport, StreamableHTTPClientTransport, type Transport } fro
 import { AppConfig } from '../../../config/index.js';
 import { Sandbox } from '../../tools/index.js';
 import type { McpServer } from '../mcp-server.js';
+import { readable } from '../secrets.js';
 import { checkedFetch, type CheckedFetch } from './checked-fetch.js';
 import { killGroup, startServerProcess, type ServerProcess } from './server-process.js';
 import { StdioTransport } from './stdio-transport.js';
@@ -29,7 +30,7 @@ export class TransportFactory {
     const options = {
       fetch: checked.fetch,
       redirectPolicy: 'follow',
-      requestInit: { headers: server.headers },
+      requestInit: { headers: readable(server.headers, 'headers') },
     } as const;
     return server.transport === 'http'
       ? new HttpTransport(url, options, checked)
@@ -37,7 +38,8 @@ export class TransportFactory {
   }
 
   private async launch(server: McpServer): Promise<ServerProcess> {
-    const { command, args, env, sandbox } = server;
+    const { command, args, sandbox } = server;
+    const env = readable(server.env, 'env');
     if (command === null) throw new Error('it has no command');
     if (sandbox === 'none') {
       return startServerProcess({ command, args, env, folder: join(this.config.dataDir, 'mcp') });

@@ -1,0 +1,3 @@
+export { keptSecret } from './kept-secret.js';
+export { SecretBox, UnreadableSecret, type Secret, type StoredSecret } from './secret-box.js';
+export { SecretsModule } from './secrets.module.js';
