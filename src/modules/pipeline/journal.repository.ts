@@ -73,7 +73,7 @@ export class JournalRepository {
         ), counted as (
           update tasks t set
             input_tokens = t.input_tokens + ${spent.input_tokens}, output_tokens = t.output_tokens + ${spent.output_tokens},
-            cost_usd = t.cost_usd + ${spent.cost_usd}
+            cost_usd = t.cost_usd + ${spent.cost_usd}, promised_usd = greatest(0, t.promised_usd + ${spent.promised_usd})
           from stored where t.id = ${lease.taskId}
         )
         select exists (select from held) as held`,

@@ -1,4 +1,5 @@
 import type { GateKind, TaskControl } from './task-control.js';
+import type { Spent } from './task-spends.repository.js';
 import type { Role, TaskStatus } from './task.js';
 
 /** The types of `task_events`. */
@@ -101,7 +102,7 @@ export interface Move {
   /** Milliseconds from now at which the reaper may take a task whose worker beats but hangs. */
   deadline_ms?: number;
   error?: { code: string; message: string; context?: Record<string, unknown> } | null;
-  spent?: { input_tokens: number; output_tokens: number; cost_usd: number; execution_ms: number };
+  spent?: Spent & { execution_ms: number };
   stages?: StageWrite[];
   /** Ends every running stage of the task with this status. */
   end_running_stages?: { status: 'cancelled' | 'failed'; error_code: string; error: string };

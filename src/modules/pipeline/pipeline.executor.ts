@@ -218,7 +218,8 @@ export class PipelineExecutor {
   /** Counts what was used and could not be written under the lease: it is gone, or the database was away. */
   private async settle(session: TaskSession): Promise<void> {
     const spent = session.takeSpent();
-    if (spent.input_tokens + spent.output_tokens + spent.cost_usd === 0 && session.abandoned.length === 0) return;
+    const isNothing = Object.values(spent).every((amount) => amount === 0);
+    if (isNothing && session.abandoned.length === 0) return;
     await retryUnavailable(this.clock, undefined, () =>
       this.spends.settle(session.lease, spent, session.abandoned),
     ).catch((error: unknown) => {

@@ -15,46 +15,54 @@ function call(): ModelCall {
 }
 
 /** A stage of a task that may spend `limit` USD, of which `granted` were given away earlier. */
-function setup(limit: number | null, granted = 0) {
+function setup(limit: number | null, granted = 0, promise?: () => Promise<void>) {
   const control = initialControl(limit);
-  const run = { control, inputTokens: 0, outputTokens: 0, costUsd: 0, grantedUsd: granted } as TaskRun;
+  const run = { control, inputTokens: 0, outputTokens: 0, costUsd: 0, grantedUsd: granted, promisedUsd: 0 } as TaskRun;
   const session = new TaskSession(run, new Lease('task', 1, 1, 1), {} as TaskMovesRepository, () => 0);
   const grants: number[] = [];
+  const promises: number[] = [];
   const llm = { worstCaseCostUsd: (model: string) => WORST[model] ?? null };
-  const budget = new StageBudget(session, llm, [], async (usd) => void grants.push(usd));
+  const budget = new StageBudget(session, llm, [], {
+    promise: promise ?? (async (usd) => void promises.push(usd)),
+    grant: async (usd) => void grants.push(usd),
+  });
   const used = (model: string, costUsd: number, failed = false) => ({ model, usage: USAGE, costUsd, failed });
-  return { session, budget, grants, used };
+  return { session, budget, grants, promises, used };
 }
 
 describe('the budget of a stage', () => {
-  it('refuses the model of a chain that would go over, after what the ones before it really cost', () => {
+  it('refuses the model of a chain that would go over, after what the ones before it really cost', async () => {
     const { budget, session, used } = setup(5);
     const asked = call();
-    budget.beforeCall('dear', asked);
+    await budget.beforeCall('dear', asked);
     budget.afterCall(used('dear', 3.5, true), asked);
-    budget.beforeCall('cheap', asked);
+    await budget.beforeCall('cheap', asked);
     budget.afterCall(used('cheap', 0.5, true), asked);
-    expect(() => budget.beforeCall('dear', asked)).toThrow(CostLimitReached);
+    await expect(budget.beforeCall('dear', asked)).rejects.toThrow(CostLimitReached);
     expect(session.committedUsd).toBe(4);
   });
 
-  it('holds the worst case of every call under way, and frees it when that call has ended', () => {
-    const { budget, session } = setup(5);
+  it('holds the worst case of every call under way, and frees it when that call has ended', async () => {
+    const { budget, session, promises } = setup(5);
     const [one, two] = [call(), call()];
-    budget.beforeCall('dear', one);
-    budget.beforeCall('cheap', two);
+    await budget.beforeCall('dear', one);
+    await budget.beforeCall('cheap', two);
     expect(session.committedUsd).toBe(5);
-    expect(() => budget.beforeCall('cheap', call())).toThrow(CostLimitReached);
+    await expect(budget.beforeCall('cheap', call())).rejects.toThrow(CostLimitReached);
     budget.endCall(two);
     expect(session.committedUsd).toBe(4);
     budget.endCall(one);
     budget.endCall(one);
     expect(session.committedUsd).toBe(0);
+    expect(promises).toEqual([4, 1]);
+    expect(session.takeSpent()).toMatchObject({ promised_usd: -5 });
   });
 
-  it('refuses a model whose price nobody knows, and asks nothing without a limit', () => {
-    expect(() => setup(5).budget.beforeCall('unknown', call())).toThrow(PriceUnknown);
-    setup(null).budget.beforeCall('unknown', call());
+  it('refuses a model whose price nobody knows, and asks nothing without a limit', async () => {
+    await expect(setup(5).budget.beforeCall('unknown', call())).rejects.toThrow(PriceUnknown);
+    const { budget, promises } = setup(null);
+    await budget.beforeCall('unknown', call());
+    expect(promises).toEqual([]);
   });
 
   it('stores what it gives away, and counts what earlier workers gave', async () => {
@@ -62,7 +70,20 @@ describe('the budget of a stage', () => {
     expect(await budget.grantUsd()).toBe(2);
     expect(await budget.grantUsd()).toBe(1);
     expect([grants, session.committedUsd]).toEqual([[2, 1], 7]);
-    expect(() => budget.beforeCall('dear', call())).toThrow(CostLimitReached);
+    await expect(budget.beforeCall('dear', call())).rejects.toThrow(CostLimitReached);
     expect(await setup(null).budget.grantUsd()).toBeNull();
+  });
+
+  it('counts a promise against the limit while it is being stored', async () => {
+    const { budget } = setup(5);
+    const first = budget.beforeCall('dear', call());
+    await expect(budget.beforeCall('dear', call())).rejects.toThrow(CostLimitReached);
+    await first;
+  });
+
+  it('makes no call whose promise could not be stored', async () => {
+    const { budget, session } = setup(5, 0, () => Promise.reject(new Error('away')));
+    await expect(budget.beforeCall('dear', call())).rejects.toThrow('away');
+    expect([session.committedUsd, session.takeSpent().promised_usd]).toEqual([0, 0]);
   });
 });

@@ -20,9 +20,17 @@ export class PriceUnknown extends Error {
   override readonly name = 'PriceUnknown';
 }
 
+interface Stored {
+  /** So much may the call cost that is about to be made. */
+  promise(usd: number): Promise<void>;
+  /** So much is given away. */
+  grant(usd: number): Promise<void>;
+}
+
 /**
  * Counts what a stage uses and refuses a call that could take its task over the limit: the most that the next model of a
- * call can cost is promised before it is asked, so that calls under way together cannot overspend together.
+ * call can cost is promised before it is asked, so that calls under way together cannot overspend together, and stored, so
+ * that what the provider bills for a killed worker is counted.
  */
 export class StageBudget {
   private readonly reservations = new Map<ModelCall, number>();
@@ -36,8 +44,8 @@ export class StageBudget {
     private readonly session: TaskSession,
     private readonly llm: Pick<LlmService, 'worstCaseCostUsd'>,
     recorded: readonly StageEntry[],
-    /** Stores that so much of the task's limit is given away. */
-    private readonly storeGrant: (usd: number) => Promise<void>,
+    /** Stores what is taken off the task's limit. */
+    private readonly store: Stored,
   ) {
     for (const entry of recorded) {
       if (entry.kind === 'answer' && !entry.carried) this.count({ ...entry.answer, failed: false });
@@ -50,8 +58,8 @@ export class StageBudget {
     return { model, inputTokens, outputTokens, costUsd, estimated };
   }
 
-  /** @throws CostLimitReached, PriceUnknown. */
-  beforeCall(model: string, call: ModelCall): void {
+  /** @throws CostLimitReached, PriceUnknown, what storing the promise throws. */
+  async beforeCall(model: string, call: ModelCall): Promise<void> {
     this.endCall(call);
     const limit = this.session.run.control.costLimitUsd;
     if (limit === null) return;
@@ -60,8 +68,14 @@ export class StageBudget {
     const spent = this.session.committedUsd;
     // Written so that a sum which is no number refuses the call.
     if (!(spent + asked <= limit)) throw new CostLimitReached({ spent_usd: spent, asked_usd: asked, limit_usd: limit });
-    this.reservations.set(call, asked);
     this.session.reserve(asked);
+    try {
+      await this.store.promise(asked);
+    } catch (error) {
+      this.session.reserve(-asked);
+      throw error;
+    }
+    this.reservations.set(call, asked);
   }
 
   afterCall(spend: CallSpend, call: ModelCall): void {
@@ -70,13 +84,16 @@ export class StageBudget {
       input_tokens: spend.usage.inputTokens,
       output_tokens: spend.usage.outputTokens,
       cost_usd: spend.costUsd ?? 0,
+      promised_usd: 0,
     });
     this.endCall(call);
   }
 
   /** Gives back what was promised to a call that asks no further model. */
   endCall(call: ModelCall): void {
-    this.session.reserve(-(this.reservations.get(call) ?? 0));
+    const promised = this.reservations.get(call);
+    if (promised === undefined) return;
+    this.session.endPromise(promised);
     this.reservations.delete(call);
   }
 
@@ -90,7 +107,7 @@ export class StageBudget {
     if (limit === null) return null;
     const granted = Math.max(0, limit - this.session.committedUsd) / 2;
     this.session.reserve(granted);
-    await this.storeGrant(granted);
+    await this.store.grant(granted);
     return granted;
   }
 

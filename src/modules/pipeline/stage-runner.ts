@@ -49,7 +49,11 @@ export class StageRunner {
     const stage = session.situation.newest[role];
     if (agent === undefined || stage?.status !== 'running') throw new Error(`The stage ${role} has not begun.`);
     const recorded = session.run.journals.get(stage.id) ?? (await this.carried(session, stage));
-    const budget = new StageBudget(session, this.llm, recorded, (usd) => this.spends.grant(session.lease, usd));
+    const budget = new StageBudget(session, this.llm, recorded, {
+      promise: (usd) =>
+        retryUnavailable(this.clock, session.lease.signal, () => this.spends.promise(session.lease, usd)),
+      grant: (usd) => this.spends.grant(session.lease, usd),
+    });
     const deadline = new StageDeadline(session, agent.timeoutSeconds);
     const startedMs = this.clock.monotonicMs();
     const used = (): StageOutcome['used'] => ({
@@ -88,7 +92,7 @@ export class StageRunner {
       this.llm.isConfigured(model),
     );
     const hooks: LoopHooks = {
-      beforeCall: async (model, call) => budget.beforeCall(model, call),
+      beforeCall: (model, call) => budget.beforeCall(model, call),
       afterCall: (spend, call) => budget.afterCall(spend, call),
       endCall: (call) => budget.endCall(call),
     };
@@ -117,7 +121,7 @@ export class StageRunner {
           depth: run.control.depth ?? 0,
           spending: {
             maxOutputTokens: agent.maxTokens,
-            beforeCall: async (model, call) => budget.beforeCall(model, call),
+            beforeCall: (model, call) => budget.beforeCall(model, call),
             afterCall: async (spend, call) => budget.afterCall(spend, call),
             endCall: (call) => budget.endCall(call),
             grantUsd: () => budget.grantUsd(),

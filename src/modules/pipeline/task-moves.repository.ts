@@ -165,7 +165,7 @@ const statement = (moves: string | null) => preparedSql`
       raise_epoch boolean, next_status text, delay_ms double precision, wait_reason text, wait_provider text,
       stay_suspect boolean, stage_crashes integer, retries integer, deadline_ms double precision, keep_error boolean,
       error_code text, error_text text, error_context jsonb, input_tokens bigint, output_tokens bigint, cost_usd numeric,
-      execution_ms bigint, stages jsonb, end_running_stages jsonb, findings jsonb, resolve jsonb, reviews jsonb,
+      promised_usd numeric, execution_ms bigint, stages jsonb, end_running_stages jsonb, findings jsonb, resolve jsonb, reviews jsonb,
       artifacts jsonb, open_gate jsonb, decide_gate jsonb, result jsonb, dead_letter jsonb, revive boolean, events jsonb)
   ), u as (
     update tasks t set
@@ -195,6 +195,7 @@ const statement = (moves: string | null) => preparedSql`
       input_tokens = t.input_tokens + coalesce(m.input_tokens, 0),
       output_tokens = t.output_tokens + coalesce(m.output_tokens, 0),
       cost_usd = t.cost_usd + coalesce(m.cost_usd, 0),
+      promised_usd = greatest(0, t.promised_usd + coalesce(m.promised_usd, 0)),
       execution_ms = case when m.revive then 0 else t.execution_ms + coalesce(m.execution_ms, 0) end,
       queued_at = case when m.revive then clock_timestamp() else t.queued_at end,
       completed_at = case when m.terminal then clock_timestamp() end,

@@ -34,6 +34,8 @@ export interface TaskRun {
   costUsd: number;
   /** USD of the limit that went to work which tools of the task started. */
   grantedUsd: number;
+  /** USD that calls of earlier workers may have cost which never said so. */
+  promisedUsd: number;
   executionMs: number;
   startedAt: Date | null;
   userInput: string;
@@ -59,6 +61,7 @@ interface RunRow {
   output_tokens: number;
   cost_usd: number;
   granted_usd: number;
+  promised_usd: number;
   execution_ms: number;
   started_at: Date | null;
   user_input: string;
@@ -107,8 +110,8 @@ export class TaskRunsRepository {
       'tasks.findRun',
       preparedSql`
         select t.id, t.owner, t.status, t.epoch, t.version, t.control, t.max_retries, t.input_tokens, t.output_tokens, t.cost_usd,
-          t.granted_usd, t.execution_ms, t.started_at, r.user_input, r.metadata, r.pod, g.id as gate_id, g.kind as gate_kind,
-          g.content_hash as gate_content_hash, g.details as gate_details
+          t.granted_usd, t.promised_usd, t.execution_ms, t.started_at, r.user_input, r.metadata, r.pod, g.id as gate_id,
+          g.kind as gate_kind, g.content_hash as gate_content_hash, g.details as gate_details
         from tasks t join task_requests r on r.task_id = t.id left join gates g on g.id = t.gate_id
         where t.id = ${taskId}`,
     );
@@ -130,6 +133,7 @@ export class TaskRunsRepository {
       outputTokens: row.output_tokens,
       costUsd: row.cost_usd,
       grantedUsd: row.granted_usd,
+      promisedUsd: row.promised_usd,
       executionMs: row.execution_ms,
       startedAt: row.started_at,
       userInput: row.user_input,

@@ -8,6 +8,8 @@ import type { StageHistoryRecord, TaskRun } from './task-runs.repository.js';
 import type { AbandonedStage, Spent } from './task-spends.repository.js';
 import type { Role } from './task.js';
 
+const NOTHING: Readonly<Spent> = { input_tokens: 0, output_tokens: 0, cost_usd: 0, promised_usd: 0 };
+
 /**
  * One worker's stay with one task: what was loaded, kept in step with every commit. Commits of the members of a parallel
  * group take turns through `exclusive`.
@@ -21,7 +23,7 @@ export class TaskSession {
   readonly changedFiles = new Map<string, string>();
   /** Stages that had used something and whose end could not be stored, since the lease was lost. */
   readonly abandoned: AbandonedStage[] = [];
-  private unaccounted: Spent = { input_tokens: 0, output_tokens: 0, cost_usd: 0 };
+  private unaccounted: Spent = NOTHING;
   private reservedUsd: number;
   private sinceMs: number | null = null;
   private tail: Promise<unknown> = Promise.resolve();
@@ -32,7 +34,7 @@ export class TaskSession {
     private readonly moves: TaskMovesRepository,
     private readonly monotonicMs: () => number,
   ) {
-    this.reservedUsd = run.grantedUsd;
+    this.reservedUsd = run.grantedUsd + run.promisedUsd;
   }
 
   get situation(): Situation {
@@ -57,14 +59,23 @@ export class TaskSession {
     return turn;
   }
 
-  /** USD spent so far, promised to calls under way, and given to work that tools started. */
+  /**
+   * USD spent so far, promised to calls under way, also to those that killed workers had, and given to work that tools
+   * started.
+   */
   get committedUsd(): number {
     return this.run.costUsd + this.reservedUsd;
   }
 
-  /** Promises `usd` to a call that is about to be made; negative to take a promise back. */
+  /** Counts `usd` as promised to a call that is about to be made, or given away; negative to take it back. */
   reserve(usd: number): void {
     this.reservedUsd += usd;
+  }
+
+  /** A call that was promised `usd`, and that the task says so, has ended: the next write takes the promise back. */
+  endPromise(usd: number): void {
+    this.reserve(-usd);
+    this.giveBack({ ...NOTHING, promised_usd: -usd });
   }
 
   /** A model call used this much; the next write of the task stores it. */
@@ -78,15 +89,19 @@ export class TaskSession {
   /** What was used since the last write; the caller writes it, or gives it back. */
   takeSpent(): Spent {
     const spent = this.unaccounted;
-    this.unaccounted = { input_tokens: 0, output_tokens: 0, cost_usd: 0 };
+    this.unaccounted = NOTHING;
     return spent;
   }
 
   /** What was taken could not be written, or nobody knows: a later write tells it, rather twice than never. */
   giveBack(spent: Spent): void {
-    this.unaccounted.input_tokens += spent.input_tokens;
-    this.unaccounted.output_tokens += spent.output_tokens;
-    this.unaccounted.cost_usd += spent.cost_usd;
+    const { unaccounted } = this;
+    this.unaccounted = {
+      input_tokens: unaccounted.input_tokens + spent.input_tokens,
+      output_tokens: unaccounted.output_tokens + spent.output_tokens,
+      cost_usd: unaccounted.cost_usd + spent.cost_usd,
+      promised_usd: unaccounted.promised_usd + spent.promised_usd,
+    };
   }
 
   /** Time inside stages counts from here to the next commit that says otherwise. */

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Database, json, sql } from '../../platform/database/index.js';
+import { Database, json, preparedSql, sql } from '../../platform/database/index.js';
 import { LeaseLostError, type Lease } from './lease.js';
 import type { StageWrite } from './move.js';
 
@@ -8,6 +8,8 @@ export interface Spent {
   input_tokens: number;
   output_tokens: number;
   cost_usd: number;
+  /** Of what is promised to calls under way; negative for calls that have ended. */
+  promised_usd: number;
 }
 
 /** What a stage had used when its worker lost the lease. */
@@ -37,6 +39,22 @@ export class TaskSpendsRepository {
   }
 
   /**
+   * Promises `usd` of the task's limit to a call that is about to be made, under the lease: until a write takes it back, every
+   * worker of the task counts it. A retry after a lost answer may promise twice, which spends less and never more.
+   * @throws LeaseLostError when the lease no longer holds.
+   */
+  async promise(lease: Lease, usd: number): Promise<void> {
+    const rows = await this.database.query(
+      'tasks.promise',
+      preparedSql`
+        update tasks set promised_usd = promised_usd + ${usd}
+        where id = ${lease.taskId} and epoch = ${lease.epoch} and lease_owner = ${lease.owner}
+        returning id`,
+    );
+    if (rows.length === 0) throw new LeaseLostError('The lease was lost before a model was asked.');
+  }
+
+  /**
    * Adds what the worker had used and not written when the lease was lost, to the task and to those of `stages` that somebody
    * else ended meanwhile. It changes no state, so it needs no lease; the epoch counts it once, however often it is tried.
    */
@@ -53,7 +71,7 @@ export class TaskSpendsRepository {
         ), counted as (
           update tasks t set
             input_tokens = t.input_tokens + ${spent.input_tokens}, output_tokens = t.output_tokens + ${spent.output_tokens},
-            cost_usd = t.cost_usd + ${spent.cost_usd}
+            cost_usd = t.cost_usd + ${spent.cost_usd}, promised_usd = greatest(0, t.promised_usd + ${spent.promised_usd})
           from late where t.id = late.task_id
         )
         update stages s set

@@ -322,6 +322,7 @@ export interface TaskRow {
   completed_at: Date | null;
   updated_at: Date;
   granted_usd: number;
+  promised_usd: number;
 }
 
 /** A row of `turns`. */

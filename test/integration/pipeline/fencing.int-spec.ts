@@ -9,6 +9,8 @@ import { PipelineReaper } from '../../../src/modules/pipeline/pipeline.reaper.js
 import type { PipelineRetention } from '../../../src/modules/pipeline/pipeline.retention.js';
 import { initialControl } from '../../../src/modules/pipeline/task-control.js';
 import type { ClaimedTask } from '../../../src/modules/pipeline/task-queue.repository.js';
+import { TaskRunsRepository } from '../../../src/modules/pipeline/task-runs.repository.js';
+import { TaskSession } from '../../../src/modules/pipeline/task-session.js';
 import { TaskSpendsRepository } from '../../../src/modules/pipeline/task-spends.repository.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { LEGAL_MOVES } from '../../support/legal-moves.js';
@@ -113,6 +115,7 @@ describe('a zombie', () => {
         input_tokens: 10,
         output_tokens: 1,
         cost_usd: 0,
+        promised_usd: 0,
       });
     };
 
@@ -160,8 +163,9 @@ describe('a zombie', () => {
   });
 
   describe('that used something and could not write it', () => {
-    const spent = { input_tokens: 10, output_tokens: 2, cost_usd: 0.5 };
-    const used = { model: 'm', ...spent, usage_estimated: true, duration_ms: 7 };
+    const counted = { input_tokens: 10, output_tokens: 2, cost_usd: 0.5 };
+    const spent = { ...counted, promised_usd: 0 };
+    const used = { model: 'm', ...counted, usage_estimated: true, duration_ms: 7 };
     const total = (id: string) =>
       db.database.one('test.used', sql`select input_tokens, output_tokens, cost_usd from tasks where id = ${id}`);
     const leaseOf = (task: ClaimedTask) => new Lease(task.id, 1, task.epoch, task.version);
@@ -180,7 +184,7 @@ describe('a zombie', () => {
       const stages = [ended, running].map((id) => ({ id, ...used }));
       await spends.settle(leaseOf(zombie), spent, stages);
       await spends.settle(leaseOf(zombie), spent, stages);
-      expect(await total(zombie.id)).toEqual(spent);
+      expect(await total(zombie.id)).toEqual(counted);
       await spends.settle(leaseOf(holder), spent, []);
       expect(await total(zombie.id)).toEqual({ input_tokens: 20, output_tokens: 4, cost_usd: 1 });
       const rows = await db.database.query(
@@ -201,6 +205,33 @@ describe('a zombie', () => {
       await spends.grant(leaseOf(holder), 1);
       expect(await db.database.one('test.granted', sql`select granted_usd from tasks`)).toEqual({ granted_usd: 3 });
     });
+  });
+
+  it('that was killed in a model call leaves what it promised counted, until a write takes it back', async () => {
+    const { zombie, holder } = await zombieAndHolder();
+    const spends = new TaskSpendsRepository(db.database);
+    const lease = new Lease(holder.id, 1, holder.epoch, holder.version);
+    const promised = () => db.database.one('test.promised', sql`select promised_usd from tasks`);
+    await expect(spends.promise(new Lease(zombie.id, 1, zombie.epoch, zombie.version), 1)).rejects.toThrow(
+      LeaseLostError,
+    );
+    for (let n = 0; n < 4; n += 1) await spends.promise(lease, 2);
+    expect(await promised()).toEqual({ promised_usd: 8 });
+    const taken = { input_tokens: 0, output_tokens: 0, cost_usd: 0, promised_usd: -2 };
+    // A worker that was not dead after all, a journal and a move.
+    await spends.settle(new Lease(zombie.id, 1, zombie.epoch, zombie.version), taken, []);
+    const stage = setup.clock.newId();
+    await db.database.query(
+      'test.stage',
+      sql`insert into stages (id, task_id, role, position, iteration, attempt, status)
+          values (${stage}, ${holder.id}, 'task', 1, 1, 1, 'running')`,
+    );
+    const entry = { seq: 0, kind: 'result', callId: '1', text: '', isError: false, durationMs: 0 } as const;
+    await new JournalRepository(db.database).append(lease, stage, entry, taken);
+    await setup.moves.commit(progress(holder, { spent: { ...taken, execution_ms: 0 } }));
+    expect(await promised()).toEqual({ promised_usd: 2 });
+    const run = (await new TaskRunsRepository(db.database).find(holder.id))!;
+    expect(new TaskSession(run, lease, setup.moves, () => 0).committedUsd).toBe(2);
   });
 
   describe('that beats', () => {
