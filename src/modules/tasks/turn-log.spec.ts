@@ -17,7 +17,8 @@ async function collect(log: TurnLog, id: number, end: () => void): Promise<TurnE
 
 async function textOf({ pieces }: Words): Promise<string> {
   let text = '';
-  for await (const piece of pieces) text += piece;
+  for await (const piece of pieces)
+    text += typeof piece === 'string' ? piece : (JSON.parse(`"${piece.toString()}"`) as string);
   return text;
 }
 

@@ -6,10 +6,13 @@ export interface TurnEvent {
   payload: string;
 }
 
-/** One event whose payload, a `t`, is too long to be held for each reader: the words up to event `id` in pieces. */
+/**
+ * One event whose payload, a `t`, is too long to be held for each reader: the words up to event `id` in pieces, as text or
+ * as the bytes of its JSON.
+ */
 export interface Words {
   id: number;
-  pieces: Iterable<string> | AsyncIterable<string>;
+  pieces: Iterable<string | Buffer> | AsyncIterable<string>;
 }
 
 /** What a reader is told at a time. */

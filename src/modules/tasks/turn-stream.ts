@@ -2,7 +2,7 @@ import type { FastifyReply } from 'fastify';
 import { openEventStream, type EventStream } from '../../platform/http/index.js';
 import type { RunningTurn } from './running-turn.js';
 import { DONE, followLog, RESET, type Told, type TurnEvent, type Words } from './turn-log.js';
-import { partsOf } from './turn-words.js';
+import { inJson, partsOf } from './turn-words.js';
 
 /** Characters of a payload from which its bytes are shared; short ones cost less to encode than to keep. */
 const SHARED_FROM = 1_024;
@@ -44,9 +44,12 @@ export async function sendTold(stream: EventStream, told: Told): Promise<void> {
 }
 
 /** `{"t":"…"}` in pieces. */
-async function* wordsPayload(pieces: Words['pieces']): AsyncGenerator<string, void> {
+async function* wordsPayload(pieces: Words['pieces']): AsyncGenerator<string | Buffer, void> {
   yield '{"t":"';
-  for await (const piece of pieces) for (const part of partsOf(piece)) yield JSON.stringify(part).slice(1, -1);
+  for await (const piece of pieces) {
+    if (typeof piece !== 'string') yield piece;
+    else for (const part of partsOf(piece)) yield inJson(part);
+  }
   yield '"}';
 }
 

@@ -113,7 +113,7 @@ export class EventStream {
    * Sends one frame whose data comes in pieces without line breaks, each once the one before has left this process. A reader
    * is cut off when `pieces` throws, since the frame cannot be made whole. @throws what `pieces` throws.
    */
-  async sendInPieces(frame: Omit<EventFrame, 'data'>, pieces: AsyncIterable<string>): Promise<void> {
+  async sendInPieces(frame: Omit<EventFrame, 'data'>, pieces: AsyncIterable<string | Buffer>): Promise<void> {
     if (this.signal.aborted) return;
     this.inFrame = true;
     try {
