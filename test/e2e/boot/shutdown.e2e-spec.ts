@@ -1,6 +1,9 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { sql } from '../../../src/platform/database/index.js';
+import { createTestDatabase } from '../../support/database.js';
+import { eventually } from '../../support/eventually.js';
 import { startService, type Service } from '../../support/service.js';
 
 const services: Service[] = [];
@@ -76,6 +79,41 @@ it('a signal during the start ends it with 0', async () => {
   services.push(service);
   service.signal('SIGTERM');
   expect(await service.exited).toBe(0);
+});
+
+it('a signal in the middle of a migration ends it with nothing of that file, and the next start applies it', async () => {
+  const db = await createTestDatabase({ empty: true });
+  const tables = () =>
+    db.database.one(
+      'test.tables',
+      sql`select to_regclass('api_keys') as made, count(*) as noted from schema_migrations`,
+    );
+  try {
+    await db.database.query(
+      'test.ledger',
+      sql`create table schema_migrations (
+            version integer primary key, name text not null, checksum text not null,
+            applied_at timestamptz not null default clock_timestamp())`,
+    );
+    // The first file has run then, and cannot be noted.
+    const holder = await db.database.reserve('test holder');
+    await holder.query('begin; lock table schema_migrations in share mode');
+    const first = await startService({ DATABASE_URL: db.url }, { listening: true });
+    services.push(first);
+    await eventually('the migration waits', async () => {
+      const blocked = sql`select 1 from pg_locks where not granted and relation = 'schema_migrations'::regclass`;
+      return (await db.database.query('test.blocked', blocked)).length > 0;
+    });
+    first.signal('SIGTERM');
+    expect(await first.exited).toBe(0);
+    await holder.query('rollback');
+    await holder.end();
+    expect(await tables()).toEqual({ made: null, noted: 0 });
+    services.push(await startService({ DATABASE_URL: db.url }));
+    expect(await tables()).toMatchObject({ made: 'api_keys', noted: expect.any(Number) });
+  } finally {
+    await db.drop();
+  }
 });
 
 it('a process that is killed leaves a database that the next one takes over', async () => {
