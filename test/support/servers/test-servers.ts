@@ -3,7 +3,6 @@ import { Logger } from '@nestjs/common';
 import pg from 'pg';
 import { migrate } from '../../../src/platform/database/migrator.js';
 import { startPostgres } from './postgres.js';
-import { startRedis } from './redis.js';
 import { needProgram } from './system-program.js';
 
 export interface TestServers {
@@ -14,9 +13,9 @@ const PREFIX = 'nova_test_';
 const ABANDONED_MS = 24 * 3_600_000;
 
 /**
- * Starts one PostgreSQL and one Redis for a whole test run and makes the migrated database that specs clone. A PostgreSQL that
- * `DATABASE_URL` names is used instead, in databases of our own, if it lets us create them. Redis is always private, since
- * specs empty it. The settings of the surrounding shell reach no spec.
+ * Starts one PostgreSQL for a whole test run and makes the migrated database that specs clone. A PostgreSQL that
+ * `DATABASE_URL` names is used instead, in databases of our own, if it lets us create them. Specs start their own Redis, since
+ * they empty and kill it. The settings of the surrounding shell reach no spec.
  */
 export async function startTestServers(): Promise<TestServers> {
   Logger.overrideLogger(['warn', 'error', 'fatal']);
@@ -24,18 +23,17 @@ export async function startTestServers(): Promise<TestServers> {
   delete process.env.DATABASE_URL;
   delete process.env.REDIS_URL;
   needProgram('bwrap', 'bubblewrap');
-  const redis = await startRedis();
   const run = `${PREFIX}${Date.now().toString(36)}_${randomBytes(3).toString('hex')}`;
   const external = given ? await usable(given, `${run}_template`) : null;
   const own = external === null ? await startPostgres() : null;
   const admin = external ?? own?.url() ?? '';
   if (own !== null) await execute(admin, `create database ${run}_template`);
   await migrate({ connectionString: databaseUrl(admin, `${run}_template`) });
-  Object.assign(process.env, { NOVA_TEST_PG_URL: admin, NOVA_TEST_RUN: run, NOVA_TEST_REDIS_URL: redis.url });
+  Object.assign(process.env, { NOVA_TEST_PG_URL: admin, NOVA_TEST_RUN: run });
   return {
     stop: async () => {
       if (external !== null) await dropDatabases(external, (name) => name.startsWith(run));
-      await Promise.all([own?.stop(), redis.stop()]);
+      await own?.stop();
     },
   };
 }
