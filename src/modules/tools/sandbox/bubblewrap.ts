@@ -36,7 +36,10 @@ export interface BoxPlan {
   command: readonly string[];
 }
 
-/** Per process, but for `processes`, which counts all of the box. */
+/**
+ * Per process, but for `processes`, which counts all of the box; where the service is root, all of the box's user, whom
+ * other boxes may have too: the kernel counts by user, and only a user namespace keeps a count of its own.
+ */
 export interface BoxLimits {
   /** Bytes of private memory. */
   memory: number;
