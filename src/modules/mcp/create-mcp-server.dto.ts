@@ -34,6 +34,7 @@ export class CreateMcpServerDto {
   @Length(1, 1_000)
   command?: string | null = null;
 
+  /** Everybody on the machine can read them; secrets belong into `env`. */
   @MayBeOmitted()
   @TextItems({ maxItems: 100, maxLength: 4_000 })
   args?: string[] = [];

@@ -22,10 +22,12 @@ export class ListedMcpServerDto {
   transport?: McpTransport;
   /** Program of a stdio server. */
   command?: string | null;
+  /** What looks like a secret is masked. */
   args?: string[];
   /** Names of the variables; the values are masked. */
   @ApiProperty(TEXTS)
   env?: Record<string, string>;
+  /** What looks like a secret in its query is masked. */
   url?: string | null;
   /** Names of the headers; the values are masked. */
   @ApiProperty(TEXTS)
@@ -61,10 +63,12 @@ export class McpServerDto {
   transport: McpTransport;
   /** Program of a stdio server. */
   command: string | null;
+  /** What looks like a secret is masked. */
   args: string[];
   /** Names of the variables; the values are masked. */
   @ApiProperty(TEXTS)
   env: Record<string, string>;
+  /** What looks like a secret in its query is masked. */
   url: string | null;
   /** Names of the headers; the values are masked. */
   @ApiProperty(TEXTS)
@@ -93,10 +97,7 @@ export class McpServerDto {
       description: server.description,
       transport: server.transport,
       command: server.command,
-      args: server.args,
-      env: masked(server.env),
-      url: server.url,
-      headers: masked(server.headers),
+      ...masked(server),
       enabled: server.enabled,
       sandbox: server.sandbox,
       metadata: server.metadata,

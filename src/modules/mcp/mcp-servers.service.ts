@@ -34,11 +34,7 @@ export class McpServersService {
   /** @throws DomainError name_taken, conflict (there are too many), validation_failed. */
   async create(settings: McpServerSettings): Promise<ServerWithState> {
     check(settings);
-    const given = {
-      ...settings,
-      env: unmasked(settings.env, {}, 'env'),
-      headers: unmasked(settings.headers, {}, 'headers'),
-    };
+    const given = { ...settings, ...unmasked(settings, { env: {}, headers: {}, args: [], url: null }) };
     if ((await this.servers.count()) >= MOST_SERVERS) {
       throw new DomainError('conflict', `There may be at most ${MOST_SERVERS} MCP servers.`);
     }
@@ -53,9 +49,8 @@ export class McpServersService {
       const before = await this.servers.lockForEdit(id);
       if (before === null) throw DomainError.notFound('MCP server', id);
       const given = Object.fromEntries(Object.entries(patch).filter(([, value]) => value !== undefined));
-      const after: McpServer = { ...before, ...given };
-      after.env = unmasked(after.env, before.env, 'env');
-      after.headers = unmasked(after.headers, before.headers, 'headers');
+      const patched: McpServer = { ...before, ...given };
+      const after = { ...patched, ...unmasked(patched, before) };
       check(after);
       const anew = connectionChanged(before, after);
       // Whoever points a name at another server has looked at that one.

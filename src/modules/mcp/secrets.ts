@@ -1,6 +1,8 @@
 import { DomainError, type FieldFault } from '../../platform/errors/index.js';
+import { hideShapes } from '../../platform/logging/index.js';
 import { UnreadableSecret, type Secret } from '../../platform/secrets/index.js';
 import type { McpServerSettings } from './mcp-server.js';
+import { replaceInArgs, replaceInText, secretParts } from './secret-parts.js';
 
 /** What every secret value reads as. */
 export const MASK = '********';
@@ -8,32 +10,54 @@ export const MASK = '********';
 /** Shorter values are words that occur anywhere. */
 const SHORTEST_SECRET = 6;
 
-/** `values` as they may be read: the names only. */
-export function masked(values: Readonly<Record<string, Secret>>): Record<string, string> {
-  return Object.fromEntries(Object.keys(values).map((name) => [name, MASK]));
+/** Fields that hold secrets: as all of their values, or as parts of a text. */
+export type SecretFields = Pick<McpServerSettings, 'env' | 'headers' | 'args' | 'url'>;
+
+/** `server` as it may be read. */
+export function masked({ env, headers, args, url }: SecretFields): {
+  env: Record<string, string>;
+  headers: Record<string, string>;
+  args: string[];
+  url: string | null;
+} {
+  const namesOnly = (values: object): Record<string, string> =>
+    Object.fromEntries(Object.keys(values).map((name) => [name, MASK]));
+  return { env: namesOnly(env), headers: namesOnly(headers), args: maskedArgs(args), url: maskedText(url) };
 }
 
 /**
- * `given` with the values of `kept` where a caller sent back the mask that it had read.
+ * `given` with what `kept` has wherever a caller sent back the mask that it had read; of a text, all of it as it was read.
  * @throws DomainError validation_failed for a mask that stands for nothing.
  */
-export function unmasked(
-  given: Readonly<Record<string, Secret>>,
-  kept: Readonly<Record<string, Secret>>,
-  field: 'env' | 'headers',
-): Record<string, Secret> {
+export function unmasked(given: SecretFields, kept: SecretFields): SecretFields {
   const faults: FieldFault[] = [];
-  const values = Object.entries(given).map(([name, value]) => {
-    if (value !== MASK) return [name, value] as const;
-    const old = Object.hasOwn(kept, name) ? kept[name] : undefined;
-    if (old === undefined) {
-      const at = name.replaceAll('~', '~0').replaceAll('/', '~1');
-      faults.push({ pointer: `#/${field}/${at}`, detail: 'This is the mask of a value, and there is none to keep.' });
-    }
-    return [name, old ?? ''] as const;
+  const refuse = (pointer: string): void =>
+    void faults.push({ pointer, detail: 'This is the mask of a value, and there is none to keep.' });
+  const values = (field: 'env' | 'headers'): Record<string, Secret> =>
+    Object.fromEntries(
+      Object.entries(given[field]).map(([name, value]) => {
+        if (value !== MASK) return [name, value];
+        const old = Object.hasOwn(kept[field], name) ? kept[field][name] : undefined;
+        if (old === undefined) refuse(`#/${field}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`);
+        return [name, old ?? ''];
+      }),
+    );
+  const shown = maskedArgs(kept.args);
+  const args = given.args.map((arg, index) => {
+    if (!arg.includes(MASK)) return arg;
+    const meant = shown[index] === arg ? [kept.args[index]] : kept.args.filter((_, at) => shown[at] === arg);
+    const [old, ...others] = new Set(meant);
+    if (old === undefined || others.length > 0) refuse(`#/args/${index}`);
+    return old ?? '';
   });
+  let { url } = given;
+  if (url?.includes(MASK)) {
+    if (url === maskedText(kept.url)) ({ url } = kept);
+    else refuse('#/url');
+  }
+  const result = { env: values('env'), headers: values('headers'), args, url };
   if (faults.length > 0) throw new DomainError('validation_failed', faults[0]?.detail ?? '', { errors: faults });
-  return Object.fromEntries(values);
+  return result;
 }
 
 /**
@@ -50,12 +74,25 @@ export function readable(values: Readonly<Record<string, Secret>>, field: 'env' 
 }
 
 /** The secret values of a server, as they may turn up in what it says; a header's scheme is left off. */
-export function secretValues({ env, headers }: Pick<McpServerSettings, 'env' | 'headers'>): string[] {
+export function secretValues({ env, headers, args, url }: SecretFields): string[] {
   const isKnown = (value: Secret): value is string => typeof value === 'string';
   const tokens = Object.values(headers)
     .filter(isKnown)
     .flatMap((value) => [value, value.replace(/^\S+\s+/, '')]);
-  return [...new Set([...Object.values(env).filter(isKnown), ...tokens])].filter(
+  return [...new Set([...Object.values(env).filter(isKnown), ...tokens, ...secretParts(args, url)])].filter(
     (value) => value.length >= SHORTEST_SECRET,
   );
+}
+
+function maskedArgs(args: readonly string[]): string[] {
+  return replaceInArgs(args, () => MASK).map((arg) => hideShapes(arg, MASK));
+}
+
+function maskedText<T extends string | null>(text: T): T | string {
+  return text === null
+    ? text
+    : hideShapes(
+        replaceInText(text, () => MASK),
+        MASK,
+      );
 }

@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { ProtocolError, type PriorDiscovery, type Progress } from '@modelcontextprotocol/client';
 import type { Clock } from '../../platform/clock/index.js';
-import { SecretCover } from '../../platform/logging/index.js';
+import { hideShapes, SecretCover } from '../../platform/logging/index.js';
 import type { ToolResult, ToolSource } from '../tools/index.js';
 import { failureReason, ServerEnded } from './failure-reason.js';
 import type { McpEra, McpServer, McpServerState } from './mcp-server.js';
@@ -351,7 +351,7 @@ export class ServerConnection implements ToolSource {
   }
 
   private clean(text: string): string {
-    return visibleText(this.cover.hide(text));
+    return visibleText(hideShapes(this.cover.hide(text)));
   }
 
   private logLine(line: Line): void {

@@ -48,6 +48,7 @@ export class UpdateMcpServerDto {
   @Length(1, 1_000)
   command?: string | null;
 
+  /** An argument that is sent back with its masks keeps what it was. */
   @MayBeOmitted()
   @TextItems({ maxItems: 100, maxLength: 4_000 })
   args?: string[];
@@ -57,7 +58,7 @@ export class UpdateMcpServerDto {
   @TextMap({ maxItems: 100, maxLength: 32_768, names: ENV_NAME })
   env?: Record<string, string>;
 
-  /** Address of an http or sse server. */
+  /** Address of an http or sse server; one that is sent back with its masks keeps what it was. */
   @IsOptional()
   @IsString()
   @Length(1, 2_000)

@@ -28,6 +28,13 @@ const PATTERNS: readonly (readonly [RegExp, string])[] = [
   ],
 ];
 
+/** `text` with `mark` for what looks like a secret. Safe on serialized JSON where `mark` needs no escape. */
+export function hideShapes(text: string, mark = HIDDEN): string {
+  let clean = text;
+  for (const [pattern, replacement] of PATTERNS) clean = clean.replace(pattern, replacement.replace(HIDDEN, mark));
+  return clean;
+}
+
 /**
  * Takes secrets out of text that leaves the process: log lines and tool results. Knows the secrets of the configuration by
  * value and everything else by shape. The log level does not change what it hides.
@@ -81,9 +88,7 @@ export class Scrubber {
 
   /** `text` without secrets. Safe on serialized JSON: what it puts in needs no escape. */
   scrub(text: string): string {
-    let clean = this.all.hide(text);
-    for (const [pattern, replacement] of PATTERNS) clean = clean.replace(pattern, replacement);
-    return clean;
+    return hideShapes(this.all.hide(text));
   }
 
   /** `text` without the secrets of the service itself; what only looks like a secret may be what a tool is asked about. */

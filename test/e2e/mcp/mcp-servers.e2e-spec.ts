@@ -97,6 +97,13 @@ describe('adding a server', () => {
       { transport: 'http', command: null, args: [], url, headers: { Authorization: `Bearer ${secret}` } },
     );
     expect(JSON.stringify(await made(web))).not.toContain(secret);
+    expect(JSON.stringify(await made({ ...web, name: newName(), url: `${url}?api_key=${secret}` }))).not.toContain(
+      secret,
+    );
+    const words = ['-c', 'echo "$0 $1 $2" >&2; exit 3', 'said:', '--token', secret];
+    const arguing = await made(small({}, { command: 'sh', args: words }));
+    expect(arguing.last_error).toMatch(/exit code 3: said: --token \[redacted\]/);
+    expect(arguing['args']).toEqual([...words.slice(0, -1), MASK]);
     expect(JSON.stringify((await admin('GET', '?limit=200')).body)).not.toContain(secret);
     const fault = await admin('POST', '', { ...web, name: newName(), headers: { 'X-A': `${secret}\n` } });
     expect(JSON.stringify(fault.body)).not.toContain(secret);
@@ -216,6 +223,18 @@ describe('changing a server', () => {
     );
     expect(kept).toEqual([{ env: { A: 'first-secret', B: 'other-secret' } }]);
     expect(faultsOf(await admin('PATCH', `/${server.id}`, { env: { C: MASK } }))).toEqual(['#/env/C']);
+  });
+
+  it('keeps the arguments and the url that are sent back as they were read', async () => {
+    const args = [SMALL, '{}', '--token', 'secret-of-an-argument', 'postgres://u:pass-word@h/db'];
+    const server = await made(small({}, { args }));
+    expect(server['args']).toEqual([SMALL, '{}', '--token', MASK, `postgres://${MASK}@h/db`]);
+    const sent = await admin('PATCH', `/${server.id}`, { args: server['args'] });
+    expect(sent).toMatchObject({ status: 200, body: { status: 'connected', connected_at: server.connected_at } });
+    const stored = sql`select args from mcp_servers where id = ${server.id}`;
+    expect(await service.database?.database.query('test', stored)).toEqual([{ args }]);
+    expect(faultsOf(await admin('PATCH', `/${server.id}`, { args: [`--key=${MASK}`] }))).toEqual(['#/args/0']);
+    expect(faultsOf(await admin('POST', '', small({}, { args: ['--key', MASK] })))).toEqual(['#/args/1']);
   });
 
   it('takes its tools and process away while it is disabled, and brings them back', async () => {
