@@ -5,7 +5,7 @@ import { Clock } from '../../platform/clock/index.js';
 import { EventBus, LiveState, TaskBell } from '../../platform/redis/index.js';
 import { Lease } from './lease.js';
 import { PipelineExecutor } from './pipeline.executor.js';
-import { TASK_EVENTS_CHANNEL } from './task-event-publisher.js';
+import { TASK_EVENTS_CHANNEL, type PublishedEvent } from './task-event-publisher.js';
 import { TaskMovesRepository } from './task-moves.repository.js';
 import { TaskQueueRepository, type ClaimedTask } from './task-queue.repository.js';
 import { WorkerHeartbeat } from './worker-heartbeat.js';
@@ -19,8 +19,8 @@ const POLL_MS = 1_000;
 const OWN_LEASES = 1_000;
 
 /**
- * Claims due tasks for its free slots and runs them. Claims until nothing is due, then blocks on the bell: with a wait before
- * each claim, a backlog that nobody rings for would drain one task a wait.
+ * Claims due tasks for its free slots and runs them. Claims for each freed slot until nothing is due, then blocks on the bell:
+ * with a wait before each claim, a backlog that nobody rings for would drain one task a wait.
  */
 @Injectable()
 export class PipelineWorker implements OnModuleDestroy, BeforeApplicationShutdown {
@@ -34,8 +34,9 @@ export class PipelineWorker implements OnModuleDestroy, BeforeApplicationShutdow
   private suspectAlone = false;
   /** Leases may stand that no run holds: of a claim whose answer was lost, or of a run that could not store its end. */
   private unsure = false;
-  /** Whether a slot was freed since the last claim began; `awake` ends the rest under way. */
-  private freed = false;
+  /** Whether the last claim may have left something due, so that a freed slot is worth another one. */
+  private leftDue = true;
+  /** Ends the rest under way, or the next one when it aborts before. */
   private awake = new AbortController();
 
   constructor(
@@ -89,10 +90,10 @@ export class PipelineWorker implements OnModuleDestroy, BeforeApplicationShutdow
 
   private async claimLoop(worker: number): Promise<void> {
     while (!this.stopping.signal.aborted) {
-      this.freed = false;
+      this.leftDue = true;
       this.awake = new AbortController();
       try {
-        if (await this.claimOnce(worker)) continue;
+        this.leftDue = await this.claimOnce(worker);
       } catch (error) {
         this.unsure = true;
         this.logger.warn(`Claiming failed and goes on: ${error instanceof Error ? error.message : String(error)}`);
@@ -103,25 +104,23 @@ export class PipelineWorker implements OnModuleDestroy, BeforeApplicationShutdow
     }
   }
 
-  /** Claims what fits; true when more may be due for slots that are still free. */
+  /** Claims what fits; true when something may be due that was not claimed. */
   private async claimOnce(worker: number): Promise<boolean> {
     if (this.unsure) await this.giveBackUnheld(worker);
     const free = this.config.pipeline.maxConcurrent - this.running.size;
-    if (free <= 0 || this.suspectAlone || !this.heartbeat?.healthy) return false;
+    if (free <= 0 || this.suspectAlone || !this.heartbeat?.healthy) return true;
     const { staleSeconds } = this.config.pipeline;
-    if (await this.queue.suspectDue()) {
-      // A suspect may kill its worker again: nothing else may be here then, and nothing is claimed meanwhile.
-      if (this.running.size > 0) return false;
-      const [suspect] = await this.queue.claim(worker, 1, staleSeconds, true);
-      if (suspect) {
-        this.suspectAlone = true;
-        this.begin(worker, suspect);
-      }
-      return suspect === undefined;
-    }
     const claimed = await this.queue.claim(worker, free, staleSeconds, false);
     for (const task of claimed) this.begin(worker, task);
-    return claimed.length > 0;
+    if (claimed.length > 0) return claimed.length === free;
+    // A suspect may kill its worker again: nothing else may be here then, and nothing is claimed while one is due.
+    if (!(await this.queue.suspectDue())) return false;
+    if (this.running.size > 0) return true;
+    const [suspect] = await this.queue.claim(worker, 1, staleSeconds, true);
+    if (suspect === undefined) return this.claimOnce(worker);
+    this.suspectAlone = true;
+    this.begin(worker, suspect);
+    return true;
   }
 
   /**
@@ -152,10 +151,9 @@ export class PipelineWorker implements OnModuleDestroy, BeforeApplicationShutdow
     const lease = new Lease(task.id, worker, task.epoch, task.version);
     const done = this.executor.run(task, lease).then((left) => {
       this.running.delete(lease);
-      if (!left) this.unsure = true;
+      if (!left) this.unsure = this.leftDue = true;
       if (this.running.size === 0) this.suspectAlone = false;
-      this.freed = true;
-      this.awake.abort();
+      if (this.leftDue) this.awake.abort();
     });
     this.running.set(lease, done);
     this.mirror([task.id]);
@@ -168,19 +166,18 @@ export class PipelineWorker implements OnModuleDestroy, BeforeApplicationShutdow
     for (const id of taskIds) this.live.set(`heartbeat:task:${id}`, at, ttlMs).catch(() => undefined);
   }
 
-  /** Waits for a free slot, and for the bell only while there is one. */
+  /** Waits to be woken, and for the bell while a slot is free. */
   private async rest(): Promise<void> {
-    if (this.freed) return;
     const { signal } = this.awake;
     const full = this.running.size >= this.config.pipeline.maxConcurrent || this.suspectAlone;
     if (full || !this.heartbeat?.healthy) await this.clock.sleep(full ? BELL_WAIT_MS : POLL_MS, signal);
     else await this.bell.wait(BELL_WAIT_MS, signal);
   }
 
-  /** Cancels and reaps are announced; the lease is looked at before anything stops. */
+  /** Cancels and reaps are announced; the lease is looked at before anything stops. Only a task's holder completes it. */
   private hear(message: unknown): void {
-    const { task_id: taskId, type } = (message ?? {}) as { task_id?: string; type?: string };
-    if (type !== 'task.finished' && type !== 'task.reaped') return;
+    const { task_id: taskId, type, data } = (message ?? {}) as Partial<PublishedEvent>;
+    if (type !== 'task.reaped' && (type !== 'task.finished' || data?.['status'] === 'complete')) return;
     if (taskId !== undefined) void this.dropLost(this.held(taskId));
   }
 

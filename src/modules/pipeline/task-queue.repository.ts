@@ -99,7 +99,8 @@ export class TaskQueueRepository {
   }
 
   /**
-   * Gives up to `limit` due tasks to `worker`, in order of priority and virtual start. Uses one range of `tasks_ready_idx`
+   * Gives up to `limit` due tasks to `worker`, in order of priority and virtual start: suspects, or others while no suspect is
+   * due. Fewer than `limit` means that nothing else of the kind was due. Uses one range of `tasks_ready_idx`
    * (`tasks_suspect_idx` for suspects) and no sort, at any depth of the queue.
    */
   async claim(worker: number, limit: number, staleSeconds: number, suspects: boolean): Promise<ClaimedTask[]> {
@@ -168,7 +169,10 @@ export class TaskQueueRepository {
 // pg's Date keeps milliseconds; the guard compares microseconds, so the beat travels as text.
 const LEASED_COLUMNS = sql`id, status, epoch, version, stage_crashes, control, lease_owner, last_heartbeat_at::text`;
 
-const claimable = (suspects: boolean): Sql => (suspects ? sql`ready and suspect` : sql`ready and not suspect`);
+const claimable = (suspects: boolean): Sql =>
+  suspects
+    ? sql`ready and suspect`
+    : sql`ready and not suspect and not exists (select from tasks where ready and suspect)`;
 
 /** The claim, for the worker and for the plan test. */
 export const claimStatement = (worker: number, limit: number, staleSeconds: number, suspects: boolean): Sql => sql`

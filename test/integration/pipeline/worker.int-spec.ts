@@ -6,6 +6,7 @@ import type { Lease } from '../../../src/modules/pipeline/lease.js';
 import { PipelineWorker } from '../../../src/modules/pipeline/pipeline.worker.js';
 import type { ClaimedTask } from '../../../src/modules/pipeline/task-queue.repository.js';
 import { sql } from '../../../src/platform/database/index.js';
+import { InProcessTaskBell } from '../../../src/platform/redis/in-process-task-bell.js';
 import type { LiveState, TaskBell } from '../../../src/platform/redis/index.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { progress, queueOn } from './queue-setup.js';
@@ -29,13 +30,28 @@ afterEach(async () => {
 });
 afterAll(() => db.drop());
 
+/** A bell that rings by itself all the time. */
+function restlessBell(): TaskBell {
+  const wait = (_: number, signal: AbortSignal) => setup.clock.sleep(20, signal);
+  return { ring: async () => undefined, wait } as unknown as TaskBell;
+}
+
+/** A bell that only rings wake. */
+class PatientBell extends InProcessTaskBell {
+  override wait(_: number, signal: AbortSignal): Promise<boolean> {
+    return super.wait(3_600_000, signal);
+  }
+}
+
 /** A worker whose runs do what `run` says, and leave their lease behind where that answers false. */
-function workerWith(run: (task: ClaimedTask, lease: Lease) => Promise<boolean>): PipelineWorker {
-  const bell = { ring: async () => undefined, wait: (_: number, signal: AbortSignal) => setup.clock.sleep(20, signal) };
+function workerWith(
+  run: (task: ClaimedTask, lease: Lease) => Promise<boolean>,
+  bell: TaskBell = restlessBell(),
+): PipelineWorker {
   return new PipelineWorker(
     AppConfig.from({ SHUTDOWN_GRACE_SECONDS: '1' }),
     setup.clock,
-    bell as unknown as TaskBell,
+    bell,
     setup.bus,
     { set: async (key: string) => void mirrored.push(key) } as unknown as LiveState,
     setup.queue,
@@ -104,6 +120,56 @@ describe('a lease that no run holds', () => {
     // The reaper counts the third crash and ends the task.
     expect(await row(id)).toMatchObject({ status: 'task_running', stage_crashes: 2 });
   });
+});
+
+it('claims once for a ring and not again for what ends, while nothing was left due', async () => {
+  const bell = new PatientBell();
+  const claimed: number[] = [];
+  const claim = setup.queue.claim.bind(setup.queue);
+  setup.queue.claim = async (...args) => {
+    const tasks = await claim(...args);
+    claimed.push(tasks.length);
+    return tasks;
+  };
+  const ended: string[] = [];
+  worker = workerWith(async (task) => {
+    const left = await setup.moves.commit(progress(task, { to: 'cancelled' }));
+    ended.push(task.id);
+    return left;
+  }, bell);
+  await worker.start();
+  await until(() => bell.waiting === 1);
+  for (const round of [1, 2]) {
+    const id = await setup.submit();
+    await bell.ring([id]);
+    await until(() => ended.length === round && bell.waiting === 1);
+  }
+  // A third claim would have come with the second ring at the latest.
+  expect(claimed).toEqual([0, 1, 1]);
+});
+
+it('takes a suspect once it is alone, and the rest after it', async () => {
+  const bell = new PatientBell();
+  const first = await setup.submit();
+  const ran: string[] = [];
+  let release: () => void = () => undefined;
+  const released = new Promise<void>((resolve) => (release = resolve));
+  worker = workerWith(async (task) => {
+    ran.push(task.id);
+    if (task.id === first) await released;
+    return setup.moves.commit(progress(task, { to: 'cancelled' }));
+  }, bell);
+  await worker.start();
+  await until(() => ran.length === 1 && bell.waiting === 1);
+  const suspect = await setup.submit();
+  await db.database.query('test.suspect', sql`update tasks set suspect = true where id = ${suspect}`);
+  const other = await setup.submit();
+  await bell.ring([suspect, other]);
+  await until(() => bell.waiting === 1);
+  expect(ran).toEqual([first]);
+  release();
+  await until(() => ran.length === 3);
+  expect(ran).toEqual([first, suspect, other]);
 });
 
 it('a look at a lease that has ended does not cost the task’s next one', async () => {
