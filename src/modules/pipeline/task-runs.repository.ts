@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Database, preparedSql } from '../../platform/database/index.js';
 import type { PodSnapshot } from '../pods/index.js';
 import type { StageEntry } from './journal.repository.js';
-import type { OpenFinding, Severity, StageRecord } from './plan.js';
+import type { OpenFinding, StageRecord } from './plan.js';
 import type { TaskControl, GateKind } from './task-control.js';
 import type { Role, TaskStatus } from './task.js';
 
@@ -67,36 +67,10 @@ interface RunRow {
   user_input: string;
   metadata: Record<string, unknown>;
   pod: PodSnapshot;
-  gate_id: string | null;
-  gate_kind: GateKind | null;
-  gate_content_hash: string | null;
-  gate_details: Record<string, unknown> | null;
-}
-
-interface StageRow {
-  id: string;
-  role: Role;
-  position: number;
-  iteration: number;
-  attempt: number;
-  status: StageRecord['status'];
-  output: unknown;
-  error: string | null;
-  error_code: string | null;
-  input_tokens: number;
-  output_tokens: number;
-  cost_usd: number | null;
-}
-
-interface FindingRow {
-  id: string;
-  finding_type: string;
-  severity: Severity;
-  deterministic: boolean;
-  iteration: number;
-  status: 'open' | 'resolved';
-  description: string;
-  evidence: string;
+  stages: StageHistoryRecord[];
+  findings: KnownFinding[];
+  journal: { stageId: string; entry: StageEntry }[];
+  gate: TaskRun['gate'];
 }
 
 /** Loads a task with its request, stages, findings, journals and open gate. */
@@ -104,23 +78,39 @@ interface FindingRow {
 export class TaskRunsRepository {
   constructor(private readonly database: Database) {}
 
-  /** The task, or null when there is none. Reads several statements; every write afterwards is guarded by what was read. */
+  /** The task as of one moment, or null when there is none. Every write afterwards is guarded by what was read. */
   async find(taskId: string): Promise<TaskRun | null> {
     const row = await this.database.maybeOne<RunRow>(
       'tasks.findRun',
       preparedSql`
         select t.id, t.owner, t.status, t.epoch, t.version, t.control, t.max_retries, t.input_tokens, t.output_tokens, t.cost_usd,
-          t.granted_usd, t.promised_usd, t.execution_ms, t.started_at, r.user_input, r.metadata, r.pod, g.id as gate_id,
-          g.kind as gate_kind, g.content_hash as gate_content_hash, g.details as gate_details
-        from tasks t join task_requests r on r.task_id = t.id left join gates g on g.id = t.gate_id
+          t.granted_usd, t.promised_usd, t.execution_ms, t.started_at, r.user_input, r.metadata, r.pod,
+          (select coalesce(json_agg(json_build_object(
+               'id', s.id, 'role', s.role, 'position', s.position, 'iteration', s.iteration, 'attempt', s.attempt,
+               'status', s.status, 'output', s.output, 'error', s.error, 'errorCode', s.error_code,
+               'inputTokens', s.input_tokens, 'outputTokens', s.output_tokens, 'costUsd', s.cost_usd)
+               order by s.started_at, s.id), '[]')
+             from stages s where s.task_id = t.id) as stages,
+          (select coalesce(json_agg(json_build_object(
+               'id', f.id, 'type', f.finding_type, 'severity', f.severity, 'deterministic', f.deterministic,
+               'iteration', f.iteration, 'open', f.status = 'open', 'description', f.description, 'evidence', f.evidence)
+               order by f.created_at, f.id), '[]')
+             from findings f where f.task_id = t.id) as findings,
+          (select coalesce(json_agg(json_build_object('stageId', j.stage_id, 'entry', j.entry) order by j.stage_id, j.seq), '[]')
+             from stage_journal j join stages s on s.id = j.stage_id
+             where s.task_id = t.id and s.status = 'running') as journal,
+          (select json_build_object('id', g.id, 'kind', g.kind, 'contentHash', g.content_hash, 'details', g.details)
+             from gates g where g.id = t.gate_id) as gate
+        from tasks t join task_requests r on r.task_id = t.id
         where t.id = ${taskId}`,
     );
     if (row === null) return null;
-    const [stages, findings, journals] = await Promise.all([
-      this.stages(taskId),
-      this.findings(taskId),
-      this.journals(taskId),
-    ]);
+    const journals = new Map<string, StageEntry[]>();
+    for (const { stageId, entry } of row.journal) {
+      const entries = journals.get(stageId);
+      if (entries === undefined) journals.set(stageId, [entry]);
+      else entries.push(entry);
+    }
     return {
       id: row.id,
       owner: row.owner,
@@ -139,73 +129,11 @@ export class TaskRunsRepository {
       userInput: row.user_input,
       metadata: row.metadata,
       pod: row.pod,
-      stages,
-      findings,
+      stages: row.stages,
+      findings: row.findings,
       journals,
-      gate:
-        row.gate_id !== null && row.gate_kind !== null
-          ? {
-              id: row.gate_id,
-              kind: row.gate_kind,
-              contentHash: row.gate_content_hash ?? '',
-              details: row.gate_details ?? {},
-            }
-          : null,
+      gate: row.gate,
     };
-  }
-
-  private async stages(taskId: string): Promise<StageHistoryRecord[]> {
-    const rows = await this.database.query<StageRow>(
-      'stages.findByTask',
-      preparedSql`
-        select id, role, position, iteration, attempt, status, output, error, error_code, input_tokens, output_tokens, cost_usd
-        from stages where task_id = ${taskId} order by started_at, id`,
-    );
-    return rows.map((row) => ({
-      id: row.id,
-      role: row.role,
-      position: row.position,
-      iteration: row.iteration,
-      attempt: row.attempt,
-      status: row.status,
-      output: row.output,
-      error: row.error,
-      errorCode: row.error_code,
-      inputTokens: row.input_tokens,
-      outputTokens: row.output_tokens,
-      costUsd: row.cost_usd,
-    }));
-  }
-
-  private async findings(taskId: string): Promise<KnownFinding[]> {
-    const rows = await this.database.query<FindingRow>(
-      'findings.findByTask',
-      preparedSql`
-        select id, finding_type, severity, deterministic, iteration, status, description, evidence
-        from findings where task_id = ${taskId} order by created_at, id`,
-    );
-    return rows.map((row) => ({
-      id: row.id,
-      type: row.finding_type,
-      severity: row.severity,
-      deterministic: row.deterministic,
-      iteration: row.iteration,
-      open: row.status === 'open',
-      description: row.description,
-      evidence: row.evidence,
-    }));
-  }
-
-  private async journals(taskId: string): Promise<Map<string, StageEntry[]>> {
-    const rows = await this.database.query<{ stage_id: string; entry: StageEntry }>(
-      'journal.findByTask',
-      preparedSql`
-        select j.stage_id, j.entry from stage_journal j join stages s on s.id = j.stage_id
-        where s.task_id = ${taskId} and s.status = 'running' order by j.stage_id, j.seq`,
-    );
-    const journals = new Map<string, StageEntry[]>();
-    for (const { stage_id, entry } of rows) journals.set(stage_id, [...(journals.get(stage_id) ?? []), entry]);
-    return journals;
   }
 }
 
