@@ -49,7 +49,7 @@ export class HumanReview {
     if (decision.gateId !== undefined && decision.gateId !== gate.id) {
       throw new DomainError('gate_stale', 'Another gate is open now; look at the task again.');
     }
-    if (situationOf(run).contentHash !== gate.contentHash) {
+    if (situationOf(run).contentHash() !== gate.contentHash) {
       throw new DomainError('content_changed', 'What the gate shows has changed; look at the task again.');
     }
     const decidedBy = principal.kind === 'key' ? `${ownerOf(principal)} (${principal.name})` : principal.kind;

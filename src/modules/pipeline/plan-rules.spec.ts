@@ -291,7 +291,7 @@ class Play {
   private look(): void {
     const { findings, contentHash } = this.situation();
     this.facts.findings = findings.map(({ id, severity, deterministic }) => ({ id, severity, deterministic }));
-    this.facts.content = contentHash;
+    this.facts.content = contentHash();
     this.facts.hasChanges = this.control.diffHash !== null;
     for (const [index, { role, iteration, status, output, errorCode }] of this.stages.entries()) {
       const attempt: Attempt = { role, iteration, status, output, unknownEffect: errorCode === 'tool_effect' };
@@ -320,7 +320,7 @@ class Play {
       );
       expect(serious).toEqual([]);
       for (const record of Object.values(newest)) expect(['complete', 'skipped']).toContain(record.status);
-      if (this.pod.requireHumanReview === 'always') expect(this.control.approvedHash).toBe(contentHash);
+      if (this.pod.requireHumanReview === 'always') expect(this.control.approvedHash).toBe(contentHash());
     } else {
       expect(end.kind).toBe('fail');
     }

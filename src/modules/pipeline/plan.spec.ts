@@ -90,7 +90,7 @@ function reviewed(
       code_review: done('code_review', { verdict }, control.iteration),
     },
     findings: changes.findings ?? [],
-    contentHash: 'hash',
+    contentHash: () => 'hash',
   };
 }
 
@@ -318,7 +318,7 @@ describe('thresholds and the final gate', () => {
     expect(afterStep(situation)).toMatchObject({ kind: 'gate', gate: 'final' });
     const control = approved('final', situation, []);
     expect(enter({ ...situation, control: { ...control, step: 4 } })).toMatchObject({ kind: 'complete' });
-    expect(enter({ ...situation, contentHash: 'other', control: { ...control, step: 4 } })).toMatchObject({
+    expect(enter({ ...situation, contentHash: () => 'other', control: { ...control, step: 4 } })).toMatchObject({
       gate: 'final',
     });
   });

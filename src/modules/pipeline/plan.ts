@@ -47,7 +47,7 @@ export interface Situation {
   /** The open findings of the newest guardrail iteration. */
   findings: readonly OpenFinding[];
   /** Hash of what a reviewer is shown. */
-  contentHash: string;
+  contentHash: () => string;
 }
 
 /** What changes in the same move, besides the control state. */
@@ -126,7 +126,7 @@ export function approved(gate: GateKind, situation: Situation, conflicts: readon
     case 'escalation':
     case 'finding':
     case 'final':
-      return { ...forgive(situation), approvedHash: situation.contentHash };
+      return { ...forgive(situation), approvedHash: situation.contentHash() };
     case 'cost':
       return { ...control, costLimitUsd: (control.costLimitUsd ?? 0) + (pod.maxCostUsd ?? 0) };
     case 'stage_error':
@@ -295,7 +295,7 @@ function finish(situation: Situation, effects: Effects): Next {
     const list = serious.map((finding) => `${finding.type} (${finding.severity})`).join(', ');
     return openGate(situation, 'finding', `Open findings need a person: ${list}.`, effects);
   }
-  if (pod.requireHumanReview === 'always' && control.approvedHash !== situation.contentHash) {
+  if (pod.requireHumanReview === 'always' && control.approvedHash !== situation.contentHash()) {
     return openGate(situation, 'final', 'The pod asks for a person to review every result.', effects);
   }
   return { kind: 'complete', control, effects };

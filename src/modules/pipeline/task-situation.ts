@@ -12,7 +12,7 @@ export function situationOf(run: Pick<TaskRun, 'pod' | 'control' | 'maxRetries' 
     maxRetries: run.maxRetries,
     newest,
     findings: run.findings.filter((finding) => finding.open && finding.iteration === guardrailIteration),
-    contentHash: contentHash(newest, run.control.diffHash),
+    contentHash: () => contentHash(newest, run.control.diffHash),
   };
 }
 

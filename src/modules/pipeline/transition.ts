@@ -143,7 +143,7 @@ function gateMove(
       id,
       kind: next.gate,
       reason: next.reason,
-      content_hash: session.situation.contentHash,
+      content_hash: session.situation.contentHash(),
       details: next.details,
     },
     artifacts: [...(base.artifacts ?? []), ...pendingOutput(session, () => context.newId())],
