@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { sql } from '../../../src/platform/database/index.js';
+import { movesStatement } from '../../../src/modules/pipeline/task-moves.repository.js';
 import { claimStatement } from '../../../src/modules/pipeline/task-queue.repository.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { LEGAL_MOVES } from '../../support/legal-moves.js';
@@ -241,4 +242,19 @@ describe('plans at depth', () => {
     },
     180_000 + DEPTH,
   );
+
+  it('moves tasks by their primary key, also with a plan that is kept from when there were few', async () => {
+    const client = new pg.Client(db.connection);
+    await client.connect();
+    try {
+      await client.query('set plan_cache_mode = force_generic_plan');
+      await client.query(`prepare moves (jsonb) as ${movesStatement(null).toQuery().text}`);
+      const plan = await client.query<{ 'QUERY PLAN': string }>(`explain (costs off) execute moves ('[]')`);
+      const lines = plan.rows.map((line) => line['QUERY PLAN']).join('\n');
+      expect(lines).toMatch(/Index Scan using tasks_pkey on tasks/);
+      expect(lines).not.toMatch(/Seq Scan on tasks/);
+    } finally {
+      await client.end();
+    }
+  });
 });
