@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Database, json, sql, violates, type Sql } from '../../platform/database/index.js';
+import { Database, json, preparedSql, sql, violates, type Sql } from '../../platform/database/index.js';
 import { DomainError } from '../../platform/errors/index.js';
 import type { AgentSnapshot, Pod, PodAgent, PodDetail, PodSelector, PodSettings, PodSnapshot } from './pod.js';
 import { AGENT_COLUMNS, toPodAgent, type PodAgentRow } from './pod-agents.repository.js';
@@ -166,7 +166,7 @@ export class PodsRepository {
           : sql`is_system_default`;
     const row = await this.db.maybeOne<PodDetailRow>(
       'pods.snapshot',
-      sql`with locked as materialized (select id from pods where ${wanted} for key share)
+      preparedSql`with locked as materialized (select id from pods where ${wanted} for key share)
           select ${POD_COLUMNS}, ${agentsOfPod(sql`and a.enabled`)} from locked join pods p using (id)`,
     );
     return row && toSnapshot(toPodDetail(row));

@@ -10,14 +10,14 @@ class Fragment {
   constructor(
     readonly strings: readonly string[],
     readonly values: readonly unknown[],
-    private readonly name?: string,
+    private readonly prepared = false,
   ) {}
 
   /** The statement as `pg` wants it: every value becomes `$n`, nested fragments are spliced in. */
   toQuery(): SqlQuery {
     const values: unknown[] = [];
     const text = render(this, values);
-    return this.name === undefined ? { text, values } : { name: this.name, text, values };
+    return this.prepared ? { name: nameOf(text), text, values } : { text, values };
   }
 }
 
@@ -39,18 +39,21 @@ export function sql(strings: TemplateStringsArray, ...values: unknown[]): Sql {
   return new Fragment(strings, values);
 }
 
-const names = new WeakMap<TemplateStringsArray, string>();
-let named = 0;
+const names = new Map<string, string>();
+
+/** Each text has a name of its own, and no two share one. */
+function nameOf(text: string): string {
+  let name = names.get(text);
+  if (name === undefined) names.set(text, (name = `nova_${names.size + 1}`));
+  return name;
+}
 
 /**
  * Like `sql`, for a statement that is run often: each connection parses and plans it once. Planning the moves of tasks
- * takes several times as long as running them. Takes no fragments, since the text must always be the same.
+ * takes several times as long as running them. Its fragments may make a few texts, each of which every connection keeps.
  */
 export function preparedSql(strings: TemplateStringsArray, ...values: unknown[]): Sql {
-  if (values.some((value) => value instanceof Fragment)) throw new Error('A prepared statement takes no fragments.');
-  let name = names.get(strings);
-  if (name === undefined) names.set(strings, (name = `nova_${(named += 1)}`));
-  return new Fragment(strings, values, name);
+  return new Fragment(strings, values, true);
 }
 
 /** Joins fragments with a literal separator written in code, for example `` joinSql(filters, ' and ') ``. */

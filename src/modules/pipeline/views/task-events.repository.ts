@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Database, sql } from '../../../platform/database/index.js';
+import { Database, preparedSql, sql } from '../../../platform/database/index.js';
 import type { EventType } from '../move.js';
 import { isTerminal, type TaskStatus } from '../task.js';
 
@@ -44,7 +44,7 @@ export class TaskEventsRepository {
       data: Record<string, unknown>;
     }>(
       'pipeline.readTaskEvents',
-      sql`select t.status, e.seq, e.type, e.at, e.data from tasks t left join lateral (
+      preparedSql`select t.status, e.seq, e.type, e.at, e.data from tasks t left join lateral (
           select v.seq, v.type, v.at, v.data from task_events v
           where v.task_id = t.id and v.seq > ${seq} order by v.seq limit ${limit}) e on true
         where t.id = ${taskId} order by e.seq`,
@@ -61,7 +61,7 @@ export class TaskEventsRepository {
   async heads(ids: readonly string[]): Promise<Map<string, { seq: number; ended: boolean }>> {
     const rows = await this.db.query<{ id: string; event_seq: number; status: TaskStatus }>(
       'pipeline.readEventHeads',
-      sql`select t.id, t.event_seq, t.status from tasks t where t.id = any(${ids}::uuid[])`,
+      preparedSql`select t.id, t.event_seq, t.status from tasks t where t.id = any(${ids}::uuid[])`,
     );
     return new Map(rows.map((row) => [row.id, { seq: row.event_seq, ended: isTerminal(row.status) }]));
   }

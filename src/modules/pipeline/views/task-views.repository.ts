@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Database, joinSql, sql, type Sql } from '../../../platform/database/index.js';
+import { Database, joinSql, preparedSql, sql, type Sql } from '../../../platform/database/index.js';
 import { pageOf, type Cursor, type Page, type PageRequest } from '../../../platform/http/index.js';
 import type { ReviewBy } from '../../pods/index.js';
 import type { TaskOutput, TaskSummary } from '../task-result.js';
@@ -143,7 +143,7 @@ export class TaskViewsRepository {
   async findAccess(id: string, owners: readonly string[] | null): Promise<TaskAccess | null> {
     const row = await this.db.maybeOne<{ owner: string; status: TaskStatus; review_by: ReviewBy | null }>(
       'pipeline.findTaskAccess',
-      sql`select t.owner, t.status, q.pod ->> 'reviewBy' as review_by
+      preparedSql`select t.owner, t.status, q.pod ->> 'reviewBy' as review_by
         from tasks t join task_requests q on q.task_id = t.id where t.id = ${id} and ${owned(owners)}`,
     );
     // A snapshot that does not say who reviews is the admin's to decide.
