@@ -1,26 +1,22 @@
 import { Logger } from '@nestjs/common';
-import { ProtocolError, type PriorDiscovery, type Progress } from '@modelcontextprotocol/client';
+import type { PriorDiscovery } from '@modelcontextprotocol/client';
 import type { Clock } from '../../platform/clock/index.js';
-import { hideShapes, SecretCover } from '../../platform/logging/index.js';
 import type { ToolResult, ToolSource } from '../tools/index.js';
-import { failureReason, ServerEnded } from './failure-reason.js';
+import { ServerEnded } from './failure-reason.js';
 import type { McpEra, McpServer, McpServerState } from './mcp-server.js';
-import { secretValues } from './secrets.js';
-import { Session } from './session.js';
+import { ServerWords } from './server-words.js';
+import { priorOf, Session } from './session.js';
+import { callTool, failed } from './tools/call-tool.js';
+import { listTools, type ListedTools } from './tools/list-tools.js';
 import { McpTool } from './tools/mcp-tool.js';
-import { resultText } from './tools/result-text.js';
-import { defineTool, visibleText, type ToolDefinition } from './tools/tool-definition.js';
-import type { Line, TransportFactory } from './transports/transport-factory.js';
+import type { ToolDefinition } from './tools/tool-definition.js';
+import type { TransportFactory } from './transports/transport-factory.js';
 
 /** Longest time from nothing to a list of tools; a program may have to be downloaded first. */
 const ATTEMPT_MS = { stdio: 60_000, http: 15_000, sse: 15_000 };
 const BACKOFF_MS = { first: 1_000, most: 60_000 };
 /** A connection that lasted so long begins again with the shortest pause. */
 const SETTLED_MS = 60_000;
-/** A server may have been upgraded since it was found to speak an old protocol. */
-const ERA_LASTS_MS = 7 * 24 * 3_600_000;
-/** Of a server's standard error, into the log. */
-const LOG_LINES_A_MINUTE = 200;
 /** Between two lists of tools that a server asks for. */
 const REFRESH_MS = 1_000;
 
@@ -40,7 +36,7 @@ export class ServerConnection implements ToolSource {
   readonly group: string;
   private readonly logger = new Logger('Mcp');
   private readonly ending = new AbortController();
-  private readonly cover: SecretCover;
+  private readonly words: ServerWords;
   private session: Session | null = null;
   private offered: readonly McpTool[] = [];
   private listed = 0;
@@ -53,7 +49,6 @@ export class ServerConnection implements ToolSource {
   private readonly waiting = new Set<() => void>();
   private refreshing = false;
   private refreshWanted = false;
-  private logWindow = { since: 0, lines: 0 };
   private running: Promise<void> | null = null;
 
   constructor(
@@ -61,7 +56,7 @@ export class ServerConnection implements ToolSource {
     private readonly ports: ConnectionPorts,
   ) {
     this.group = `mcp:${server.name}`;
-    this.cover = new SecretCover(secretValues(server));
+    this.words = new ServerWords(server, ports.clock);
   }
 
   get settings(): McpServer {
@@ -118,7 +113,7 @@ export class ServerConnection implements ToolSource {
     try {
       await this.adopt(await this.connect(late), late);
     } catch (error) {
-      this.notes = [`The reload failed, so the connection before it goes on: ${this.reason(error)}.`];
+      this.notes = [`The reload failed, so the connection before it goes on: ${this.words.reason(error)}.`];
     }
   }
 
@@ -150,7 +145,7 @@ export class ServerConnection implements ToolSource {
         pause = this.ports.clock.monotonicMs() - begun > SETTLED_MS ? BACKOFF_MS.first : pause;
       } catch (error) {
         if (this.ending.signal.aborted) break;
-        if (!this.hurry.signal.aborted) this.fail(this.reason(error));
+        if (!this.hurry.signal.aborted) this.fail(this.words.reason(error));
       }
       if (this.ending.signal.aborted) break;
       if (!this.hurry.signal.aborted)
@@ -174,13 +169,14 @@ export class ServerConnection implements ToolSource {
       if (this.session !== session) continue;
       this.session = null;
       const why = session.farewell();
-      if (!this.ending.signal.aborted) this.fail(this.clean(`the connection was lost${why === '' ? '' : ` (${why})`}`));
+      if (!this.ending.signal.aborted)
+        this.fail(this.words.clean(`the connection was lost${why === '' ? '' : ` (${why})`}`));
       await session.close();
     }
   }
 
   private async connect(signal: AbortSignal): Promise<Session> {
-    const prior = freshPrior(this.server.era, this.ports.clock.now());
+    const prior = priorOf(this.server.era, this.ports.clock.now());
     if (prior === undefined) return this.connectAs(undefined, signal);
     try {
       return await this.connectAs(prior, signal);
@@ -194,7 +190,7 @@ export class ServerConnection implements ToolSource {
   private async connectAs(prior: PriorDiscovery | undefined, signal: AbortSignal): Promise<Session> {
     const open = (era: PriorDiscovery | undefined): Promise<Session> =>
       Session.open(
-        this.ports.transports.create(this.server, (line) => this.logLine(line)),
+        this.ports.transports.create(this.server, (line) => this.words.log(line)),
         {
           prior: era,
           signal,
@@ -244,24 +240,8 @@ export class ServerConnection implements ToolSource {
     await this.ports.keepEra(this.server, kept).catch(() => undefined);
   }
 
-  private async list(session: Session, signal: AbortSignal): Promise<ListedTools> {
-    const { tools: raw, more } = await session.listTools(signal);
-    const notes: string[] = more ? [`Left out: all tools after the first ${raw.length}.`] : [];
-    const definitions = new Map<string, ToolDefinition>();
-    for (const one of raw) {
-      const tool = defineTool(one, (text) => this.cover.hide(text));
-      if ('fault' in tool) notes.push(`Left out: ${this.clean(tool.fault)}.`);
-      else if (definitions.has(tool.name)) notes.push(`Left out: a second tool named ${tool.name}.`);
-      else definitions.set(tool.name, tool);
-    }
-    const hashes = new Map([...definitions.values()].map((tool) => [tool.name, tool.hash]));
-    const pins = hashes.size === 0 ? new Map() : await this.ports.pin(this.server, hashes);
-    const active = [...definitions.values()].filter((tool) => pins.get(tool.name) === tool.hash);
-    for (const { name, hash } of definitions.values()) {
-      if (pins.get(name) === hash) continue;
-      notes.push(`The tool ${name} is not what it was when it was first seen, and is quarantined until a reload.`);
-    }
-    return { listed: raw.length, active, notes };
+  private list(session: Session, signal: AbortSignal): Promise<ListedTools> {
+    return listTools(session, this.words, (hashes) => this.ports.pin(this.server, hashes), signal);
   }
 
   private take({ listed, active, notes }: ListedTools): void {
@@ -293,40 +273,21 @@ export class ServerConnection implements ToolSource {
         await this.ports.clock.sleep(REFRESH_MS, this.ending.signal);
       }
     } catch (error) {
-      this.logger.warn(`The tools of the MCP server ${this.server.name} were not listed again: ${this.reason(error)}`);
+      this.logger.warn(
+        `The tools of the MCP server ${this.server.name} were not listed again: ${this.words.reason(error)}`,
+      );
     } finally {
       this.refreshing = false;
     }
   }
 
   private async call(tool: ToolDefinition, args: Record<string, unknown>, signal: AbortSignal): Promise<ToolResult> {
-    const { session } = this;
-    const server = `The MCP server "${this.server.name}"`;
+    const { session, words } = this;
+    const called = `The MCP server "${this.server.name}"`;
     if (session === null || !session.open) {
-      return failed(`${server} is not connected${this.failure === null ? '' : `: ${this.failure}`}.`);
+      return failed(`${called} is not connected${this.failure === null ? '' : `: ${this.failure}`}.`);
     }
-    let progress: Progress | null = null;
-    try {
-      const answer = await session.call(tool, args, signal, (step) => (progress = step));
-      return { text: this.cover.hide(resultText(answer)), ...(answer.isError ? { isError: true } : {}) };
-    } catch (error) {
-      if (signal.aborted) return failed(`${server} did not finish the call.${this.lastProgress(progress)}`);
-      if (ProtocolError.isInstance(error)) return failed(`${server} refused the call: ${this.clean(error.message)}.`);
-      if (!session.open) {
-        const why = session.farewell();
-        const ended = this.clean(`${server} ended while it worked on the call${why === '' ? '' : ` (${why})`}.`);
-        return failed(ended + this.lastProgress(progress));
-      }
-      void this.verify();
-      return failed(`${server} did not give an answer: ${this.reason(error)}.${this.lastProgress(progress)}`);
-    }
-  }
-
-  private lastProgress(progress: Progress | null): string {
-    if (progress === null) return '';
-    const total = progress.total === undefined ? '' : ` of ${progress.total}`;
-    const message = progress.message === undefined ? '' : ` (${visibleText(this.cover.hide(progress.message), 500)})`;
-    return ` It last reported the progress ${progress.progress}${total}${message}.`;
+    return callTool({ called, session, words, verify: () => void this.verify() }, tool, args, signal);
   }
 
   private fail(reason: string): void {
@@ -344,41 +305,4 @@ export class ServerConnection implements ToolSource {
     for (const wake of this.waiting) wake();
     this.waiting.clear();
   }
-
-  private reason(error: unknown): string {
-    const deadline = error instanceof Error && error.name === 'TimeoutError';
-    return this.clean(deadline ? 'it did not answer in time' : failureReason(error));
-  }
-
-  private clean(text: string): string {
-    return visibleText(hideShapes(this.cover.hide(text)));
-  }
-
-  private logLine(line: Line): void {
-    const now = this.ports.clock.monotonicMs();
-    if (now - this.logWindow.since > 60_000) this.logWindow = { since: now, lines: 0 };
-    this.logWindow.lines += 1;
-    if (this.logWindow.lines > LOG_LINES_A_MINUTE + 1) return;
-    const message =
-      this.logWindow.lines > LOG_LINES_A_MINUTE
-        ? '(more than the log takes in a minute)'
-        : visibleText(this.cover.hide(line));
-    this.logger.log({ message, mcp_server: this.server.name });
-  }
-}
-
-interface ListedTools {
-  listed: number;
-  active: ToolDefinition[];
-  notes: string[];
-}
-
-function freshPrior(era: McpEra | null, now: Date): PriorDiscovery | undefined {
-  if (era === null) return undefined;
-  if (era.kind === 'modern') return { kind: 'modern', discover: era.discover as never };
-  return now.getTime() - Date.parse(era.at) < ERA_LASTS_MS ? { kind: 'legacy' } : undefined;
-}
-
-function failed(text: string): ToolResult {
-  return { text, isError: true };
 }

@@ -7,6 +7,7 @@ import {
 } from '@modelcontextprotocol/client';
 import { z } from 'zod';
 import { ServerEnded } from './failure-reason.js';
+import type { McpEra } from './mcp-server.js';
 import type { CallAnswer } from './tools/result-text.js';
 import type { ToolDefinition } from './tools/tool-definition.js';
 import { StdioTransport } from './transports/stdio-transport.js';
@@ -19,6 +20,8 @@ const MAX_PAGES = 64;
 const CHECK_MS = 5_000;
 /** A call ends with its signal, which knows its time; a limit of the client's own would cancel it a second time. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
+/** A server may have been upgraded since it was found to speak an old protocol. */
+const ERA_LASTS_MS = 7 * 24 * 3_600_000;
 
 const page = z.object({ tools: z.array(z.unknown()), nextCursor: z.string().nullish() });
 
@@ -159,4 +162,11 @@ export class Session {
 
 function farewellOf(transport: Transport): string {
   return transport instanceof StdioTransport ? transport.farewell : '';
+}
+
+/** What need not be asked of a server that was found to be of `era`; undefined asks. */
+export function priorOf(era: McpEra | null, now: Date): PriorDiscovery | undefined {
+  if (era === null) return undefined;
+  if (era.kind === 'modern') return { kind: 'modern', discover: era.discover as never };
+  return now.getTime() - Date.parse(era.at) < ERA_LASTS_MS ? { kind: 'legacy' } : undefined;
 }
