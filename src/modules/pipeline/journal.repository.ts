@@ -10,7 +10,7 @@ import type { Spent } from './task-spends.repository.js';
 export type StageEntry = JournalEntry & {
   /** Of the attempt before: what it used is counted there. */
   carried?: true;
-  /** On the first entry, where the prompt showed one: the diff, which the tools change from here on. */
+  /** On the first entry of a task stage that has a work tree: the diff as it was then, which the tools change from here on. */
   diff?: StageDiff;
 };
 

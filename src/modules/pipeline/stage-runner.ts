@@ -161,7 +161,7 @@ export class StageRunner {
     );
   }
 
-  /** `diff` is what the prompt shows of files that the stage may change. */
+  /** `diff` is what the prompt shows of files that the stage may change, also where it is empty. */
   private journal(
     session: TaskSession,
     stageId: string,
@@ -180,7 +180,7 @@ export class StageRunner {
       }
     };
     const recordAnswer = (entry: StageEntry): Promise<void> =>
-      store(entry.seq === 0 && diff !== null && diff.files.length > 0 ? { ...entry, diff } : entry);
+      store(entry.seq === 0 && diff !== null ? { ...entry, diff } : entry);
     return { recorded, recordAnswer, recordResult: store };
   }
 
