@@ -26,5 +26,6 @@ import { StreamPlaces } from './stream-places.js';
     StreamPlaces,
     { provide: APP_GUARD, useClass: AccessGuard },
   ],
+  exports: [StreamPlaces],
 })
 export class AuthModule {}

@@ -2,3 +2,4 @@ export { RequiresAdmin, RequiresCredential, RequiresKey } from '../../platform/h
 export { AuthModule } from './auth.module.js';
 export { CurrentPrincipal } from './current-principal.js';
 export { ownerOf, principalOf, visibleOwners, type Principal } from './principal.js';
+export { StreamPlaces } from './stream-places.js';

@@ -28,6 +28,8 @@ export class StreamPlaces {
     this.total += 1;
     if (key !== null) this.byKey.set(key, held + 1);
     const { socket } = reply.request.raw;
+    // Every request that waits on the connection listens to it.
+    socket.setMaxListeners(0);
     const free = (): void => {
       reply.raw.off('close', free);
       socket.off('close', free);

@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { AgentsModule, StartedByTools } from '../agents/index.js';
+import { AuthModule } from '../auth/index.js';
 import { LlmModule } from '../llm/index.js';
 import { PodsModule } from '../pods/index.js';
 import { ToolRegistry, ToolsModule } from '../tools/index.js';
@@ -29,7 +30,7 @@ import { WorkersRepository } from './workers.repository.js';
 
 /** The Quartet: tasks, their stages, the queue that workers serve, and the gates where people decide. */
 @Module({
-  imports: [LlmModule, ToolsModule, AgentsModule, PodsModule],
+  imports: [AuthModule, LlmModule, ToolsModule, AgentsModule, PodsModule],
   controllers: PIPELINE_CONTROLLERS,
   providers: [
     ...PIPELINE_VIEWS,

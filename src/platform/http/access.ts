@@ -15,10 +15,10 @@ export const ACCESS = 'nova:access';
 
 type Anywhere = ClassDecorator & MethodDecorator;
 
-/** Metadata key of the operations that hold an event stream open. */
+/** Metadata key of the operations that answer with an event stream. */
 export const STREAMS = 'nova:streams';
 
-/** This operation holds an event stream open, of which callers have so many at a time. */
+/** Every answer of this operation is an event stream, of which callers have so many at a time. */
 export const Streams = (): MethodDecorator => SetMetadata(STREAMS, true);
 /** No credential needed. */
 export const Open = (): Anywhere => SetMetadata(ACCESS, 'open' satisfies Access);

@@ -1,7 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { generateApiKey } from '../../../src/modules/auth/api-key.js';
+import { eventually } from '../../support/eventually.js';
 import { api, type Answer, type Api } from '../../support/openapi.js';
+import { PipelineClient } from '../../support/pipeline-client.js';
 import { startService, type Service } from '../../support/service.js';
 
 const VALIDATE = '/api/v1/keys/validate';
@@ -146,6 +149,15 @@ describe('event streams', () => {
       detail: 'This key may hold 2 event streams open at a time.',
     });
     expect((await service.fetch('/api/v1/pods', { headers: as(one) })).status).toBe(200);
+    const pipeline = await PipelineClient.of(service);
+    const { name } = await pipeline.createPod('script/demo');
+    const submitted = await pipeline.api.call('POST', '/api/v1/pipeline/tasks', {
+      as: one.raw_key,
+      json: { user_input: 'do the work', pod_name: name },
+    });
+    const told = `/api/v1/pipeline/tasks/${submitted.body.task_id}/events`;
+    expect((await open(as(one), told)).status).toBe(429);
+    expect((await open(as(one), `${told}?wait=false`)).status).toBe(200);
 
     expect((await open(as(two))).status).toBe(200);
     expect((await open({})).status).toBe(200);
@@ -159,5 +171,18 @@ describe('event streams', () => {
     for (let count = 0; count < 8;) count += (await missing()).status === 404 ? 1 : 0;
     expect((await open(as(one))).status).toBe(200);
     for (const reader of readers) reader.abort();
+  });
+
+  it('are counted without a word when many wait on one connection', async () => {
+    const roomy = await startService();
+    const socket = connect(Number(new URL(roomy.url).port), '127.0.0.1');
+    const request = `GET /api/v1/tasks/${randomUUID()}/events HTTP/1.1\r\nHost: localhost\r\n\r\n`;
+    let answers = '';
+    socket.on('data', (data: Buffer) => (answers += data.toString()));
+    socket.write(request.repeat(20));
+    await eventually('all are answered', () => answers.match(/HTTP\/1\.1 404/g)?.length === 20);
+    socket.destroy();
+    await roomy.stop();
+    expect(roomy.output()).not.toContain('MaxListenersExceededWarning');
   });
 });

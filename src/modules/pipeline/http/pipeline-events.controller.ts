@@ -3,7 +3,7 @@ import { ApiExtraModels, ApiHeader, ApiOkResponse, getSchemaPath, ApiTags } from
 import type { FastifyReply } from 'fastify';
 import { DomainError } from '../../../platform/errors/index.js';
 import { openEventStream, Problems, Sends, Streams, UuidParam } from '../../../platform/http/index.js';
-import { CurrentPrincipal, RequiresKey, type Principal } from '../../auth/index.js';
+import { CurrentPrincipal, RequiresKey, StreamPlaces, type Principal } from '../../auth/index.js';
 import { PipelineViews } from '../views/pipeline-views.service.js';
 import { TaskEventsRepository } from '../views/task-events.repository.js';
 import { NotificationFeed } from './notification-feed.js';
@@ -21,6 +21,7 @@ export class PipelineEventsController {
     private readonly events: TaskEventsRepository,
     private readonly feed: TaskEventFeed,
     private readonly notifications: NotificationFeed,
+    private readonly places: StreamPlaces,
   ) {}
 
   /**
@@ -28,7 +29,6 @@ export class PipelineEventsController {
    * the task has ended. Resumes after `Last-Event-ID` or `after`. `wait=false` answers with an array of what is there.
    */
   @Get('tasks/:id/events')
-  @Streams()
   @ApiHeader({ name: 'Last-Event-ID', required: false, schema: { type: 'string', pattern: '^\\d{1,15}$' } })
   @ApiOkResponse({
     description: 'The events.',
@@ -49,6 +49,7 @@ export class PipelineEventsController {
     const after = lastSeq(lastEventId) ?? query.after ?? 0;
     await this.views.access(principal, id);
     if (query.wait === false) return this.sendArray(id, after, query.limit ?? 1_000, reply);
+    this.places.take(principal, reply);
     const stream = openEventStream(reply);
     for await (const events of this.feed.follow(id, after, stream.signal)) {
       for (const event of events) {
