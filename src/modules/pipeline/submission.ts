@@ -22,7 +22,7 @@ import { SANDBOX_TIERS } from '../../config/index.js';
 
 const ROUTE = 'POST /api/v1/pipeline/tasks';
 
-/** Takes tasks in: checks what may be asked for, and stores the task with its key in one transaction. */
+/** Takes tasks in: checks what may be asked for, and stores the task, with its key in one transaction. */
 @Injectable()
 export class PipelineSubmission {
   constructor(
@@ -41,9 +41,9 @@ export class PipelineSubmission {
   /** See `PipelineCommands.submit`. */
   async submit(principal: Principal, submission: Submission): Promise<Submitted> {
     const defaultModel = await this.llm.defaultModel();
-    const submitted = await this.database.transaction('tasks.submit', () =>
-      this.store(principal, submission, defaultModel),
-    );
+    const store = (): Promise<Submitted> => this.store(principal, submission, defaultModel);
+    // Without a key a single statement writes.
+    const submitted = await (submission.idempotency ? this.database.transaction('tasks.submit', store) : store());
     if (!submitted.replayed) await this.bell.ring([submitted.taskId]);
     return submitted;
   }

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Sql } from '../../platform/database/index.js';
-import { Database, json, preparedSql, sql } from '../../platform/database/index.js';
+import { Database, json, preparedSql, sql, violates } from '../../platform/database/index.js';
+import { DomainError } from '../../platform/errors/index.js';
 import type { PodSnapshot } from '../pods/index.js';
 import type { TaskControl } from './task-control.js';
 import type { TaskStatus } from './task.js';
@@ -66,10 +67,12 @@ export class TaskQueueRepository {
   /**
    * Stores a queued task, due now, with its first event. Its virtual start follows the caller's last due task of the
    * same priority, or stands level with the head of the queue: a caller's ten thousand do not starve another's one.
-   * Two submissions of one caller at the same moment may share a virtual start, which costs nobody anything.
+   * Two submissions of one caller at the same moment may share a virtual start, which costs nobody anything. A delete of the
+   * pod that came first is waited for.
+   * @throws DomainError not_found when the pod is gone.
    */
   async insert(task: NewTask): Promise<{ queuedAt: Date }> {
-    const row = await this.database.one<{ queued_at: Date }>(
+    const stored = this.database.one<{ queued_at: Date }>(
       'tasks.insert',
       preparedSql`
         with vstart as (
@@ -95,7 +98,12 @@ export class TaskQueueRepository {
         )
         select queued_at from t`,
     );
-    return { queuedAt: row.queued_at };
+    try {
+      return { queuedAt: (await stored).queued_at };
+    } catch (error) {
+      if (!violates(error, 'tasks_pod_id_fkey')) throw error;
+      throw DomainError.notFound('pod', task.pod.id);
+    }
   }
 
   /**

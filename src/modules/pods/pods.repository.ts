@@ -115,7 +115,7 @@ export class PodsRepository {
     return rows.length > 0;
   }
 
-  /** As `lockForEdit`, and keeps submissions waiting too, which hold the row `for key share`. */
+  /** As `lockForEdit`, and keeps submissions waiting too: the reference to the pod locks its row `for key share`. */
   async lockForDelete(id: string): Promise<{ isSystemDefault: boolean } | null> {
     const row = await this.db.maybeOne<Pick<PodRow, 'is_system_default'>>(
       'pods.lockForDelete',
@@ -153,21 +153,19 @@ export class PodsRepository {
   }
 
   /**
-   * The pod and its enabled agents as of one moment, the row locked `for key share` until the transaction ends: a delete
-   * that came first is waited for and seen. Without a selector it is the default pod. When id and name are both given, the
-   * id decides.
+   * The pod and its enabled agents as of one moment. Without a selector it is the default pod. When id and name are both
+   * given, the id decides.
    */
   async snapshot(selector: PodSelector): Promise<(PodSnapshot & { enabled: boolean }) | null> {
     const wanted =
       selector.id !== undefined
-        ? sql`id = ${selector.id}`
+        ? sql`p.id = ${selector.id}`
         : selector.name !== undefined
-          ? sql`name = ${selector.name}`
-          : sql`is_system_default`;
+          ? sql`p.name = ${selector.name}`
+          : sql`p.is_system_default`;
     const row = await this.db.maybeOne<PodDetailRow>(
       'pods.snapshot',
-      preparedSql`with locked as materialized (select id from pods where ${wanted} for key share)
-          select ${POD_COLUMNS}, ${agentsOfPod(sql`and a.enabled`)} from locked join pods p using (id)`,
+      preparedSql`select ${POD_COLUMNS}, ${agentsOfPod(sql`and a.enabled`)} from pods p where ${wanted}`,
     );
     return row && toSnapshot(toPodDetail(row));
   }

@@ -39,8 +39,8 @@ export class PodsService {
   ) {}
 
   /**
-   * The pod that a submission means, with its enabled agents. Locks the pod row `for key share` until the surrounding
-   * `Database.transaction` ends, so the pod cannot vanish before the task is inserted; call it inside one.
+   * The pod that a submission means, with its enabled agents. It may be deleted the moment after: the insert of the task, whose
+   * `pod_id` refers to it, says so then.
    * @throws DomainError not_found (unknown pod), pod_disabled, validation_failed (id and name differ), conflict (the pod
    *   has no enabled agent).
    */

@@ -76,12 +76,12 @@ export function queueOn(database: Database) {
     queue,
     moves: new TaskMovesRepository(database, clock, new TaskEventPublisher(bus)),
     workers: new WorkersRepository(database),
-    submit: async (owner = 'admin', priority = 5): Promise<string> => {
+    submit: async (owner = 'admin', priority = 5, podId = POD.id): Promise<string> => {
       const id = clock.newId();
       await queue.insert({
         id,
         owner,
-        pod: POD,
+        pod: { ...POD, id: podId },
         userInput: 'work',
         metadata: {},
         maxRetries: 2,

@@ -8,6 +8,7 @@ import { ToolRegistry } from '../../../src/modules/tools/index.js';
 import { Clock } from '../../../src/platform/clock/index.js';
 import { Database, sql } from '../../../src/platform/database/index.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
+import { queueOn } from '../pipeline/queue-setup.js';
 import { insertTask } from './insert-task.js';
 
 /** Knows one writing tool, so that the pods' rule can be tried without the tools themselves. */
@@ -196,22 +197,20 @@ describe('deleting pods', () => {
     await pods.addAgent(pod.id, AGENT);
     let deletion: Promise<unknown> = Promise.resolve();
     await db.database.transaction('test.submit', async () => {
-      await pods.snapshotForTask({ id: pod.id });
+      await insertTask(db.database, { podId: pod.id, status: 'queued' });
       deletion = replica.delete(pod.id).catch((error: unknown) => error);
       await untilSomebodyWaits();
-      await insertTask(db.database, { podId: pod.id, status: 'queued' });
     });
     expect(await deletion).toEqual(code('pod_in_use'));
   });
 
   it('is waited for by a submission, which then finds no pod', async () => {
     const pod = await newPod();
-    await pods.addAgent(pod.id, AGENT);
     let submission: Promise<unknown> = Promise.resolve();
     await db.database.transaction('test.delete', async () => {
       await pods.delete(pod.id);
-      submission = replicaDatabase
-        .transaction('test.submit', () => replica.snapshotForTask({ name: pod.name }))
+      submission = queueOn(replicaDatabase)
+        .submit('admin', 5, pod.id)
         .catch((error: unknown) => error);
       await untilSomebodyWaits();
     });
