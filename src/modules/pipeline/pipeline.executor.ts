@@ -14,6 +14,7 @@ import { TaskRunsRepository } from './task-runs.repository.js';
 import { TaskSession } from './task-session.js';
 import { TaskSpendsRepository } from './task-spends.repository.js';
 import { TaskTrees } from './task-trees.js';
+import { WorkTreeFenced } from '../tools/index.js';
 import { isTerminal, runningStatus, type Role } from './task.js';
 import { transition } from './transition.js';
 
@@ -190,6 +191,8 @@ export class PipelineExecutor {
     session: TaskSession | null,
     error: unknown,
   ): Promise<boolean> {
+    // While it publishes or looks at its files: a cancel or a later epoch has taken them away.
+    if (error instanceof WorkTreeFenced) lease.lose(error.message);
     if (lease.lost) {
       this.logger.warn(`Task ${claimed.id}: the lease of epoch ${lease.epoch} is gone; its work stopped.`);
       return true;

@@ -147,7 +147,7 @@ export class StageRunner {
 
   /**
    * What another attempt has of the one before: a retry goes on where the failed attempt's tools were, as a resume does, so
-   * that none of them runs twice. Only where a person said that a call of unknown outcome may be repeated does it begin anew.
+   * that none of them runs twice. Where a person said that a call of unknown outcome may be repeated, it goes on before that.
    */
   private async carried(session: TaskSession, stage: StageRecord): Promise<StageEntry[]> {
     const { run, lease } = session;
@@ -155,10 +155,9 @@ export class StageRunner {
       ({ role, iteration, attempt }) =>
         role === stage.role && iteration === stage.iteration && attempt === stage.attempt - 1,
     );
-    if (before === undefined || before.errorCode === 'tool_effect') return [];
-    return retryUnavailable(this.clock, lease.signal, () =>
-      this.journals.carry(lease, before.id, stage.id, run.control.life ?? 0),
-    );
+    if (before === undefined) return [];
+    const cut = { life: run.control.life ?? 0, through: before.errorCode !== 'tool_effect' };
+    return retryUnavailable(this.clock, lease.signal, () => this.journals.carry(lease, before.id, stage.id, cut));
   }
 
   /** `diff` is what the prompt shows of files that the stage may change, also where it is empty. */

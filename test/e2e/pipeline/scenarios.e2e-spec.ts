@@ -5,7 +5,14 @@ import { eventually } from '../../support/eventually.js';
 import { chunk, fails, streams, type Answer } from '../../support/model-server.js';
 import { PipelineClient, type PodPlan } from '../../support/pipeline-client.js';
 import { startService, type Service } from '../../support/service.js';
-import { after, PASSING, StageModels, streamed, type StageScript } from '../../support/stage-models.js';
+import {
+  after,
+  PASSING,
+  StageModels,
+  streamed,
+  type StageAnswer,
+  type StageScript,
+} from '../../support/stage-models.js';
 
 let models: StageModels;
 let service: Service;
@@ -313,19 +320,14 @@ describe('failing stages', () => {
   });
 
   it('goes on after the tools of the failed attempt, and runs none of them again', async () => {
-    const create = { tool_calls: [{ name: 'create_agent', arguments: { name: 'made once' } }] };
-    const createUnlessDone: Answer = (response, asked) =>
-      streamed(JSON.stringify(asked.body.messages).includes('"tool"') ? 'done' : create)(response, asked);
+    const { first, again, made } = creating('made once');
     const { model, task } = await run(
-      { task: [create, fails(400), createUnlessDone, PASSING.task] },
+      { task: [first, fails(400), again, PASSING.task] },
       { agents: { task: { allowed_tools: ['create_agent'] } } },
       { max_retries: 1 },
     );
     expect(task).toMatchObject({ status: 'complete', retry_count: 1 });
-    const agents = (await pipeline.admin('GET', '/api/v1/agents', undefined, 200)).body as {
-      config: { name: string };
-    }[];
-    expect(agents.filter(({ config }) => config.name === 'made once')).toHaveLength(1);
+    expect(await made()).toBe(1);
     expect(toolRounds(model)).toHaveLength(3);
     // What the failed attempt used is counted with it alone.
     const attempts = (await pipeline.list(task.id, 'stages')).filter(({ role }) => role === 'task');
@@ -340,15 +342,18 @@ describe('failing stages', () => {
     const config = { name: 'silent', model: silent, tools: [] };
     const agent = (await pipeline.admin('POST', '/api/v1/agents', { config }, 201)).body.id as string;
     const ask = { name: 'send_message_to_agent', arguments: { agent_id: agent, message: 'do it' } };
+    const { first, again, made } = creating('made before');
     const { model, task } = await run(
-      { task: [{ tool_calls: [ask] }, 'done', PASSING.task] },
-      { agents: { task: { allowed_tools: ['send_message_to_agent'], timeout_seconds: 1 } } },
+      { task: [first, { tool_calls: [ask] }, again, PASSING.task] },
+      { agents: { task: { allowed_tools: ['create_agent', 'send_message_to_agent'], timeout_seconds: 5 } } },
       { max_retries: 1 },
     );
     expect(task).toMatchObject({ status: 'pending_human_review', review: { kind: 'tool_effect' } });
-    expect([toolRounds(model).length, toolRounds(silent).length]).toEqual([1, 1]);
+    expect([toolRounds(model).length, toolRounds(silent).length]).toEqual([2, 1]);
+    // What is approved is that call, and not the ones before it.
     expect((await pipeline.review(task.id, { decision: 'approve' })).status).toBe(200);
     expect(await pipeline.settled(task.id, 1)).toMatchObject({ status: 'complete' });
+    expect([toolRounds(model).length, await made()]).toEqual([3, 1]);
   });
 
   it.each([true, false])('is shown the diff of before its own unfinished work, if there was one: %s', async (was) => {
@@ -371,6 +376,23 @@ describe('failing stages', () => {
     expect(asked.at(-1)).toBe(asked.at(-3));
   });
 });
+
+/** A model that makes an agent, `again` only if nothing says that it did so before, and how many there are. */
+function creating(name: string): { first: StageAnswer; again: Answer; made: () => Promise<number> } {
+  const first = { tool_calls: [{ name: 'create_agent', arguments: { name } }] };
+  return {
+    first,
+    again: (response, asked) =>
+      streamed(JSON.stringify(asked.body.messages).includes('"role":"tool"') ? 'done' : first)(response, asked),
+    made: async () => {
+      const agents = (await pipeline.admin('GET', '/api/v1/agents', undefined, 200)).body as Named[];
+      return agents.filter(({ config }) => config.name === name).length;
+    },
+  };
+}
+interface Named {
+  config: { name: string };
+}
 
 /** The prompts of `model`'s rounds with tools. */
 function toolRounds(model: string): unknown[][] {

@@ -1,6 +1,7 @@
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { Logger } from '@nestjs/common';
 import { AppConfig } from '../../../src/config/index.js';
 import { Lease } from '../../../src/modules/pipeline/lease.js';
 import { PipelineExecutor } from '../../../src/modules/pipeline/pipeline.executor.js';
@@ -80,9 +81,9 @@ async function setup(trees: WorkTrees, ...lives: Work[]) {
     admin,
     moves,
     pipeline: new PipelineService(config, none, none, admin, runs, moves, none, taskTrees, new SilentBell()),
-    run: async (): Promise<void> => {
+    run: async (): Promise<boolean> => {
       const [task] = await queue.claim(1, 1, 60, false);
-      await executor.run(task!, new Lease(id, 1, task!.epoch, task!.version));
+      return executor.run(task!, new Lease(id, 1, task!.epoch, task!.version));
     },
     status: async () => (await admin.findHead(id))?.status,
   };
@@ -103,7 +104,7 @@ describe('a dead letter that is requeued', () => {
         return super.withdraw(task);
       }
     })(config);
-    let failed: Promise<void> = Promise.resolve();
+    let failed: Promise<unknown> = Promise.resolve();
     const { pipeline, id, run, status } = await setup(
       trees,
       async (session) => (await write(session, 'draft.txt'), 'failed'),
@@ -174,4 +175,21 @@ describe('a dead letter that is requeued', () => {
       ]),
     );
   });
+});
+
+it('a task that is cancelled while it publishes stops without a fault, and leaves nothing', async () => {
+  const faults = jest.spyOn(Logger.prototype, 'error');
+  const trees = new (class extends WorkTrees {
+    override async publish(tree: WorkTree): Promise<{ conflicts: string[] }> {
+      await pipeline.cancel({ kind: 'admin' }, id);
+      return super.publish(tree);
+    }
+  })(config);
+  const { pipeline, id, run, status } = await setup(
+    trees,
+    async (session) => (await write(session, 'draft.txt'), 'complete'),
+  );
+  expect(await run()).toBe(true);
+  expect([await status(), await readdir(config.workspace)]).toEqual(['cancelled', []]);
+  expect(faults).not.toHaveBeenCalled();
 });
