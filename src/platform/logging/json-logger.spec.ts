@@ -35,6 +35,22 @@ describe('the logger', () => {
     ]);
   });
 
+  it('keeps the fields of a line out of the next one', () => {
+    const { logger, lines, raw } = setup();
+    withLogContext({ request_id: 'r-1' }, () => {
+      logger.warn({ message: 'first', error_code: 'x' }, 'A');
+      logger.log('second');
+    });
+    expect(lines()[1]).toEqual({
+      level: 'info',
+      time: expect.any(String),
+      pid: process.pid,
+      request_id: 'r-1',
+      message: 'second',
+    });
+    expect(raw[1]?.match(/"message":/g)).toHaveLength(1);
+  });
+
   it('hides secrets wherever they are: text, fields, errors', () => {
     const { logger, raw } = setup('debug');
     logger.log('canary-secret', 'A');

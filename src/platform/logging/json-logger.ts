@@ -29,7 +29,8 @@ export class JsonLogger implements LoggerService {
         errorKey: 'error',
         timestamp: pino.stdTimeFunctions.isoTime,
         formatters: { level: (label) => ({ level: label }) },
-        mixin: logContext,
+        // pino writes the fields of the line into what it is given.
+        mixin: () => ({ ...logContext() }),
         depthLimit: 6,
         edgeLimit: 100,
       },
