@@ -7,6 +7,8 @@ import { withoutReadOnly } from './read-only-fields.js';
 /** Faults that one answer lists; more would only repeat themselves. */
 const MOST_FAULTS = 50;
 const PLAIN_TYPES: readonly unknown[] = [String, Boolean, Number, Array, Object, undefined];
+/** The rules that name a field's type: the others have nothing to say about a value of another type. */
+const TYPE_RULES = ['isString', 'isInt', 'isNumber', 'isBoolean', 'isArray', 'isObject'];
 
 /**
  * Checks everything a caller sends: hostile text and nesting everywhere; bodies and queries against their class. Bodies
@@ -43,7 +45,7 @@ function validation(root: string, refuseUnknown: boolean): ValidationPipe {
     whitelist: true,
     forbidNonWhitelisted: refuseUnknown,
     transform: true,
-    validationError: { target: false, value: false },
+    validationError: { target: false, value: true },
     exceptionFactory: (errors) => validationFailed(errors, root),
   });
 }
@@ -61,10 +63,18 @@ export function validationFailed(errors: readonly ValidationError[], root: strin
 function faultsOf(errors: readonly ValidationError[], root: string): FieldFault[] {
   return errors.flatMap((error) => {
     const pointer = `${root}/${pointerStep(error.property)}`;
-    const own = Object.entries(error.constraints ?? {}).map(([rule, detail]) => ({
-      pointer,
-      detail: rule === 'whitelistValidation' ? `The field ${error.property.slice(0, 100)} is not known.` : `${detail}.`,
-    }));
+    const own = sentencesOf(error).map((detail) => ({ pointer, detail }));
     return [...own, ...faultsOf(error.children ?? [], pointer)];
   });
+}
+
+/** What is wrong with one field: that it is missing, or of another type, or else each rule that it breaks. */
+function sentencesOf({ property, value, constraints = {} }: ValidationError): string[] {
+  const rules = Object.keys(constraints);
+  if (rules.length === 0) return [];
+  const name = property.slice(0, 100);
+  if (rules.includes('whitelistValidation')) return [`The field ${name} is not known.`];
+  if (value === undefined) return [`${name} is required.`];
+  const type = TYPE_RULES.find((rule) => rule in constraints);
+  return (type === undefined ? rules : [type]).map((rule) => `${constraints[rule]}.`);
 }
