@@ -9,4 +9,5 @@ export {
   type ModelUsage,
   type OfferedTool,
 } from './model-call.js';
+export { noModel } from './no-model.js';
 export { estimatePromptTokens, estimateTokens } from './token-estimate.js';

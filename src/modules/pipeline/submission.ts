@@ -5,7 +5,7 @@ import { Database } from '../../platform/database/index.js';
 import { DomainError } from '../../platform/errors/index.js';
 import { TaskBell } from '../../platform/redis/index.js';
 import { ownerOf, type Principal } from '../auth/index.js';
-import { LlmService } from '../llm/index.js';
+import { LlmService, noModel } from '../llm/index.js';
 import { PodsService, type PodSnapshot } from '../pods/index.js';
 import { IdempotencyRepository } from '../../platform/idempotency/index.js';
 import { modelChain } from './model-chain.js';
@@ -125,12 +125,9 @@ export class PipelineSubmission {
 
   private assertModels({ metadata }: Submission, pod: PodSnapshot, defaultModel: string | null): void {
     for (const agent of pod.agents) {
-      const usable = modelChain(agent, pod, metadata, defaultModel).filter((model) => this.llm.isConfigured(model));
-      if (usable.length === 0) {
-        throw new DomainError('no_model', `No model is configured for the ${agent.role} stage of this pod.`, {
-          retryAfterSeconds: 60,
-        });
-      }
+      const chain = modelChain(agent, pod, metadata, defaultModel);
+      const usable = chain.filter((model) => this.llm.isConfigured(model));
+      if (usable.length === 0) throw noModel(`the ${agent.role} stage`, chain);
       if (pod.maxCostUsd === null) continue;
       const unknown = usable.find((model) => !this.llm.isPriced(model));
       if (unknown !== undefined) {

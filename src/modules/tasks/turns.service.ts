@@ -8,7 +8,7 @@ import { IdempotencyRepository } from '../../platform/idempotency/index.js';
 import { EventBus } from '../../platform/redis/index.js';
 import { visibleOwners, type Principal } from '../auth/index.js';
 import { AgentsService, type StoredAgent } from '../agents/index.js';
-import { LlmService } from '../llm/index.js';
+import { LlmService, noModel } from '../llm/index.js';
 import type { RunningTurn } from './running-turn.js';
 import { TURN_CANCELLED_CHANNEL, TurnRunner } from './turn-runner.js';
 import type { Turn, TurnHead, TurnRequest } from './turn.js';
@@ -133,9 +133,7 @@ export class TurnsService {
     const first = request.model ?? agent.config.model ?? defaultModel;
     const chain = [...new Set([...(first === null ? [] : [first]), ...agent.config.fallbackModels])];
     const usable = chain.filter((model) => this.llm.isConfigured(model));
-    if (usable.length === 0) {
-      throw new DomainError('no_model', 'No model of this agent is configured.', { retryAfterSeconds: 60 });
-    }
+    if (usable.length === 0) throw noModel('this agent', chain);
     return usable;
   }
 }

@@ -155,6 +155,7 @@ describe('a question', () => {
       expect((await call(stopped)).body).toMatchObject({ status: 409, code: 'agent_stopped' });
       const none = await call(modelless);
       expect(none.body).toMatchObject({ status: 503, code: 'no_model' });
+      expect(none.body.detail).toContain('script/none-of-that-name');
       expect(Number(none.headers.get('retry-after'))).toBeGreaterThan(0);
     }
     expect(models.asked).toHaveLength(0);
