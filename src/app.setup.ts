@@ -114,18 +114,19 @@ function serveAsAnyOther({ server }: FastifyInstance): void {
   });
 }
 
+const BROKEN_REQUESTS: Partial<Record<string, [status: number, detail: string]>> = {
+  HPE_HEADER_OVERFLOW: [431, 'The URL and the headers of the request are larger than 16 KiB together.'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'The request took too long to arrive.'],
+};
+
 /** Answers what Node's parser could not read as a request. */
 function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex, requestId: string): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;
   }
-  const status = error.code === 'HPE_HEADER_OVERFLOW' ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400;
-  const refusal = new DomainError(
-    'bad_request',
-    'The request is not valid HTTP, too slow, or its headers are too large.',
-  );
-  writeProblem(socket, refusal, status, requestId);
+  const [status, detail] = BROKEN_REQUESTS[error.code ?? ''] ?? [400, 'The request is not valid HTTP.'];
+  writeProblem(socket, new DomainError('bad_request', detail), status, requestId);
 }
 
 function writeProblem(socket: Duplex, problem: DomainError, status: number, requestId: string): void {

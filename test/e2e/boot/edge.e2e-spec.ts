@@ -162,27 +162,36 @@ describe('what cannot be served is a problem document', () => {
   });
 
   it.each([
-    ['no request at all', 'GARBAGE\r\n\r\n', 400],
-    ['headers that are too large', `GET / HTTP/1.1\r\nHost: localhost\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, 431],
+    ['no request at all', 'GARBAGE\r\n\r\n', 400, 'The request is not valid HTTP.'],
+    [
+      'headers that are too large',
+      `GET / HTTP/1.1\r\nHost: localhost\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`,
+      431,
+      'larger than 16 KiB',
+    ],
     [
       'two lengths',
       'POST /api/v1/keys HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}',
       400,
+      'The request is not valid HTTP.',
     ],
-    ['no host', 'GET /health/live HTTP/1.1\r\nConnection: close\r\n\r\n', 400],
+    ['no host', 'GET /health/live HTTP/1.1\r\nConnection: close\r\n\r\n', 400, 'names its host once'],
     [
       'two hosts',
       'GET /health/live HTTP/1.1\r\nHost: localhost\r\nHost: example.com\r\nConnection: close\r\n\r\n',
       400,
+      'names its host once',
     ],
-    ['a tunnel', 'CONNECT localhost:1 HTTP/1.1\r\nHost: localhost\r\n\r\n', 404],
+    ['a tunnel', 'CONNECT localhost:1 HTTP/1.1\r\nHost: localhost\r\n\r\n', 404, 'There is no such route.'],
     [
       'a length and chunks',
       'POST /api/v1/keys HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
       400,
+      'The request is not valid HTTP.',
     ],
-  ])('broken HTTP: %s', async (_what, text, status) => {
+  ])('broken HTTP: %s', async (_what, text, status, detail) => {
     const answer = await bytes(text);
+    expect(answer).toContain(detail);
     expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
     expect(answer).toMatch(/content-type: application\/problem\+json/i);
   });
