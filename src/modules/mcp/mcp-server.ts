@@ -20,6 +20,8 @@ export type McpStatus = (typeof MCP_STATUSES)[number];
  * the end, no two servers can offer the same name.
  */
 export const SERVER_NAME = /^(?=.{1,31}$)[a-z0-9](?:[a-z0-9-]|_[a-z0-9-])*$/;
+export const SERVER_NAME_RULE =
+  'name must be 1 to 31 of a-z, 0-9, - and _, begin with a letter or a digit, and have no _ at its end or beside another';
 
 export interface McpServerSettings {
   name: string;

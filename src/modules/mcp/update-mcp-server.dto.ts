@@ -5,6 +5,7 @@ import { ENV_NAME, HEADER_NAME, HEADER_VALUE, TextItems, TextMap } from './limit
 import {
   MCP_SANDBOXES,
   SERVER_NAME,
+  SERVER_NAME_RULE,
   TRANSPORTS,
   type McpSandbox,
   type McpServerSettings,
@@ -28,7 +29,7 @@ export class UpdateMcpServerDto {
   /** Unique; the middle of its tools' names, `mcp__<name>__<tool>`. */
   @MayBeOmitted()
   @IsString()
-  @Matches(SERVER_NAME)
+  @Matches(SERVER_NAME, { message: SERVER_NAME_RULE })
   @ApiProperty({ pattern: SERVER_NAME.source })
   name?: string;
 

@@ -137,3 +137,8 @@ describe('a checked look-up', () => {
     expect([address, times]).toEqual(['1.1.1.1', 1]);
   });
 });
+
+it('names the variable only where it would help', () => {
+  expect(addressFault('10.0.0.1', false)).toContain('MCP_ALLOW_PRIVATE_NETWORKS');
+  expect(addressFault('169.254.169.254', false)).not.toContain('MCP_ALLOW_PRIVATE_NETWORKS');
+});

@@ -26,7 +26,8 @@ export function addressFault(address: string, allowPrivate: boolean): string | n
     return 'it leads to an address for machine secrets';
   }
   const range = ip.range();
-  if (allowPrivate) return PRIVATE_RANGES.includes(range) ? null : 'it leads to an address that nothing may connect to';
+  if (!PRIVATE_RANGES.includes(range)) return 'it leads to an address that nothing may connect to';
+  if (allowPrivate) return null;
   const isPublic = range === 'unicast' && (ip.kind() === 'ipv4' || ip.match(PUBLIC_IPV6 as never));
   if (!isPublic || ownAddresses().has(ip.toString())) {
     return 'it leads to a private network, which needs MCP_ALLOW_PRIVATE_NETWORKS';
