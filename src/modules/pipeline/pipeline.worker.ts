@@ -104,8 +104,8 @@ export class PipelineWorker implements OnModuleDestroy, BeforeApplicationShutdow
     }
   }
 
-  /** Claims what fits; true when something may be due that was not claimed. */
-  private async claimOnce(worker: number): Promise<boolean> {
+  /** Claims what fits; true when something may be due that was not claimed. `hidden`: a suspect may keep others from the claim. */
+  private async claimOnce(worker: number, hidden = true): Promise<boolean> {
     if (this.unsure) await this.giveBackUnheld(worker);
     const free = this.config.pipeline.maxConcurrent - this.running.size;
     if (free <= 0 || this.suspectAlone || !this.heartbeat?.healthy) return true;
@@ -113,8 +113,10 @@ export class PipelineWorker implements OnModuleDestroy, BeforeApplicationShutdow
     const claimed = await this.queue.claim(worker, free, staleSeconds, false);
     for (const task of claimed) this.begin(worker, task);
     if (claimed.length > 0) return claimed.length === free;
-    // A suspect may kill its worker again: nothing else may be here then, and nothing is claimed while one is due.
-    if (!(await this.queue.suspectDue())) return false;
+    if (!hidden) return false;
+    // A suspect may kill its worker again: nothing else may be here then, and nothing is claimed while one is due. Another worker
+    // may have taken it since.
+    if (!(await this.queue.suspectDue())) return this.claimOnce(worker, false);
     if (this.running.size > 0) return true;
     const [suspect] = await this.queue.claim(worker, 1, staleSeconds, true);
     if (suspect === undefined) return this.claimOnce(worker);
