@@ -69,7 +69,7 @@ describe('a sealed secret', () => {
 
   it('does not open once any of it was changed, and never throws', () => {
     const box = withKeys(A);
-    const { key, sealed } = box.seal('secret', PLACE) as Exclude<StoredSecret, string>;
+    const { key, sealed } = box.seal('secret', PLACE) as Exclude<StoredSecret, string | null>;
     const bytes = Buffer.from(sealed, 'base64url');
     for (let at = 0; at < bytes.length; at++) {
       const changed = Buffer.from(bytes);
@@ -78,8 +78,9 @@ describe('a sealed secret', () => {
     }
     for (let length = 0; length < bytes.length; length++)
       expect(reasonOf(box, { key, sealed: bytes.subarray(0, length).toString('base64url') })).toMatch(/not what/);
-    for (const stored of [{ key }, { sealed }, {}, [], 1, true, { key, sealed: 7 }] as unknown as StoredSecret[])
+    for (const stored of [{ key }, { sealed }, {}, [], 1, true, null, { key, sealed: 7 }] as unknown as StoredSecret[])
       expect(reasonOf(box, stored)).not.toBe('');
+    expect(withKeys(B, A).isStale(null)).toBe(false);
   });
 });
 

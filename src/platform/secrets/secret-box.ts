@@ -13,13 +13,13 @@ interface Sealed {
   readonly sealed: string;
 }
 
-/** A secret in the database: as it is where there was no key, else sealed. */
-export type StoredSecret = string | Sealed;
+/** A secret in the database: as it is where there was no key, else sealed; null where somebody else has written that. */
+export type StoredSecret = string | Sealed | null;
 
 /** A stored secret that cannot be opened. */
 export class UnreadableSecret {
   constructor(
-    readonly stored: Sealed,
+    readonly stored: Sealed | null,
     /** The rest of a sentence. */
     readonly reason: string,
   ) {}
@@ -73,8 +73,8 @@ export class SecretBox {
   /** The secret that is stored at `place`. */
   open(stored: StoredSecret, place: string): Secret {
     if (typeof stored === 'string') return stored;
-    const known = this.keys.find(({ id }) => id === stored.key);
-    if (known === undefined)
+    const known = this.keys.find(({ id }) => id === stored?.key);
+    if (stored === null || known === undefined)
       return new UnreadableSecret(stored, 'SECRETS_KEY does not hold the key that it was sealed with');
     try {
       const bytes = Buffer.from(stored.sealed, 'base64url');
@@ -92,7 +92,7 @@ export class SecretBox {
   /** Whether `seal` would store it in a better way by now: sealed at all, or with the first key. */
   isStale(stored: StoredSecret): boolean {
     const [first, ...others] = this.keys;
-    return typeof stored === 'string' ? first !== undefined : others.some(({ id }) => id === stored.key);
+    return typeof stored === 'string' ? first !== undefined : others.some(({ id }) => id === stored?.key);
   }
 
   /** The key in the data folder, which is made only if it is `needed`. */
