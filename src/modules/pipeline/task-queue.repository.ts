@@ -121,10 +121,7 @@ export class TaskQueueRepository {
 
   /** Whether a suspect is due that nobody has claimed. */
   async suspectDue(): Promise<boolean> {
-    const rows = await this.database.query(
-      'tasks.suspectDue',
-      sql`select 1 as due from tasks where ready and suspect limit 1`,
-    );
+    const rows = await this.database.query('tasks.suspectDue', FIRST_SUSPECT);
     return rows.length > 0;
   }
 
@@ -177,10 +174,11 @@ export class TaskQueueRepository {
 // pg's Date keeps milliseconds; the guard compares microseconds, so the beat travels as text.
 const LEASED_COLUMNS = sql`id, status, epoch, version, stage_crashes, control, lease_owner, last_heartbeat_at::text`;
 
+// In order, since the planner would look for any in the whole table while it has no statistics of it.
+const FIRST_SUSPECT = sql`select id from tasks where ready and suspect order by priority desc, vstart, id limit 1`;
+
 const claimable = (suspects: boolean): Sql =>
-  suspects
-    ? sql`ready and suspect`
-    : sql`ready and not suspect and not exists (select from tasks where ready and suspect)`;
+  suspects ? sql`ready and suspect` : sql`ready and not suspect and (${FIRST_SUSPECT}) is null`;
 
 /** The claim, for the worker and for the plan test. */
 export const claimStatement = (worker: number, limit: number, staleSeconds: number, suspects: boolean): Sql => sql`

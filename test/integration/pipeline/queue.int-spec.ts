@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { sql } from '../../../src/platform/database/index.js';
 import { movesStatement } from '../../../src/modules/pipeline/task-moves.repository.js';
@@ -208,53 +208,56 @@ describe('moves', () => {
   });
 });
 
-describe('plans at depth', () => {
+describe('plans', () => {
   const DEPTH = Number(process.env.NOVA_TEST_QUEUE_DEPTH ?? 100_000);
+  let client: pg.Client;
+  beforeEach(async () => {
+    client = new pg.Client(db.connection);
+    await client.connect();
+  });
+  afterEach(() => client.end());
 
-  it(
-    'claims by one index range and without a sort',
-    async () => {
-      const fill = (status: string, ready: boolean, done: boolean) => sql`
+  const fill = (count: number, status: string, ready: boolean, done: boolean) =>
+    db.database.query(
+      'test.fill',
+      sql`
       insert into tasks (id, owner, pod_name, status, next_status, ready, priority, vstart, max_retries, control, run_at, completed_at)
       select gen_random_uuid(), 'o' || n % 50, 'p', ${status}, 'task_running', ${ready}, n % 10, n, 2, '{}',
         clock_timestamp() + interval '1 hour', case when ${done}::boolean then clock_timestamp() end
-      from generate_series(1, ${DEPTH}) n`;
-      await db.database.query('test.waiting', fill('queued', true, false));
-      await db.database.query('test.snoozed', fill('queued', false, false));
-      await db.database.query('test.finished', fill('complete', false, true));
+      from generate_series(1, ${count}) n`,
+    );
+  const explain = async (statement: string, values: unknown[] = []): Promise<string> => {
+    const plan = await client.query<{ 'QUERY PLAN': string }>(`explain (costs off) ${statement}`, values);
+    return plan.rows.map((line) => line['QUERY PLAN']).join('\n');
+  };
+  const claim = claimStatement(1, 5, 150, false).toQuery();
+
+  it(
+    'claims by one index range and without a sort at any depth',
+    async () => {
+      await fill(DEPTH, 'queued', true, false);
+      await fill(DEPTH, 'queued', false, false);
+      await fill(DEPTH, 'complete', false, true);
       await db.database.query('test.analyze', sql`analyze tasks`);
-      const client = new pg.Client(db.connection);
-      await client.connect();
-      try {
-        const { text, values } = claimStatement(1, 5, 150, false).toQuery();
-        await client.query('begin');
-        const plan = await client.query<{ 'QUERY PLAN': string }>(
-          `explain (analyze, costs off, timing off) ${text}`,
-          values,
-        );
-        await client.query('rollback');
-        const lines = plan.rows.map((line) => line['QUERY PLAN']).join('\n');
-        expect(lines).toMatch(/Index (Only )?Scan using tasks_ready_idx on tasks/);
-        expect(lines).not.toMatch(/Sort|Seq Scan on tasks/);
-      } finally {
-        await client.end();
-      }
+      const plan = await explain(claim.text, claim.values);
+      expect(plan).toMatch(/Index (Only )?Scan using tasks_ready_idx on tasks/);
+      expect(plan).not.toMatch(/Sort|Seq Scan on tasks/);
     },
     180_000 + DEPTH,
   );
 
+  it('claims by indexes alone while there are no statistics', async () => {
+    await fill(2_000, 'complete', false, true);
+    const plan = await explain(claim.text, claim.values);
+    expect(plan).toMatch(/Index (Only )?Scan using tasks_suspect_idx on tasks/);
+    expect(plan).not.toMatch(/Sort|Seq Scan on tasks/);
+  });
+
   it('moves tasks by their primary key, also with a plan that is kept from when there were few', async () => {
-    const client = new pg.Client(db.connection);
-    await client.connect();
-    try {
-      await client.query('set plan_cache_mode = force_generic_plan');
-      await client.query(`prepare moves (jsonb) as ${movesStatement(null).toQuery().text}`);
-      const plan = await client.query<{ 'QUERY PLAN': string }>(`explain (costs off) execute moves ('[]')`);
-      const lines = plan.rows.map((line) => line['QUERY PLAN']).join('\n');
-      expect(lines).toMatch(/Index Scan using tasks_pkey on tasks/);
-      expect(lines).not.toMatch(/Seq Scan on tasks/);
-    } finally {
-      await client.end();
-    }
+    await client.query('set plan_cache_mode = force_generic_plan');
+    await client.query(`prepare moves (jsonb) as ${movesStatement(null).toQuery().text}`);
+    const plan = await explain(`execute moves ('[]')`);
+    expect(plan).toMatch(/Index Scan using tasks_pkey on tasks/);
+    expect(plan).not.toMatch(/Seq Scan on tasks/);
   });
 });
