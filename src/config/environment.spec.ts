@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { AppConfig } from './app-config.js';
-import { EnvironmentError } from './environment.js';
+import { EnvironmentError, parseEnvironment } from './environment.js';
 
 const OK_SECRET = 'a-secret-of-many-characters';
 
@@ -28,6 +28,11 @@ describe('the environment', () => {
     expect(faultsOf({ TASK_HEARTBEAT_INTERVAL_SECONDS: 'x', TASK_STALE_SECONDS: '60' })).toEqual([
       'TASK_HEARTBEAT_INTERVAL_SECONDS',
     ]);
+  });
+
+  it('says of a list what it may hold', () => {
+    const { faults } = parseEnvironment({ ROLES: 'api,cook' });
+    expect(faults).toEqual([{ variable: 'ROLES', detail: 'must list api, worker or scheduler' }]);
   });
 
   it.each([

@@ -195,7 +195,11 @@ export class Environment {
   /** And how many of them one API key may have. */
   @Int(1, 100_000) MAX_KEY_STREAMS?: number;
   /** Comma list of `api`, `worker`, `scheduler`: what this process does. */
-  @IsOptional() @List() @ArrayNotEmpty() @IsIn(ROLES, { each: true }) ROLES?: string[];
+  @IsOptional()
+  @List()
+  @ArrayNotEmpty()
+  @IsIn(ROLES, { each: true, message: 'ROLES must list api, worker or scheduler' })
+  ROLES?: string[];
   /** Longest a synchronous POST waits. */
   @Int(1, 86_400) SYNC_WAIT_SECONDS?: number;
   /** Longest a task waits for providers in all. */
