@@ -1,6 +1,7 @@
 import { Logger } from '@nestjs/common';
 import type { PriorDiscovery } from '@modelcontextprotocol/client';
 import type { Clock } from '../../platform/clock/index.js';
+import { withoutLogContext } from '../../platform/logging/index.js';
 import type { ToolResult, ToolSource } from '../tools/index.js';
 import { ServerEnded } from './failure-reason.js';
 import type { McpEra, McpServer, McpServerState } from './mcp-server.js';
@@ -84,7 +85,8 @@ export class ServerConnection implements ToolSource {
 
   /** Begins; returns at once. */
   start(): void {
-    this.running ??= this.run();
+    // It outlives the request that asked for it.
+    this.running ??= withoutLogContext(() => this.run());
   }
 
   /** Resolves when the present attempt has come to an end, or after `ms`. */

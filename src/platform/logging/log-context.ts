@@ -22,3 +22,8 @@ export function logContext(): LogContext {
 export function withLogContext<T>(fields: LogContext, work: () => T): T {
   return storage.run({ ...storage.getStore(), ...fields }, work);
 }
+
+/** Runs `work`, which outlives what it was started for, with none of the present fields. */
+export function withoutLogContext<T>(work: () => T): T {
+  return storage.exit(work);
+}
