@@ -23,6 +23,7 @@ describe('problems', () => {
     [Object.assign(new Error(), { code: 'FST_ERR_CTP_INVALID_MEDIA_TYPE', statusCode: 415 }), 'unsupported_media_type'],
     [Object.assign(new Error(), { code: 'FST_ERR_BAD_URL', statusCode: 400 }), 'not_found'],
     [Object.assign(new Error(), { code: 'FST_ERR_CTP_INVALID_CONTENT_LENGTH', statusCode: 400 }), 'bad_request'],
+    [Object.assign(new Error('Forbidden'), { statusCode: 403 }), 'not_found'],
     [new NotFoundException('Cannot GET /x'), 'not_found'],
     [new BadRequestException(), 'bad_request'],
     [Object.assign(new Error('secret'), { statusCode: 418 }), 'bad_request'],

@@ -17,7 +17,8 @@ const BY_FASTIFY_CODE: Record<string, ErrorCode> = {
 const BY_STATUS: Record<number, ErrorCode> = {
   400: 'bad_request',
   401: 'unauthenticated',
-  403: 'forbidden',
+  // Of the files of /docs: their server forbids paths that lead out of their folder.
+  403: 'not_found',
   404: 'not_found',
   405: 'not_found',
   409: 'conflict',
