@@ -2,7 +2,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import { AppConfig } from '../../config/index.js';
 import { Clock } from '../../platform/clock/index.js';
 import { DomainError } from '../../platform/errors/index.js';
-import { DrainingError, type Lease } from './lease.js';
+import { DrainingError, type Lease, type LeaseLostError } from './lease.js';
 import { afterStep, enter, failTask, NO_EFFECTS, openGate, type Next } from './plan.js';
 import type { StageOutcome } from './stage-outcome.js';
 import { outcomeParts, type MoveParts } from './stage-parts.js';
@@ -194,7 +194,8 @@ export class PipelineExecutor {
     // While it publishes or looks at its files: a cancel or a later epoch has taken them away.
     if (error instanceof WorkTreeFenced) lease.lose(error.message);
     if (lease.lost) {
-      this.logger.warn(`Task ${claimed.id}: the lease of epoch ${lease.epoch} is gone; its work stopped.`);
+      const { message } = lease.signal.reason as LeaseLostError;
+      this.logger.warn(`Task ${claimed.id}: the lease of epoch ${lease.epoch} is gone; its work stopped: ${message}`);
       return true;
     }
     if (lease.signal.reason instanceof DrainingError) {
