@@ -21,20 +21,11 @@ export class JournalRepository {
 
   /**
    * Begins the journal of the stage `to`, another attempt, with what the attempt `from` recorded in the task's present life,
-   * up to the last tool call that was asked for (`through`) or to the answer before the one that asked for it: what was said
-   * after that is said anew. Returns the journal; a second time it only does that.
+   * up to the last tool call that was asked for: what was said after it is said anew. Returns the journal; a second time it
+   * only does that.
    * @throws LeaseLostError when the lease no longer holds.
    */
-  async carry(
-    lease: Lease,
-    from: string,
-    to: string,
-    { life, through }: { life: number; through: boolean },
-  ): Promise<StageEntry[]> {
-    const asks = sql`jsonb_array_length(entry -> 'answer' -> 'toolCalls') > 0`;
-    const last = through
-      ? sql`max(seq) filter (where entry ->> 'kind' = 'result' or ${asks})`
-      : sql`max(seq) filter (where ${asks}) - 1`;
+  async carry(lease: Lease, from: string, to: string, life: number): Promise<StageEntry[]> {
     const row = await this.database.one<{ held: boolean; entries: StageEntry[] | null }>(
       'journal.carry',
       sql`
@@ -45,8 +36,10 @@ export class JournalRepository {
           insert into stage_journal (stage_id, seq, epoch, entry)
           select ${to}, j.seq, ${lease.epoch}, j.entry || '{"carried": true}'
           from held cross join stage_journal j
-          where j.stage_id = ${from} and j.epoch > ${life}
-            and j.seq <= (select ${last} from stage_journal where stage_id = ${from})
+          where j.stage_id = ${from} and j.epoch > ${life} and j.seq <= (
+            select max(seq) from stage_journal
+            where stage_id = ${from}
+              and (entry ->> 'kind' = 'result' or jsonb_array_length(entry -> 'answer' -> 'toolCalls') > 0))
           on conflict (stage_id, seq) do nothing
           returning seq, entry
         ), journal as (

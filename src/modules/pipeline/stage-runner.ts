@@ -147,7 +147,8 @@ export class StageRunner {
 
   /**
    * What another attempt has of the one before: a retry goes on where the failed attempt's tools were, as a resume does, so
-   * that none of them runs twice. Where a person said that a call of unknown outcome may be repeated, it goes on before that.
+   * that none of them runs twice. Where a person said that calls of unknown outcome may be repeated, the model reads that in
+   * the place of their results, and decides.
    */
   private async carried(session: TaskSession, stage: StageRecord): Promise<StageEntry[]> {
     const { run, lease } = session;
@@ -156,8 +157,13 @@ export class StageRunner {
         role === stage.role && iteration === stage.iteration && attempt === stage.attempt - 1,
     );
     if (before === undefined) return [];
-    const cut = { life: run.control.life ?? 0, through: before.errorCode !== 'tool_effect' };
-    return retryUnavailable(this.clock, lease.signal, () => this.journals.carry(lease, before.id, stage.id, cut));
+    const entries = await retryUnavailable(this.clock, lease.signal, () =>
+      this.journals.carry(lease, before.id, stage.id, run.control.life ?? 0),
+    );
+    if (before.errorCode !== 'tool_effect') return entries;
+    const told = unknownOutcomes(entries);
+    for (const entry of told) await this.store(session, stage.id, entry);
+    return [...entries, ...told];
   }
 
   /** `diff` is what the prompt shows of files that the stage may change, also where it is empty. */
@@ -167,20 +173,22 @@ export class StageRunner {
     recorded: readonly StageEntry[],
     diff: StageDiff | null,
   ): LoopJournal {
-    const store = async (entry: StageEntry): Promise<void> => {
-      const spent = session.takeSpent();
-      try {
-        await retryUnavailable(this.clock, session.lease.signal, () =>
-          this.journals.append(session.lease, stageId, entry, spent),
-        );
-      } catch (error) {
-        session.giveBack(spent);
-        throw error;
-      }
-    };
+    const store = (entry: StageEntry): Promise<void> => this.store(session, stageId, entry);
     const recordAnswer = (entry: StageEntry): Promise<void> =>
       store(entry.seq === 0 && diff !== null ? { ...entry, diff } : entry);
     return { recorded, recordAnswer, recordResult: store };
+  }
+
+  private async store(session: TaskSession, stageId: string, entry: StageEntry): Promise<void> {
+    const spent = session.takeSpent();
+    try {
+      await retryUnavailable(this.clock, session.lease.signal, () =>
+        this.journals.append(session.lease, stageId, entry, spent),
+      );
+    } catch (error) {
+      session.giveBack(spent);
+      throw error;
+    }
   }
 
   /** @throws what ends the whole run instead of the stage. */
@@ -218,6 +226,23 @@ export class StageRunner {
     this.logger.error({ message: 'A stage failed on a fault of this service', error });
     return { kind: 'failed', code: 'internal_error', message: 'The stage failed on a fault of this service.' };
   }
+}
+
+/** Results for the calls of the last answer that have none. */
+function unknownOutcomes(entries: readonly StageEntry[]): StageEntry[] {
+  const known = new Set(entries.flatMap((entry) => (entry.kind === 'result' ? [entry.callId] : [])));
+  const asked = entries.findLast((entry) => entry.kind === 'answer')?.answer.toolCalls ?? [];
+  const seq = (entries.at(-1)?.seq ?? -1) + 1;
+  return asked
+    .filter(({ id }) => !known.has(id))
+    .map(({ id }, index) => ({
+      kind: 'result',
+      seq: seq + index,
+      callId: id,
+      text: 'Nobody knows whether this call was carried out. A person has allowed that it is made again.',
+      isError: true,
+      durationMs: 0,
+    }));
 }
 
 function isDraining(error: unknown): boolean {

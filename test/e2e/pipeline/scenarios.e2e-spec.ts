@@ -344,16 +344,17 @@ describe('failing stages', () => {
     const ask = { name: 'send_message_to_agent', arguments: { agent_id: agent, message: 'do it' } };
     const { first, again, made } = creating('made before');
     const { model, task } = await run(
-      { task: [first, { tool_calls: [ask] }, again, PASSING.task] },
+      { task: [{ tool_calls: [...first.tool_calls, ask] }, again, PASSING.task] },
       { agents: { task: { allowed_tools: ['create_agent', 'send_message_to_agent'], timeout_seconds: 5 } } },
       { max_retries: 1 },
     );
     expect(task).toMatchObject({ status: 'pending_human_review', review: { kind: 'tool_effect' } });
-    expect([toolRounds(model).length, toolRounds(silent).length]).toEqual([2, 1]);
-    // What is approved is that call, and not the ones before it.
+    expect([toolRounds(model).length, toolRounds(silent).length]).toEqual([1, 1]);
+    // What is approved is that call, and not the ones that were asked for before it or with it.
     expect((await pipeline.review(task.id, { decision: 'approve' })).status).toBe(200);
     expect(await pipeline.settled(task.id, 1)).toMatchObject({ status: 'complete' });
-    expect([toolRounds(model).length, await made()]).toEqual([3, 1]);
+    expect([toolRounds(model).length, await made()]).toEqual([2, 1]);
+    expect(JSON.stringify(toolRounds(model)[1])).toContain('Nobody knows whether this call was carried out');
   });
 
   it.each([true, false])('is shown the diff of before its own unfinished work, if there was one: %s', async (was) => {
@@ -378,7 +379,7 @@ describe('failing stages', () => {
 });
 
 /** A model that makes an agent, `again` only if nothing says that it did so before, and how many there are. */
-function creating(name: string): { first: StageAnswer; again: Answer; made: () => Promise<number> } {
+function creating(name: string): { first: ToolCalls; again: Answer; made: () => Promise<number> } {
   const first = { tool_calls: [{ name: 'create_agent', arguments: { name } }] };
   return {
     first,
@@ -390,6 +391,7 @@ function creating(name: string): { first: StageAnswer; again: Answer; made: () =
     },
   };
 }
+type ToolCalls = Extract<StageAnswer, { tool_calls: { name: string; arguments: unknown }[] }>;
 interface Named {
   config: { name: string };
 }

@@ -143,7 +143,7 @@ describe('a zombie', () => {
             values (${to}, ${holder.id}, 'task', 1, 1, 2, 'running')`,
       );
       const carry = (task: ClaimedTask, life = 0) =>
-        journals.carry(new Lease(task.id, 1, task.epoch, task.version), from!.id, to, { life, through: true });
+        journals.carry(new Lease(task.id, 1, task.epoch, task.version), from!.id, to, life);
       await expect(carry(zombie)).rejects.toThrow(LeaseLostError);
       expect(await carry(holder, holder.epoch)).toEqual([]);
       const carried = [{ seq: 1, kind: 'result', carried: true }];
