@@ -18,7 +18,13 @@ export interface ToolEntry {
   durationMs: number;
 }
 
-export type JournalEntry = ModelEntry | ToolEntry;
+/** Calls of unknown outcome are about to be made again. */
+export interface RepeatEntry {
+  kind: 'repeat';
+  seq: number;
+}
+
+export type JournalEntry = ModelEntry | ToolEntry | RepeatEntry;
 
 /**
  * The durable record of one conversation with a model. What `record…` was given is what a later attempt finds in `recorded`,
@@ -27,10 +33,14 @@ export type JournalEntry = ModelEntry | ToolEntry;
 export interface LoopJournal {
   /** Entries of an earlier attempt, in order; the loop replays them instead of asking or executing again. */
   readonly recorded: readonly JournalEntry[];
+  /** Ids of calls that a person has allowed to be made again if their outcome is not known: once, so a `repeat` entry ends it. */
+  readonly mayRepeat?: ReadonlySet<string>;
   /** Durably stores a model answer before any of the tool calls it asks for runs. */
   recordAnswer(entry: ModelEntry): Promise<void>;
   /** Durably stores one tool call's result. Calls overlap when tools ran in parallel. */
   recordResult(entry: ToolEntry): Promise<void>;
+  /** Durably stores that calls of unknown outcome are made again, before the first of them is. */
+  recordRepeat(entry: RepeatEntry): Promise<void>;
 }
 
 /**
@@ -50,11 +60,13 @@ export class JournalCursor {
   private readonly results = new Map<string, ToolEntry>();
   private next = 0;
   private seq = 0;
+  private repeated = false;
 
   constructor(private readonly journal: LoopJournal | undefined) {
     for (const entry of journal?.recorded ?? []) {
       if (entry.kind === 'answer') this.answers.push(entry);
-      else this.results.set(entry.callId, entry);
+      else if (entry.kind === 'result') this.results.set(entry.callId, entry);
+      else this.repeated = true;
       this.seq = Math.max(this.seq, entry.seq + 1);
     }
   }
@@ -74,6 +86,14 @@ export class JournalCursor {
 
   async recordAnswer(answer: ModelAnswer): Promise<void> {
     await this.journal?.recordAnswer({ kind: 'answer', seq: this.seq++, answer });
+  }
+
+  /** Uses up the permission to make calls of unknown outcome again; false when there is none for one of them. */
+  async takeRepeat(callIds: readonly string[]): Promise<boolean> {
+    if (this.repeated || !callIds.every((id) => this.journal?.mayRepeat?.has(id))) return false;
+    this.repeated = true;
+    await this.journal?.recordRepeat({ kind: 'repeat', seq: this.seq++ });
+    return true;
   }
 
   async recordResult(result: Omit<ToolEntry, 'kind' | 'seq'>): Promise<void> {

@@ -52,7 +52,8 @@ export class ToolRunner {
       if (open.length === 0) continue;
       if (uncertain) {
         const unknown = open.filter((call) => !registry.find(call.name)?.idempotent);
-        if (unknown.length > 0) throw new UnknownToolOutcomeError(unknown);
+        const mayRun = unknown.length === 0 || (await this.session.journal.takeRepeat(unknown.map(({ id }) => id)));
+        if (!mayRun) throw new UnknownToolOutcomeError(unknown);
         uncertain = false;
       }
       for (const done of await this.runGroup(open)) results.set(done.id, done);

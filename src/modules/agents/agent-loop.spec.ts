@@ -88,6 +88,7 @@ function memoryJournal(recorded: readonly JournalEntry[] = []) {
     recorded,
     recordAnswer: (entry: JournalEntry) => Promise.resolve(void entries.push(entry)),
     recordResult: (entry: JournalEntry) => Promise.resolve(void entries.push(entry)),
+    recordRepeat: (entry: JournalEntry) => Promise.resolve(void entries.push(entry)),
   };
 }
 
@@ -475,6 +476,33 @@ describe('the journal', () => {
     const { run, executed } = setup(replies, tools, { journal: memoryJournal(journal.entries.slice(0, before)) });
     await expect(run()).rejects.toMatchObject({ name: 'UnknownToolOutcomeError', calls: [{ name: 'write' }] });
     expect(executed).toEqual([]);
+  });
+
+  it('repeats one that may be, once, and none that was cut since', async () => {
+    const earlier = memoryJournal();
+    await setup(replies, tools, { journal: earlier }).run();
+    const open = earlier.entries.slice(0, 3);
+    const mayRepeat = new Set(
+      earlier.entries.flatMap((entry) => (entry.kind === 'answer' ? entry.answer.toolCalls : [])).map(({ id }) => id),
+    );
+    const journal = { ...memoryJournal(open), mayRepeat };
+    const { run, executed } = setup(replies.slice(1), tools, { journal });
+    expect((await run()).text).toBe('The end.');
+    expect(executed[0]).toBe('write({"n":1})');
+    expect(journal.entries.slice(3, 5)).toMatchObject([{ kind: 'repeat' }, { kind: 'result', text: 'write ran' }]);
+    expect(journal.entries.filter(({ kind }) => kind === 'repeat')).toHaveLength(1);
+    for (const cut of [
+      { mayRepeat: new Set(['another']), length: 3 },
+      { mayRepeat, length: 4 },
+      { mayRepeat, length: 6 },
+    ]) {
+      const recorded = journal.entries.slice(0, cut.length);
+      const again = setup(replies.slice(1), tools, {
+        journal: { ...memoryJournal(recorded), mayRepeat: cut.mayRepeat },
+      });
+      await expect(again.run()).rejects.toThrow(UnknownToolOutcomeError);
+      expect(again.executed).toEqual([]);
+    }
   });
 
   it('repeats an idempotent one, and goes on with calls that cannot have begun', async () => {

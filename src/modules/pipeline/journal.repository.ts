@@ -36,7 +36,7 @@ export class JournalRepository {
           insert into stage_journal (stage_id, seq, epoch, entry)
           select ${to}, j.seq, ${lease.epoch}, j.entry || '{"carried": true}'
           from held cross join stage_journal j
-          where j.stage_id = ${from} and j.epoch > ${life} and j.seq <= (
+          where j.stage_id = ${from} and j.epoch > ${life} and j.entry ->> 'kind' <> 'repeat' and j.seq <= (
             select max(seq) from stage_journal
             where stage_id = ${from}
               and (entry ->> 'kind' = 'result' or jsonb_array_length(entry -> 'answer' -> 'toolCalls') > 0))

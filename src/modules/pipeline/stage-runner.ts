@@ -61,7 +61,7 @@ export class StageRunner {
       durationMs: Math.round(this.clock.monotonicMs() - startedMs),
     });
     try {
-      const { output } = await this.turn(session, agent, stage.id, recorded, budget, deadline.signal);
+      const { output } = await this.turn(session, agent, stage, recorded, budget, deadline.signal);
       return { kind: 'complete', stageId: stage.id, role, output, used: used() };
     } catch (error) {
       // Whatever a call threw because of an abort, the abort's own reason says what happened.
@@ -81,7 +81,7 @@ export class StageRunner {
   private async turn(
     session: TaskSession,
     agent: AgentSnapshot,
-    stageId: string,
+    stage: StageRecord,
     recorded: readonly StageEntry[],
     budget: StageBudget,
     signal: AbortSignal,
@@ -104,7 +104,7 @@ export class StageRunner {
       maxOutputTokens: agent.maxTokens,
       maxContextTokens: STAGE_CONTEXT_TOKENS,
       signal,
-      journal: this.journal(session, stageId, recorded, agent.role === 'task' ? input.diff : null),
+      journal: this.journal(session, stage, recorded, agent.role === 'task' ? input.diff : null),
       hooks,
       changedFiles: async () => (await this.trees.measure(session))?.files.map(({ path }) => path) ?? null,
       readChanged: (path) => this.trees.readChanged(session, path),
@@ -147,48 +147,44 @@ export class StageRunner {
 
   /**
    * What another attempt has of the one before: a retry goes on where the failed attempt's tools were, as a resume does, so
-   * that none of them runs twice. Where a person said that calls of unknown outcome may be repeated, the model reads that in
-   * the place of their results, and decides.
+   * that none of them runs twice.
    */
   private async carried(session: TaskSession, stage: StageRecord): Promise<StageEntry[]> {
     const { run, lease } = session;
-    const before = run.stages.find(
-      ({ role, iteration, attempt }) =>
-        role === stage.role && iteration === stage.iteration && attempt === stage.attempt - 1,
-    );
+    const before = attemptBefore(session, stage);
     if (before === undefined) return [];
-    const entries = await retryUnavailable(this.clock, lease.signal, () =>
+    return retryUnavailable(this.clock, lease.signal, () =>
       this.journals.carry(lease, before.id, stage.id, run.control.life ?? 0),
     );
-    if (before.errorCode !== 'tool_effect') return entries;
-    const told = unknownOutcomes(entries);
-    for (const entry of told) await this.store(session, stage.id, entry);
-    return [...entries, ...told];
   }
 
   /** `diff` is what the prompt shows of files that the stage may change, also where it is empty. */
   private journal(
     session: TaskSession,
-    stageId: string,
+    stage: StageRecord,
     recorded: readonly StageEntry[],
     diff: StageDiff | null,
   ): LoopJournal {
-    const store = (entry: StageEntry): Promise<void> => this.store(session, stageId, entry);
+    const store = async (entry: StageEntry): Promise<void> => {
+      const spent = session.takeSpent();
+      try {
+        await retryUnavailable(this.clock, session.lease.signal, () =>
+          this.journals.append(session.lease, stage.id, entry, spent),
+        );
+      } catch (error) {
+        session.giveBack(spent);
+        throw error;
+      }
+    };
+    // Approving the gate lets the calls run again that it was opened for, and none that a crash of this attempt leaves open.
+    const isApproved = attemptBefore(session, stage)?.errorCode === 'tool_effect';
+    const carried = recorded.flatMap((entry) =>
+      isApproved && entry.carried && entry.kind === 'answer' ? entry.answer.toolCalls : [],
+    );
+    const mayRepeat = new Set(carried.map(({ id }) => id));
     const recordAnswer = (entry: StageEntry): Promise<void> =>
       store(entry.seq === 0 && diff !== null ? { ...entry, diff } : entry);
-    return { recorded, recordAnswer, recordResult: store };
-  }
-
-  private async store(session: TaskSession, stageId: string, entry: StageEntry): Promise<void> {
-    const spent = session.takeSpent();
-    try {
-      await retryUnavailable(this.clock, session.lease.signal, () =>
-        this.journals.append(session.lease, stageId, entry, spent),
-      );
-    } catch (error) {
-      session.giveBack(spent);
-      throw error;
-    }
+    return { recorded, mayRepeat, recordAnswer, recordResult: store, recordRepeat: store };
   }
 
   /** @throws what ends the whole run instead of the stage. */
@@ -228,21 +224,11 @@ export class StageRunner {
   }
 }
 
-/** Results for the calls of the last answer that have none. */
-function unknownOutcomes(entries: readonly StageEntry[]): StageEntry[] {
-  const known = new Set(entries.flatMap((entry) => (entry.kind === 'result' ? [entry.callId] : [])));
-  const asked = entries.findLast((entry) => entry.kind === 'answer')?.answer.toolCalls ?? [];
-  const seq = (entries.at(-1)?.seq ?? -1) + 1;
-  return asked
-    .filter(({ id }) => !known.has(id))
-    .map(({ id }, index) => ({
-      kind: 'result',
-      seq: seq + index,
-      callId: id,
-      text: 'Nobody knows whether this call was carried out. A person has allowed that it is made again.',
-      isError: true,
-      durationMs: 0,
-    }));
+function attemptBefore({ run }: TaskSession, stage: StageRecord): StageRecord | undefined {
+  return run.stages.find(
+    ({ role, iteration, attempt }) =>
+      role === stage.role && iteration === stage.iteration && attempt === stage.attempt - 1,
+  );
 }
 
 function isDraining(error: unknown): boolean {

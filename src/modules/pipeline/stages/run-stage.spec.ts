@@ -73,6 +73,7 @@ function setup(replies: Partial<ModelAnswer>[], over: Partial<StageDeps> = {}, a
       recorded: [],
       recordAnswer: (entry) => Promise.resolve(void entries.push(entry)),
       recordResult: (entry) => Promise.resolve(void entries.push(entry)),
+      recordRepeat: (entry) => Promise.resolve(void entries.push(entry)),
     },
     tools: {
       allowed,
@@ -310,7 +311,8 @@ describe('a stage that resumes', () => {
       const recorded = whole.entries.slice(0, length);
       const answered = recorded.filter(({ kind }) => kind === 'answer').length;
       const resumed = setup(replies.slice(answered), {}, ['read_file']);
-      const journal = { recordAnswer: () => Promise.resolve(), recordResult: () => Promise.resolve(), recorded };
+      const record = (): Promise<void> => Promise.resolve();
+      const journal = { recordAnswer: record, recordResult: record, recordRepeat: record, recorded };
       const again = await runStage('code_review', inputOf(), { ...resumed.deps, journal });
       expect(again.output).toEqual(first.output);
       expect(again.usage).toEqual(first.usage);
