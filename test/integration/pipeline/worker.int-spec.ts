@@ -47,9 +47,10 @@ class PatientBell extends InProcessTaskBell {
 function workerWith(
   run: (task: ClaimedTask, lease: Lease) => Promise<boolean>,
   bell: TaskBell = restlessBell(),
+  env: Record<string, string> = {},
 ): PipelineWorker {
   return new PipelineWorker(
-    AppConfig.from({ SHUTDOWN_GRACE_SECONDS: '1' }),
+    AppConfig.from({ SHUTDOWN_GRACE_SECONDS: '1', ...env }),
     setup.clock,
     bell,
     setup.bus,
@@ -256,4 +257,40 @@ it('claims what a suspect was before, also when another worker takes the suspect
   await worker.start();
   await until(() => ran.length === 1);
   expect(ran).toEqual([other]);
+});
+
+describe('a worker that nobody rings for', () => {
+  /** A pause that is not cut short never ends. */
+  const neverByTheClock = (): void => {
+    const sleep = setup.clock.sleep.bind(setup.clock);
+    setup.clock.sleep = (ms, signal) => sleep(ms < 5_000 ? ms : 3_600_000, signal);
+  };
+
+  it('claims for each slot that is freed while tasks are due', async () => {
+    neverByTheClock();
+    const ids = [await setup.submit(), await setup.submit(), await setup.submit()];
+    const ran: string[] = [];
+    const run = async (task: ClaimedTask): Promise<boolean> => {
+      ran.push(task.id);
+      return setup.moves.commit(progress(task, { to: 'cancelled' }));
+    };
+    worker = workerWith(run, new PatientBell(), { PIPELINE_MAX_CONCURRENT: '1' });
+    await worker.start();
+    await until(() => ran.length === 3);
+    expect(ran).toEqual(ids);
+  });
+
+  it('claims again at once when a run has left its lease behind', async () => {
+    neverByTheClock();
+    await setup.submit();
+    const bell = new PatientBell();
+    let runs = 0;
+    worker = workerWith(async () => {
+      runs += 1;
+      await until(() => bell.waiting === 1 || runs === 3);
+      return false;
+    }, bell);
+    await worker.start();
+    await until(() => runs === 3);
+  });
 });
