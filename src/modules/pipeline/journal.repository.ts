@@ -1,10 +1,10 @@
 import { Injectable } from '@nestjs/common';
-import { Database, json, preparedSql, sql } from '../../platform/database/index.js';
+import { Database, json, preparedSql, sql, type Sql } from '../../platform/database/index.js';
 import { storableJson } from '../../platform/http/index.js';
 import type { JournalEntry } from '../agents/index.js';
 import { LeaseLostError, type Lease } from './lease.js';
 import type { StageDiff } from './stages/index.js';
-import type { Spent } from './task-spends.repository.js';
+import type { Spent } from './move.js';
 
 /** An entry of a stage's journal. */
 export type StageEntry = JournalEntry & {
@@ -29,10 +29,7 @@ export class JournalRepository {
     const row = await this.database.one<{ held: boolean; entries: StageEntry[] | null }>(
       'journal.carry',
       sql`
-        with held as materialized (
-          select id from tasks where id = ${lease.taskId} and epoch = ${lease.epoch} and lease_owner = ${lease.owner}
-          for no key update
-        ), carried as (
+        with held as materialized (${held(lease)}), carried as (
           insert into stage_journal (stage_id, seq, epoch, entry)
           select ${to}, j.seq, ${lease.epoch}, j.entry || '{"carried": true}'
           from held cross join stage_journal j
@@ -62,10 +59,7 @@ export class JournalRepository {
     const row = await this.database.one<{ held: boolean }>(
       'journal.append',
       preparedSql`
-        with held as materialized (
-          select id from tasks where id = ${lease.taskId} and epoch = ${lease.epoch} and lease_owner = ${lease.owner}
-          for no key update
-        ), stored as (
+        with held as materialized (${held(lease)}), stored as (
           insert into stage_journal (stage_id, seq, epoch, entry)
           select ${stageId}, ${entry.seq}, ${lease.epoch}, ${json(storableJson(entry))} from held
           on conflict (stage_id, seq) do nothing
@@ -80,4 +74,9 @@ export class JournalRepository {
     );
     if (!row.held) throw new LeaseLostError('The lease was lost while the journal was written.');
   }
+}
+
+/** The lease's task while it holds, and nobody takes it meanwhile. */
+function held({ taskId, epoch, owner }: Lease): Sql {
+  return sql`select id from tasks where id = ${taskId} and epoch = ${epoch} and lease_owner = ${owner} for no key update`;
 }

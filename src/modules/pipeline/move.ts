@@ -1,5 +1,4 @@
 import type { GateKind, TaskControl } from './task-control.js';
-import type { Spent } from './task-spends.repository.js';
 import type { Role, TaskStatus } from './task.js';
 
 /** The types of `task_events`. */
@@ -73,6 +72,15 @@ export interface FindingResolution {
   ids?: string[];
   /** Only those of an iteration before this one. */
   before_iteration?: number;
+}
+
+/** Tokens and USD that a write adds to the task. */
+export interface Spent {
+  input_tokens: number;
+  output_tokens: number;
+  cost_usd: number;
+  /** Of what is promised to calls under way; negative for calls that have ended. */
+  promised_usd: number;
 }
 
 /**

@@ -2,6 +2,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import { AppConfig } from '../../config/index.js';
 import { Clock } from '../../platform/clock/index.js';
 import { DomainError } from '../../platform/errors/index.js';
+import { WorkTreeFenced } from '../tools/index.js';
 import { DrainingError, type Lease, type LeaseLostError } from './lease.js';
 import { afterStep, enter, failTask, NO_EFFECTS, openGate, type Next } from './plan.js';
 import type { StageOutcome } from './stage-outcome.js';
@@ -14,7 +15,6 @@ import { TaskRunsRepository } from './task-runs.repository.js';
 import { TaskSession } from './task-session.js';
 import { TaskSpendsRepository } from './task-spends.repository.js';
 import { TaskTrees } from './task-trees.js';
-import { WorkTreeFenced } from '../tools/index.js';
 import { isTerminal, runningStatus, type Role } from './task.js';
 import { transition } from './transition.js';
 

@@ -1,11 +1,8 @@
 import { Injectable } from '@nestjs/common';
-import { validate as isUuid } from 'uuid';
 import { Database, sql } from '../../platform/database/index.js';
 import type { TaskFate } from '../tools/index.js';
-import { treeName, type TaskControl } from './task-control.js';
+import { taskOfTree, treeName, type TaskControl } from './task-control.js';
 import { isTerminal, type TaskStatus } from './task.js';
-
-const UUID_LENGTH = 36;
 
 /** A task's row as commands need it. */
 export interface TaskHead {
@@ -62,7 +59,10 @@ export class TaskAdminRepository {
 
   /** How the lives have ended that these work trees are named after; trees of tasks that do not exist are left out. */
   async fates(trees: readonly string[]): Promise<Map<string, TaskFate>> {
-    const named = trees.map((tree) => ({ tree, id: tree.slice(0, UUID_LENGTH) })).filter(({ id }) => isUuid(id));
+    const named = trees.flatMap((tree) => {
+      const id = taskOfTree(tree);
+      return id === null ? [] : [{ tree, id }];
+    });
     const rows = await this.database.query<{ id: string; status: TaskStatus; control: TaskControl }>(
       'tasks.fates',
       sql`select id, status, control from tasks where id = any(${named.map(({ id }) => id)}::uuid[])`,

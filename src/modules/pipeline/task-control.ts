@@ -1,4 +1,7 @@
+import { validate as isUuid } from 'uuid';
 import type { Role } from './task.js';
+
+const UUID_LENGTH = 36;
 
 export type GateKind = 'escalation' | 'finding' | 'final' | 'cost' | 'stage_error' | 'tool_effect' | 'publish_conflict';
 
@@ -45,6 +48,12 @@ export interface TaskControl {
 /** The name of the work tree that a task has in its present life, which whoever cleans up after an earlier one never names. */
 export function treeName(taskId: string, { life }: Pick<TaskControl, 'life'>): string {
   return life === undefined ? taskId : `${taskId}-${life}`;
+}
+
+/** The task whose work tree, of any life, has this name; null when it is no such name. */
+export function taskOfTree(name: string): string | null {
+  const id = name.slice(0, UUID_LENGTH);
+  return isUuid(id) ? id : null;
 }
 
 /** The state of a task that was just submitted. */

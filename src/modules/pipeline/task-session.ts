@@ -1,11 +1,11 @@
 import type { TreeDiff, WorkTree } from '../tools/index.js';
 import { LeaseLostError, type Lease } from './lease.js';
-import type { Move, StageWrite } from './move.js';
+import type { Move, Spent, StageWrite } from './move.js';
 import type { Situation } from './plan.js';
 import { situationOf } from './task-situation.js';
 import type { TaskMovesRepository } from './task-moves.repository.js';
 import type { StageHistoryRecord, TaskRun } from './task-runs.repository.js';
-import type { AbandonedStage, Spent } from './task-spends.repository.js';
+import type { AbandonedStage } from './task-spends.repository.js';
 import type { Role } from './task.js';
 
 const NOTHING: Readonly<Spent> = { input_tokens: 0, output_tokens: 0, cost_usd: 0, promised_usd: 0 };

@@ -1,16 +1,7 @@
 import { Injectable } from '@nestjs/common';
-import { Database, json, preparedSql, sql } from '../../platform/database/index.js';
+import { Database, json, preparedSql, sql, type Sql } from '../../platform/database/index.js';
 import { LeaseLostError, type Lease } from './lease.js';
-import type { StageWrite } from './move.js';
-
-/** Tokens and USD that a write adds to the task. */
-export interface Spent {
-  input_tokens: number;
-  output_tokens: number;
-  cost_usd: number;
-  /** Of what is promised to calls under way; negative for calls that have ended. */
-  promised_usd: number;
-}
+import type { Spent, StageWrite } from './move.js';
 
 /** What a stage had used when its worker lost the lease. */
 export type AbandonedStage = Pick<
@@ -27,15 +18,8 @@ export class TaskSpendsRepository {
    * Takes `usd` off the task's limit for work that has a limit of its own, under the lease.
    * @throws LeaseLostError when the lease no longer holds.
    */
-  async grant(lease: Lease, usd: number): Promise<void> {
-    const rows = await this.database.query(
-      'tasks.grant',
-      sql`
-        update tasks set granted_usd = granted_usd + ${usd}
-        where id = ${lease.taskId} and epoch = ${lease.epoch} and lease_owner = ${lease.owner}
-        returning id`,
-    );
-    if (rows.length === 0) throw new LeaseLostError('The lease was lost while the task gave some of its limit away.');
+  grant(lease: Lease, usd: number): Promise<void> {
+    return this.takeOff(lease, 'tasks.grant', sql`granted_usd = granted_usd + ${usd}`);
   }
 
   /**
@@ -43,15 +27,8 @@ export class TaskSpendsRepository {
    * worker of the task counts it. A retry after a lost answer may promise twice, which spends less and never more.
    * @throws LeaseLostError when the lease no longer holds.
    */
-  async promise(lease: Lease, usd: number): Promise<void> {
-    const rows = await this.database.query(
-      'tasks.promise',
-      preparedSql`
-        update tasks set promised_usd = promised_usd + ${usd}
-        where id = ${lease.taskId} and epoch = ${lease.epoch} and lease_owner = ${lease.owner}
-        returning id`,
-    );
-    if (rows.length === 0) throw new LeaseLostError('The lease was lost before a model was asked.');
+  promise(lease: Lease, usd: number): Promise<void> {
+    return this.takeOff(lease, 'tasks.promise', sql`promised_usd = promised_usd + ${usd}`);
   }
 
   /**
@@ -83,5 +60,16 @@ export class TaskSpendsRepository {
         -- A stage that its own worker ended names its model.
         where s.id = w.id and s.task_id = late.task_id and s.status <> 'running' and s.model is null`,
     );
+  }
+
+  private async takeOff(lease: Lease, name: string, change: Sql): Promise<void> {
+    const rows = await this.database.query(
+      name,
+      preparedSql`
+        update tasks set ${change}
+        where id = ${lease.taskId} and epoch = ${lease.epoch} and lease_owner = ${lease.owner}
+        returning id`,
+    );
+    if (rows.length === 0) throw new LeaseLostError("The lease was lost while some of the task's limit was taken off.");
   }
 }

@@ -15,11 +15,6 @@ export const ACCESS = 'nova:access';
 
 type Anywhere = ClassDecorator & MethodDecorator;
 
-/** Metadata key of the operations that answer with an event stream. */
-export const STREAMS = 'nova:streams';
-
-/** Every answer of this operation is an event stream, of which callers have so many at a time. */
-export const Streams = (): MethodDecorator => SetMetadata(STREAMS, true);
 /** No credential needed. */
 export const Open = (): Anywhere => SetMetadata(ACCESS, 'open' satisfies Access);
 /** An API key or the admin credential; anybody while auth is off. */
@@ -30,3 +25,9 @@ export const RequiresCredential = (): Anywhere => SetMetadata(ACCESS, 'credentia
 export const RequiresAdmin = (): Anywhere => SetMetadata(ACCESS, 'admin' satisfies Access);
 /** The admin credential, or a caller on this machine. */
 export const RequiresOperator = (): Anywhere => SetMetadata(ACCESS, 'operator' satisfies Access);
+
+/** Metadata key of the operations that answer with an event stream. */
+export const STREAMS = 'nova:streams';
+
+/** Every answer of this operation is an event stream, of which callers have so many at a time. */
+export const Streams = (): MethodDecorator => SetMetadata(STREAMS, true);
