@@ -176,7 +176,7 @@ export class ModelSession {
   private normalised(answer: ModelAnswer): ModelAnswer {
     return {
       model: answer.model,
-      text: storableText(answer.text),
+      text: answer.text,
       toolCalls: answer.toolCalls.map((call) => this.withUniqueId(call)),
       finishReason: answer.finishReason,
       usage: answer.usage,

@@ -17,7 +17,8 @@ export const ANSWER_LIMITS = { characters: 4 << 20, toolCalls: 512 };
 
 /** One answer as it comes in: bounded in memory, its text storable. */
 export class AnswerDraft {
-  private readonly pieces: string[] = [];
+  /** Grows without being copied: V8 keeps the parts until somebody reads the characters. */
+  private text = '';
   private readonly toolCalls: ModelToolCall[] = [];
   private readonly ids = new Set<string>();
   private characters = 0;
@@ -100,7 +101,7 @@ export class AnswerDraft {
     }
     // Some servers call it a stop when they ask for tools.
     const finishReason = this.finish.unified === 'stop' && toolCalls.length > 0 ? 'tool-calls' : this.finish.unified;
-    return { text: this.pieces.join(''), toolCalls, finishReason };
+    return { text: this.text, toolCalls, finishReason };
   }
 
   /** What the provider counted, else our estimate. */
@@ -113,9 +114,8 @@ export class AnswerDraft {
   }
 
   private estimateOutput(): number {
-    const text = estimateTokens(this.pieces.join(''));
-    const unseen = this.characters - this.pieces.reduce((sum, piece) => sum + piece.length, 0);
-    return text + Math.ceil(Math.max(0, unseen) / 4);
+    const unseen = this.characters - this.text.length;
+    return estimateTokens(this.text) + Math.ceil(Math.max(0, unseen) / 4);
   }
 
   private addText(delta: string): void {
@@ -129,7 +129,7 @@ export class AnswerDraft {
 
   private emit(text: string): void {
     if (text.length === 0) return;
-    this.pieces.push(text);
+    this.text += text;
     this.onText?.(text);
   }
 

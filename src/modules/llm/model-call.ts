@@ -53,6 +53,7 @@ export interface ModelUsage {
 export interface ModelAnswer {
   /** The model that answered, as it was addressed. */
   model: string;
+  /** As `storableText` leaves it. */
   text: string;
   toolCalls: ModelToolCall[];
   /** Anything but `stop` and `tool-calls` means the answer is not whole. `tool-calls` exactly when there are some. */
