@@ -3,7 +3,7 @@ import { storableText } from '../../platform/http/index.js';
 import type { Spending } from '../tools/index.js';
 import { TurnLog } from './turn-log.js';
 import { TurnStopped, type TurnError, type TurnOutcome } from './turn.js';
-import { UnstoredWords, type Mark } from './unstored-words.js';
+import { UnstoredWords, type Mark, type NewWords } from './unstored-words.js';
 
 /** How long a turn that needs readers goes on without one. */
 const UNREAD_MS = 1_000;
@@ -33,7 +33,7 @@ export class RunningTurn {
   private costUsd: number | null = 0;
   private readers = 0;
   private unread: NodeJS.Timeout | null = null;
-  private readonly unstored = new UnstoredWords();
+  private readonly unstored = new UnstoredWords((from) => this.log.textFrom(from));
   /** When its lease was last taken or renewed, in monotonic milliseconds. */
   leasedAtMs = 0;
   /** Resolves, never rejects, when its end is stored, or can be stored no more. */
@@ -102,10 +102,12 @@ export class RunningTurn {
 
   /** What is to be stored of a turn that ends now; `events` more are to come. */
   outcome(status: TurnOutcome['status'], error: TurnError | null): TurnOutcome {
-    const { text, lastId } = this.log;
+    const { lastId } = this.log;
+    const { said, after } = this.unstored.read();
     return {
       status,
-      response: text === '' && status !== 'completed' ? null : text,
+      said,
+      after,
       toolCalls: this.toolCalls,
       error,
       model: this.model,
@@ -117,7 +119,7 @@ export class RunningTurn {
   }
 
   /** What the next checkpoint is to store. */
-  progress(): { said: string; after: number; end: Mark; eventId: number } {
+  progress(): NewWords & { eventId: number } {
     const unstored = this.unstored.read();
     return { ...unstored, eventId: unstored.said === '' ? 0 : this.log.wordsId };
   }
@@ -138,9 +140,7 @@ export class RunningTurn {
 
   private say(text: string): void {
     if (text === '') return;
-    const storable = storableText(text);
-    this.log.say(storable);
-    this.unstored.add(storable);
+    this.log.say(storableText(text));
   }
 
   private isStep(name: string): boolean {

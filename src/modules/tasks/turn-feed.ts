@@ -3,6 +3,7 @@ import { AppConfig } from '../../config/index.js';
 import { Clock } from '../../platform/clock/index.js';
 import { DomainError } from '../../platform/errors/index.js';
 import { DONE, followLog, RESET, type Told } from './turn-log.js';
+import type { StoredWords } from './turn-words.js';
 import { TurnRelay, type RemoteLog } from './turn-relay.js';
 import { KEPT_MS, TurnRunner } from './turn-runner.js';
 import type { TurnHead } from './turn.js';
@@ -33,7 +34,8 @@ export class TurnFeed {
     if (local !== null) {
       const gone = local.read();
       try {
-        const at = yield* followLog(local.log, id, signal);
+        const stored: StoredWords = (from, to) => this.storedWords(turn.id, from, to, signal);
+        const at = yield* followLog(local.log, id, signal, stored);
         if (at !== null) yield* this.followStored(turn, at, null, signal);
       } finally {
         gone();
@@ -97,6 +99,14 @@ export class TurnFeed {
     if (known === null) yield [RESET];
     if (known === null || turn.length > known) yield { id: wordsId, pieces: this.words(turn, known ?? 0, signal) };
     yield closing.map((payload, index) => ({ id: wordsId + index + 1, payload }));
+  }
+
+  /** What is stored of a turn that has just ended. @throws DomainError `not_found` when it is not all there. */
+  private async *storedWords(id: string, from: number, to: number, signal: AbortSignal): AsyncGenerator<string, void> {
+    const turn = await this.patiently(() => this.turns.findHead(id), signal);
+    if (signal.aborted) return;
+    if (turn === null || turn.length < to) throw DomainError.notFound('turn', id);
+    yield* this.words({ ...turn, length: to }, from, signal);
   }
 
   /** The stored words of `turn` from the character `from` on. @throws DomainError `not_found` when they were deleted. */

@@ -3,12 +3,15 @@ import fc from 'fast-check';
 import { DONE, followLog, RESET, TurnLog, type TurnEvent, type Words } from './turn-log.js';
 
 const NEVER = new AbortController().signal;
+const NOT_STORED = (): never => {
+  throw new Error('nothing was let go');
+};
 
 /** Reads a log that is about to end; `end` is called once its reader waits for more, or has begun. */
 async function collect(log: TurnLog, id: number, end: () => void): Promise<TurnEvent[]> {
   const events: TurnEvent[] = [];
   setImmediate(end);
-  for await (const told of followLog(log, id, NEVER)) {
+  for await (const told of followLog(log, id, NEVER, NOT_STORED)) {
     if (Array.isArray(told)) events.push(...told);
     else events.push({ id: told.id, payload: JSON.stringify({ t: await textOf(told) }) });
   }
@@ -35,7 +38,7 @@ describe('the log of a turn', () => {
     log.status({ step: 'model', state: 'running' });
     log.say('');
     log.say('a');
-    expect(log.restart()?.id).toBe(2);
+    expect(log.restart(NOT_STORED)?.id).toBe(2);
     log.end('why');
     log.end(null);
     log.say('late');
@@ -46,7 +49,7 @@ describe('the log of a turn', () => {
       { id: 4, payload: DONE },
     ]);
     expect(log.wordsId).toBe(2);
-    expect(log.restart()).toBeNull();
+    expect(log.restart(NOT_STORED)).toBeNull();
     expect(log.after(4)).toEqual([]);
     expect(log.after(5)).toBeNull();
   });
@@ -84,7 +87,7 @@ describe('the log of a turn', () => {
     const got: number[] = [];
     const leaving = new AbortController();
     const read = async (signal: AbortSignal): Promise<void> => {
-      for await (const told of followLog(log, 0, signal)) got.push(...(told as TurnEvent[]).map(({ id }) => id));
+      for await (const told of followLog(log, 0, signal, null)) got.push(...(told as TurnEvent[]).map(({ id }) => id));
     };
     const [left, stays] = [read(leaving.signal), read(NEVER)];
     leaving.abort();
@@ -102,7 +105,7 @@ describe('the log of a turn', () => {
     log.say('y'.repeat(5_000));
     expect(log.after(log.lastId - 1)).toHaveLength(1);
     expect(log.after(0)).toBeNull();
-    expect(log.text).toHaveLength(255_000);
+    expect(log.textFrom(0)).toHaveLength(255_000);
   });
 
   it('gives a reader a little at a time, and long words in parts, without cutting a character', () => {
@@ -124,11 +127,33 @@ describe('the log of a turn', () => {
     const log = new TurnLog(1_000);
     for (let n = 0; n < 100; n += 1) log.say('x'.repeat(50));
     log.end(null);
-    const late = followLog(log, 3, NEVER);
+    const late = followLog(log, 3, NEVER, NOT_STORED);
     expect(await late.next()).toEqual({ done: true, value: 3 });
-    const recent = followLog(log, log.lastId - 2, NEVER);
+    const recent = followLog(log, log.lastId - 2, NEVER, NOT_STORED);
     expect((await recent.next()).value).toHaveLength(2);
     expect(await recent.next()).toEqual({ done: true, value: null });
+  });
+
+  it('has a reader who cannot begin again end where its next event is gone', async () => {
+    const log = new TurnLog(1_000);
+    for (let n = 0; n < 100; n += 1) log.say('x'.repeat(50));
+    expect(await followLog(log, 3, NEVER, null).next()).toEqual({ done: true, value: 3 });
+  });
+
+  it('lets go of the words at its end, whoever is reading them', async () => {
+    const log = new TurnLog(1_000);
+    for (let n = 0; n < 3; n += 1) log.say('x'.repeat(9_000));
+    const reader = followLog(log, 0, NEVER, async function* (from, to) {
+      yield `${from}-${to}`;
+    });
+    await reader.next();
+    const { pieces } = (await reader.next()).value as Words;
+    const got: string[] = [];
+    for await (const piece of pieces) {
+      got.push(piece.toString());
+      log.end(null);
+    }
+    expect(got).toEqual(['x'.repeat(8_192), '8192-27000']);
   });
 
   it('frees what it no longer keeps', () => {

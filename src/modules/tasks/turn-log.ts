@@ -1,4 +1,4 @@
-import { partsOf, TurnWords } from './turn-words.js';
+import { partsOf, TurnWords, type StoredWords } from './turn-words.js';
 
 /** One event of a turn: what a `data:` line holds, and its number, from 1 on. */
 export interface TurnEvent {
@@ -12,7 +12,7 @@ export interface TurnEvent {
  */
 export interface Words {
   id: number;
-  pieces: Iterable<string | Buffer> | AsyncIterable<string>;
+  pieces: AsyncIterable<string | Buffer>;
 }
 
 /** What a reader is told at a time. */
@@ -23,7 +23,7 @@ export const DONE = '[DONE]';
 /** A reader that cannot go on from its last event begins again: this, then all words so far as one event. */
 export const RESET: TurnEvent = { id: 0, payload: JSON.stringify({ reset: true }) };
 /** Characters of payloads that are kept for readers to come back to; older events go. */
-const MOST_KEPT = 1_048_576;
+const MOST_KEPT = 524_288;
 /** Bookkeeping of one event, in characters. */
 const EVENT_COST = 64;
 /** Characters of events that a reader takes at a time, and may hold while it waits for its client. */
@@ -54,9 +54,9 @@ export class TurnLog {
   /** Whether the last event is here. */
   ended = false;
 
-  /** Everything said so far; empty once the log has ended. */
-  get text(): string {
-    return this.words?.text ?? '';
+  /** What was said from a character on; empty once the log has ended. */
+  textFrom(character: number): string {
+    return this.words?.from(character) ?? '';
   }
 
   say(text: string): void {
@@ -77,13 +77,14 @@ export class TurnLog {
     this.closing = true;
     if (error !== null) this.append({ error });
     this.ended = true;
+    this.words?.release();
     this.words = null;
     this.push(DONE);
   }
 
-  /** All words so far, for a reader that begins again; null once the log has ended. */
-  restart(): Words | null {
-    return this.words && { id: this.wordsId, pieces: this.words.pieces() };
+  /** All words so far, for a reader that begins again; null once the log has ended, which leaves the rest to `stored`. */
+  restart(stored: StoredWords): Words | null {
+    return this.words && { id: this.wordsId, pieces: this.words.pieces(stored) };
   }
 
   /**
@@ -137,15 +138,20 @@ export class TurnLog {
 
 /**
  * The events after `id` as they come, until the last one or until `signal` aborts. A reader whose next event is not kept
- * begins again. Returns null, or the id after which the reader has to go on with what is stored.
+ * begins again, if it can: with `stored`. Returns null, or the id after which it has to go on with what is stored.
  */
-export async function* followLog(log: TurnLog, id: number, signal: AbortSignal): AsyncGenerator<Told, number | null> {
+export async function* followLog(
+  log: TurnLog,
+  id: number,
+  signal: AbortSignal,
+  stored: StoredWords | null,
+): AsyncGenerator<Told, number | null> {
   signal.addEventListener('abort', log.wake, { once: true });
   try {
     for (let at = id; !signal.aborted;) {
       const events = log.after(at);
       if (events === null) {
-        const words = log.restart();
+        const words = stored && log.restart(stored);
         if (words === null) return at;
         at = words.id;
         yield [RESET];

@@ -1,7 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import { openEventStream, type EventStream } from '../../platform/http/index.js';
 import type { RunningTurn } from './running-turn.js';
-import { DONE, followLog, RESET, type Told, type TurnEvent, type Words } from './turn-log.js';
+import { DONE, followLog, type Told, type TurnEvent, type Words } from './turn-log.js';
 import { inJson, partsOf } from './turn-words.js';
 
 /** Characters of a payload from which its bytes are shared; short ones cost less to encode than to keep. */
@@ -18,10 +18,10 @@ export async function streamTurn(reply: FastifyReply, turn: RunningTurn, session
       headers: { 'x-task-id': turn.id, 'x-session-id': sessionId },
       farewell: () => [{ data: JSON.stringify({ error: 'The service is shutting down.' }) }, { data: DONE }],
     });
-    const following = followLog(turn.log, 0, stream.signal);
+    const following = followLog(turn.log, 0, stream.signal, null);
     let next = await following.next();
     for (; next.done !== true; next = await following.next()) {
-      if (!Array.isArray(next.value) || next.value[0] === RESET) break;
+      if (!Array.isArray(next.value)) break;
       for (const event of next.value) {
         stream.send({ data: dataOf(event) });
         if (stream.lags) await stream.drained();

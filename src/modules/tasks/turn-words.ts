@@ -1,46 +1,79 @@
-/** Characters of one piece. */
-const PIECE = 32_768;
 /** Characters that are sent at a time: what waits for a reader that takes nothing is at least this. */
 const PART = 8_192;
 
-/** A text that grows. Readers who take it at about the same time share the bytes of its JSON. */
+/**
+ * What a turn that has ended has said, from one code point to another, as it is stored. Throws when not all of it is.
+ */
+export type StoredWords = (from: number, to: number) => AsyncIterable<string>;
+
+/**
+ * A text that grows. Readers who take it at about the same time share the bytes of its JSON. None of them keeps it alive: of
+ * a text that was let go they take the rest from where it is stored.
+ */
 export class TurnWords {
   private readonly whole: Piece[] = [];
   private last: string[] = [];
   private lastLength = 0;
+  private codePoints = 0;
 
-  get text(): string {
-    return [...this.whole.map(({ text }) => text), ...this.last].join('');
+  /** The text from a character on. */
+  from(character: number): string {
+    const parts: string[] = [];
+    let skip = character;
+    for (const text of [...this.whole.map((piece) => piece.text), ...this.last]) {
+      if (skip < text.length) parts.push(text.slice(skip));
+      skip = Math.max(0, skip - text.length);
+    }
+    return parts.join('');
   }
 
+  /** @param text with no lone surrogates */
   add(text: string): void {
+    this.codePoints += codePointsOf(text);
     this.last.push(text);
     this.lastLength += text.length;
-    if (this.lastLength < PIECE) return;
+    if (this.lastLength < PART) return;
     this.whole.push(new Piece(this.last.join('')));
     this.last = [];
     this.lastLength = 0;
   }
 
   /** The text as it is now, whatever is added while it is read, as text or as the bytes of its JSON. */
-  pieces(): Iterable<string | Buffer> {
-    const count = this.whole.length;
-    const rest = this.last.join('');
-    const { whole } = this;
-    return {
-      *[Symbol.iterator]() {
-        for (const piece of whole.slice(0, count)) yield piece.json;
-        yield rest;
-      },
-    };
+  pieces(stored: StoredWords): AsyncIterable<string | Buffer> {
+    const { last, codePoints } = this;
+    return this.read(this.whole.length, last, last.length, (from) => stored(from, codePoints));
+  }
+
+  /** Forgets the text, which is stored by now. */
+  release(): void {
+    this.whole.length = 0;
+  }
+
+  private async *read(
+    pieces: number,
+    last: readonly string[],
+    parts: number,
+    storedFrom: (codePoint: number) => AsyncIterable<string>,
+  ): AsyncGenerator<string | Buffer, void> {
+    let read = 0;
+    for (let index = 0; index < pieces; index += 1) {
+      const piece = this.whole[index];
+      if (piece === undefined) return yield* storedFrom(read);
+      yield piece.json;
+      read += piece.codePoints;
+    }
+    yield last.slice(0, parts).join('');
   }
 }
 
 class Piece {
+  readonly codePoints: number;
   /** The bytes are six times the text at worst, and most texts are read by nobody who comes late. */
   private bytes: WeakRef<Buffer> | null = null;
 
-  constructor(readonly text: string) {}
+  constructor(readonly text: string) {
+    this.codePoints = codePointsOf(text);
+  }
 
   get json(): Buffer {
     const shared = this.bytes?.deref();
@@ -49,6 +82,13 @@ class Piece {
     this.bytes = new WeakRef(bytes);
     return bytes;
   }
+}
+
+/** How many characters PostgreSQL counts in `text`. */
+export function codePointsOf(text: string): number {
+  let count = text.length;
+  for (const _ of text.matchAll(/[\ud800-\udbff]/g)) count -= 1;
+  return count;
 }
 
 /** `text` as it stands between the quotes of a JSON string. */

@@ -47,7 +47,9 @@ export interface TurnHead extends Pick<Turn, 'id' | 'owner' | 'status' | 'error'
 /** How a turn ended. */
 export interface TurnOutcome {
   status: Exclude<TurnStatus, 'running'>;
-  response: string | null;
+  /** What was said after the first `after` code points, which are stored. */
+  said: string;
+  after: number;
   toolCalls: readonly ToolCallRecord[];
   error: TurnError | null;
   model: string | null;

@@ -21,7 +21,8 @@ const REQUEST: TurnRequest = {
 };
 const COMPLETED: TurnOutcome = {
   status: 'completed',
-  response: 'all',
+  said: 'all',
+  after: 0,
   toolCalls: [],
   error: null,
   model: 'm',
@@ -53,17 +54,18 @@ async function begin(
   return { id, agentId, inserted };
 }
 
+const progress = (id: string, after: number, said: string, eventId: number, epoch = 0) => ({
+  id,
+  epoch,
+  said,
+  after,
+  eventId,
+});
+
 describe('a lease', () => {
   it('is renewed by its holder, with what was said since', async () => {
     const mine = await begin();
     const theirs = await begin({}, { owner: OTHER });
-    const progress = (id: string, after: number, said: string, eventId: number, epoch = 0) => ({
-      id,
-      epoch,
-      said,
-      after,
-      eventId,
-    });
     expect([
       ...(await turns.renew(ME, 60, [progress(mine.id, 0, '😀 ha', 4), progress(theirs.id, 0, 'x', 1)])),
     ]).toEqual([mine.id]);
@@ -116,7 +118,7 @@ describe('the end of a turn', () => {
   it('is stored once', async () => {
     const { id } = await begin();
     expect(await turns.finish(id, 0, COMPLETED)).toBe(true);
-    expect(await turns.finish(id, 0, { ...COMPLETED, response: 'again' })).toBe(false);
+    expect(await turns.finish(id, 0, { ...COMPLETED, said: 'again' })).toBe(false);
     expect(await turns.cancel(id, { code: 'cancelled', message: 'x' })).toBe(false);
     expect(await turns.find(id)).toMatchObject({
       status: 'completed',
@@ -124,6 +126,21 @@ describe('the end of a turn', () => {
       costUsd: null,
       isAwaited: false,
     });
+  });
+
+  it('adds what was said to what is stored of it, which may be more than its process knows', async () => {
+    const { id } = await begin();
+    await turns.renew(ME, 60, [progress(id, 0, 'a😀bc', 3)]);
+    await turns.finish(id, 0, { ...COMPLETED, said: 'd', after: 2 });
+    expect(await turns.find(id)).toMatchObject({ response: 'a😀d' });
+  });
+
+  it('without a word is an answer of no words, or none', async () => {
+    const [completed, failed] = [await begin(), await begin()];
+    await turns.finish(completed.id, 0, { ...COMPLETED, said: '' });
+    await turns.finish(failed.id, 0, { ...COMPLETED, said: '', status: 'failed', error: { code: 'c', message: 'm' } });
+    expect(await turns.find(completed.id)).toMatchObject({ response: '' });
+    expect(await turns.find(failed.id)).toMatchObject({ response: null });
   });
 
   it('by a cancel lets its process add what it had done, and nothing else', async () => {
@@ -178,7 +195,7 @@ it('words are read in pieces, and whatever else readers need without them', asyn
   const { id } = await begin();
   expect(await turns.findHead(id)).toMatchObject({ id, owner: 'admin', status: 'running', length: 0, eventId: 0 });
   expect(await turns.words(id, 0, 10)).toBeNull();
-  await turns.finish(id, 0, { ...COMPLETED, status: 'failed', response: 'a😀bc', error: { code: 'c', message: 'm' } });
+  await turns.finish(id, 0, { ...COMPLETED, status: 'failed', said: 'a😀bc', error: { code: 'c', message: 'm' } });
   expect(await turns.findHead(id)).toEqual({
     id,
     owner: 'admin',
