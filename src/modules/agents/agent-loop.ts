@@ -25,8 +25,6 @@ export type AgentLoopInput = ConversationInput & SessionOptions;
 export interface AgentLoopResult {
   /** The model's final words. */
   text: string;
-  /** All words of the conversation as `onText` got them. */
-  said: string;
   /** The prompt and everything after it, untrimmed. */
   messages: LanguageModelV3Prompt;
   /** Every call the model asked for, in order, replayed and refused ones too. */
@@ -67,7 +65,7 @@ class Conversation {
   private readonly toolCalls: ToolCallRecord[] = [];
   private readonly offered: OfferedTool[];
   private readonly tools: ToolRunner | null;
-  private said = '';
+  private hasSpoken = false;
   private repeats = new Map<string, number>();
 
   constructor(
@@ -115,7 +113,7 @@ class Conversation {
     const hooks = this.session.isReplaying ? {} : this.session.hooks;
     const budget = this.input.maxContextTokens - (tools.length > 0 ? estimateTokens(JSON.stringify(tools)) : 0);
     const started = performance.now();
-    const separator = this.said === '' ? '' : '\n\n';
+    const separator = this.hasSpoken ? '\n\n' : '';
     let generatingSince: number | null = null;
     hooks.onStep?.({ step: 'model', state: 'running' });
     const onText = (delta: string): void => {
@@ -152,7 +150,7 @@ class Conversation {
 
   private say(text: string, hooks: LoopHooks): void {
     if (text === '') return;
-    this.said += text;
+    this.hasSpoken = true;
     hooks.onText?.(text);
   }
 
@@ -172,7 +170,7 @@ class Conversation {
 
   /** Words of the loop's own in the place of an answer. */
   private endWith(text: string, answer: ModelAnswer, ended: AgentLoopResult['ended']): AgentLoopResult {
-    this.say((this.said === '' ? '' : '\n\n') + text, this.session.hooks);
+    this.say((this.hasSpoken ? '\n\n' : '') + text, this.session.hooks);
     return this.result({ ...answer, text, toolCalls: [], finishReason: 'stop' }, ended);
   }
 
@@ -199,7 +197,6 @@ class Conversation {
     if (answer.text !== '') this.add({ role: 'assistant', content: [{ type: 'text', text: answer.text }] });
     return {
       text: answer.text,
-      said: this.said,
       messages: this.messages,
       toolCalls: this.toolCalls,
       ended,

@@ -15,10 +15,15 @@ const MOST_TOKENS = 1_000_000_000;
 /** Characters of text, reasoning and arguments that one answer may hold, and tool calls. */
 export const ANSWER_LIMITS = { characters: 4 << 20, toolCalls: 512 };
 
+/** Characters of text that are gathered before they are joined: each delta costs 16 bytes and more beside its own. */
+const PART = 8_192;
+
 /** One answer as it comes in: bounded in memory, its text storable. */
 export class AnswerDraft {
-  /** Grows without being copied: V8 keeps the parts until somebody reads the characters. */
-  private text = '';
+  /** Grows without being copied: V8 keeps its parts until somebody reads the characters. */
+  private joined = '';
+  private recent: string[] = [];
+  private recentLength = 0;
   private readonly toolCalls: ModelToolCall[] = [];
   private readonly ids = new Set<string>();
   private characters = 0;
@@ -113,9 +118,14 @@ export class AnswerDraft {
     return { inputTokens: promptTokens(), outputTokens: this.estimateOutput(), estimated: true };
   }
 
+  private get text(): string {
+    return this.joined + this.recent.join('');
+  }
+
   private estimateOutput(): number {
-    const unseen = this.characters - this.text.length;
-    return estimateTokens(this.text) + Math.ceil(Math.max(0, unseen) / 4);
+    const { text } = this;
+    const unseen = this.characters - text.length;
+    return estimateTokens(text) + Math.ceil(Math.max(0, unseen) / 4);
   }
 
   private addText(delta: string): void {
@@ -129,7 +139,13 @@ export class AnswerDraft {
 
   private emit(text: string): void {
     if (text.length === 0) return;
-    this.text += text;
+    this.recent.push(text);
+    this.recentLength += text.length;
+    if (this.recentLength >= PART) {
+      this.joined = this.text;
+      this.recent = [];
+      this.recentLength = 0;
+    }
     this.onText?.(text);
   }
 

@@ -62,7 +62,8 @@ export class TurnLog {
   say(text: string): void {
     if (this.ended) return;
     for (const part of partsOf(text)) {
-      this.words?.add(part);
+      // A slice keeps all of `text` alive, and readers may hold parts for long.
+      this.words?.add(text.length > MOST_AT_ONCE ? Buffer.from(part).toString() : part);
       this.append({ t: part });
     }
   }
