@@ -16,7 +16,7 @@ function fromSystem(code: string): Error {
 }
 
 describe('errors of the database', () => {
-  it.each(['57P01', '57P03', '53300', '53100', '58030', '28P01', '3D000', '25006', '08006', '55P03', '57014'])(
+  it.each(['57P01', '57P03', '53300', '53100', '58030', '28P01', '3D000', '25006', '08006', '55000', '55P03', '57014'])(
     '%s from the server means that it cannot work now',
     (code) => expect(isConnectionFault(fromServer(code))).toBe(true),
   );

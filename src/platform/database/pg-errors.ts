@@ -20,13 +20,13 @@ export function isLostConnection(error: unknown): boolean {
 /**
  * Whether the server could not be reached, went away, refused the log-in, or cannot take work now: lost sockets, time-outs,
  * shutdowns (57P0x), too many connections or a full disk (53xxx), input and output errors (58xxx), a read-only
- * standby (25006).
+ * standby (25006), a database that takes no connections (55000).
  */
 export function isConnectionFault(error: unknown): boolean {
   if (isLostConnection(error)) return true;
   return (
     error instanceof pg.DatabaseError &&
-    /^(53\d{3}|58\d{3}|28\d{3}|28P01|3D000|25006|55P03|57014)$/.test(error.code ?? '')
+    /^(53\d{3}|58\d{3}|28\d{3}|28P01|3D000|25006|55000|55P03|57014)$/.test(error.code ?? '')
   );
 }
 
@@ -75,6 +75,7 @@ const SERVER_REASONS: Readonly<Record<string, string>> = {
   '53100': "the database server's disk is full",
   '53200': 'the database server is out of memory',
   '53300': 'the database server has no free connection',
+  '55000': 'the database takes no connections',
   '55P03': 'the database is locked by another session',
   '57014': 'the database did not answer in time',
   '57P01': 'the database server is shutting down',
