@@ -246,6 +246,27 @@ describe('the events of a turn', () => {
     expect(all).toMatchObject({ resets: 1, done: true });
     expect(all.text.length).toBe(2_000_000);
   });
+
+  it('reach a reader whole who was in the middle of that text when the turn ended', async () => {
+    // More on the wire than connections take that nobody reads.
+    const word = '😀\u001b\u001b'.repeat(25_000);
+    const model = hangingModel(word);
+    models.willAnswer(model.answer);
+    const id = idOf(await stream({ prefer: 'respond-async' }));
+    for (let n = 1; n < 30; n += 1) model.say(word);
+    model.say('The end.');
+    const said = async (): Promise<string> => String((await client.call('GET', `${TASKS}/${id}`)).body.response);
+    while (!(await said()).endsWith('The end.')) await delay(250);
+    const readers = await Promise.all([1, 2].map(async () => new StreamReader(await events(id, 1))));
+    for (const reader of readers) await reader.until('"t":"');
+    model.finish();
+    await untilEnded(id);
+    for (const reader of readers) {
+      const all = told(await reader.all());
+      expect(all.done).toBe(true);
+      expect(all.text === `${word.repeat(30)}The end.`).toBe(true);
+    }
+  });
 });
 
 it('a reader that takes nothing holds up nobody', async () => {
