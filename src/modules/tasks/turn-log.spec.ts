@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { DONE, followLog, RESET, TurnLog, type TurnEvent, type Words } from './turn-log.js';
+import { DONE, followKept, followLog, RESET, TurnLog, type TurnEvent, type Words } from './turn-log.js';
 
 const NEVER = new AbortController().signal;
 const NOT_STORED = (): never => {
@@ -87,7 +87,7 @@ describe('the log of a turn', () => {
     const got: number[] = [];
     const leaving = new AbortController();
     const read = async (signal: AbortSignal): Promise<void> => {
-      for await (const told of followLog(log, 0, signal, null)) got.push(...(told as TurnEvent[]).map(({ id }) => id));
+      for await (const told of followKept(log, 0, signal)) got.push(...told.map(({ id }) => id));
     };
     const [left, stays] = [read(leaving.signal), read(NEVER)];
     leaving.abort();
@@ -137,7 +137,7 @@ describe('the log of a turn', () => {
   it('has a reader who cannot begin again end where its next event is gone', async () => {
     const log = new TurnLog(1_000);
     for (let n = 0; n < 100; n += 1) log.say('x'.repeat(50));
-    expect(await followLog(log, 3, NEVER, null).next()).toEqual({ done: true, value: 3 });
+    expect(await followKept(log, 3, NEVER).next()).toEqual({ done: true, value: 3 });
   });
 
   it('lets go of the words at its end, whoever is reading them', async () => {

@@ -138,27 +138,19 @@ export class TurnLog {
 }
 
 /**
- * The events after `id` as they come, until the last one or until `signal` aborts. A reader whose next event is not kept
- * begins again, if it can: with `stored`. Returns null, or the id after which it has to go on with what is stored.
+ * The events after `id` as they come, until the last one or until `signal` aborts; then null. Ends with the id after which
+ * the next event is not kept.
  */
-export async function* followLog(
+export async function* followKept(
   log: TurnLog,
   id: number,
   signal: AbortSignal,
-  stored: StoredWords | null,
-): AsyncGenerator<Told, number | null> {
+): AsyncGenerator<TurnEvent[], number | null> {
   signal.addEventListener('abort', log.wake, { once: true });
   try {
     for (let at = id; !signal.aborted;) {
       const events = log.after(at);
-      if (events === null) {
-        const words = stored && log.restart(stored);
-        if (words === null) return at;
-        at = words.id;
-        yield [RESET];
-        yield words;
-        continue;
-      }
+      if (events === null) return at;
       at = events.at(-1)?.id ?? at;
       if (events.length > 0) yield events;
       if (log.ended && at >= log.lastId) return null;
@@ -167,6 +159,26 @@ export async function* followLog(
     return null;
   } finally {
     signal.removeEventListener('abort', log.wake);
+  }
+}
+
+/**
+ * `followKept` for a reader that begins again where its next event is not kept. Returns null, or the id after which it has to
+ * go on with what is stored.
+ */
+export async function* followLog(
+  log: TurnLog,
+  id: number,
+  signal: AbortSignal,
+  stored: StoredWords,
+): AsyncGenerator<Told, number | null> {
+  for (let at = id; ;) {
+    const gone = yield* followKept(log, at, signal);
+    const words = gone === null ? null : log.restart(stored);
+    if (words === null) return gone;
+    at = words.id;
+    yield [RESET];
+    yield words;
   }
 }
 

@@ -1,7 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import { openEventStream, type EventStream } from '../../platform/http/index.js';
 import type { RunningTurn } from './running-turn.js';
-import { DONE, followLog, type Told, type TurnEvent, type Words } from './turn-log.js';
+import { DONE, followKept, type Told, type TurnEvent, type Words } from './turn-log.js';
 import { inJson, partsOf } from './turn-words.js';
 
 /** Characters of a payload from which its bytes are shared; short ones cost less to encode than to keep. */
@@ -18,16 +18,15 @@ export async function streamTurn(reply: FastifyReply, turn: RunningTurn, session
       headers: { 'x-task-id': turn.id, 'x-session-id': sessionId },
       farewell: () => [{ data: JSON.stringify({ error: 'The service is shutting down.' }) }, { data: DONE }],
     });
-    const following = followLog(turn.log, 0, stream.signal, null);
+    const following = followKept(turn.log, 0, stream.signal);
     let next = await following.next();
     for (; next.done !== true; next = await following.next()) {
-      if (!Array.isArray(next.value)) break;
       for (const event of next.value) {
         stream.send({ data: dataOf(event) });
         if (stream.lags) await stream.drained();
       }
     }
-    if (next.done === true && next.value === null) stream.end();
+    if (next.value === null) stream.end();
     else reply.raw.destroy();
   } finally {
     gone();

@@ -1,9 +1,7 @@
 /** Characters that are sent at a time: what waits for a reader that takes nothing is at least this. */
 const PART = 8_192;
 
-/**
- * What a turn that has ended has said, from one code point to another, as it is stored. Throws when not all of it is.
- */
+/** What a turn that has ended has said, from one code point to another, as it is stored. Throws when not all of it is. */
 export type StoredWords = (from: number, to: number) => AsyncIterable<string>;
 
 /**
@@ -14,7 +12,6 @@ export class TurnWords {
   private readonly whole: Piece[] = [];
   private last: string[] = [];
   private lastLength = 0;
-  private codePoints = 0;
 
   /** The text from a character on. */
   from(character: number): string {
@@ -29,7 +26,6 @@ export class TurnWords {
 
   /** @param text with no lone surrogates */
   add(text: string): void {
-    this.codePoints += codePointsOf(text);
     this.last.push(text);
     this.lastLength += text.length;
     if (this.lastLength < PART) return;
@@ -40,11 +36,12 @@ export class TurnWords {
 
   /** The text as it is now, whatever is added while it is read, as text or as the bytes of its JSON. */
   pieces(stored: StoredWords): AsyncIterable<string | Buffer> {
-    const { last, codePoints } = this;
-    return this.read(this.whole.length, last, last.length, (from) => stored(from, codePoints));
+    const { whole, last } = this;
+    const codePoints = whole.reduce((sum, piece) => sum + piece.codePoints, codePointsOf(last.join('')));
+    return this.read(whole.length, last, last.length, (from) => stored(from, codePoints));
   }
 
-  /** Forgets the text, which is stored by now. */
+  /** Forgets the text, which is stored by now if it ever will be. */
   release(): void {
     this.whole.length = 0;
   }

@@ -196,10 +196,11 @@ export class TurnsRepository {
 }
 
 function results(outcome: TurnOutcome): Sql {
-  // Whoever answers in full has said something, if only nothing.
+  // A whole answer without a word is empty, a broken one without a word is none.
   const stored = outcome.status === 'completed' || outcome.said !== '' ? sql`coalesce(response, '')` : sql`response`;
   return sql`
-    response = left(${stored}, ${outcome.after}) || ${outcome.said}, tool_calls = ${json(outcome.toolCalls)}, model = ${outcome.model},
+    response = left(${stored}, ${outcome.after}) || ${outcome.said},
+    tool_calls = ${json(outcome.toolCalls)}, model = ${outcome.model},
     input_tokens = ${outcome.inputTokens}, output_tokens = ${outcome.outputTokens}, cost_usd = ${outcome.costUsd}`;
 }
 
