@@ -179,6 +179,7 @@ export class ModelSession {
       text: answer.text,
       toolCalls: answer.toolCalls.map((call) => this.withUniqueId(call)),
       finishReason: answer.finishReason,
+      ...(answer.finishName !== undefined && { finishName: storableText(answer.finishName) }),
       usage: answer.usage,
       costUsd: answer.costUsd,
     };

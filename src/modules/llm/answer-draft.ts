@@ -5,6 +5,7 @@ import type {
   LanguageModelV3Usage,
 } from '@ai-sdk/provider';
 import { storableText } from '../../platform/http/index.js';
+import { finishReasonOf } from './finish-reason.js';
 import type { ModelAnswer, ModelToolCall, ModelUsage } from './model-call.js';
 import { ReportedInStream, UnusableAnswer } from './model-failure.js';
 import { estimateTokens } from './token-estimate.js';
@@ -14,6 +15,9 @@ const MOST_TOKENS = 1_000_000_000;
 
 /** Characters of text, reasoning and arguments that one answer may hold, and tool calls. */
 export const ANSWER_LIMITS = { characters: 4 << 20, toolCalls: 512 };
+
+/** Characters of an endpoint's own name for an end. */
+const LONGEST_NAME = 64;
 
 /** Characters of text that are gathered before they are joined: each delta costs 16 bytes and more beside its own. */
 const PART = 8_192;
@@ -93,20 +97,25 @@ export class AnswerDraft {
    * The answer.
    * @throws UnusableAnswer when it is not whole.
    */
-  close(): Pick<ModelAnswer, 'text' | 'toolCalls' | 'finishReason'> {
+  close(): Pick<ModelAnswer, 'text' | 'toolCalls' | 'finishReason' | 'finishName'> {
     if (this.half) this.emit(storableText(this.half));
     this.half = '';
     // Without a reason of the provider's own, a stream that merely stopped looks finished.
     if (!this.finish || (this.finish.unified === 'other' && this.finish.raw === undefined)) {
       throw new UnusableAnswer('broke off in mid-answer');
     }
-    const { toolCalls } = this;
-    if (this.finish.unified === 'tool-calls' && toolCalls.length === 0) {
+    const { text, toolCalls } = this;
+    const { raw, unified } = this.finish;
+    // A refusal is an end by the provider's own words, whatever name it gives to it.
+    const end = raw === undefined || unified === 'content-filter' ? unified : finishReasonOf(raw);
+    if (end !== 'stop' && end !== 'tool-calls') {
+      const name = storableText(raw ?? '').slice(0, LONGEST_NAME);
+      return { text, toolCalls, finishReason: end, ...(name !== '' && { finishName: name }) };
+    }
+    if (unified === 'tool-calls' && toolCalls.length === 0 && text.trim() === '') {
       throw new UnusableAnswer('announced tool calls and made none');
     }
-    // Some servers call it a stop when they ask for tools.
-    const finishReason = this.finish.unified === 'stop' && toolCalls.length > 0 ? 'tool-calls' : this.finish.unified;
-    return { text: this.text, toolCalls, finishReason };
+    return { text, toolCalls, finishReason: toolCalls.length > 0 ? 'tool-calls' : 'stop' };
   }
 
   /** What the provider counted, else our estimate. */

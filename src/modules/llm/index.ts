@@ -1,3 +1,4 @@
+export { finishReasonOf, type FinishReason } from './finish-reason.js';
 export { LlmModule } from './llm.module.js';
 export { LlmService } from './llm.service.js';
 export {

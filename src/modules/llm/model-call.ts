@@ -1,4 +1,5 @@
 import type { LanguageModelV3Prompt, LanguageModelV3ToolChoice, SharedV3ProviderMetadata } from '@ai-sdk/provider';
+import type { FinishReason } from './finish-reason.js';
 
 /** A tool as a model is shown it. `inputSchema` is JSON Schema. */
 export interface OfferedTool {
@@ -57,7 +58,9 @@ export interface ModelAnswer {
   text: string;
   toolCalls: ModelToolCall[];
   /** Anything but `stop` and `tool-calls` means the answer is not whole. `tool-calls` exactly when there are some. */
-  finishReason: 'stop' | 'tool-calls' | 'length' | 'content-filter' | 'error' | 'other';
+  finishReason: FinishReason;
+  /** The endpoint's own name for an end that leaves the answer in pieces, where it gave one. */
+  finishName?: string;
   usage: ModelUsage;
   /** USD; null when the model's price is not known. */
   costUsd: number | null;

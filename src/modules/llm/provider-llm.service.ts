@@ -209,8 +209,7 @@ export class ProviderLlmService extends LlmService {
       const languageModel = await this.modelAt(address);
       const options = toOptions(address, call, sendSchema, controller.signal);
       await untilAborted(this.receive(languageModel, options, draft), controller.signal);
-      const { text, toolCalls, finishReason } = draft.close();
-      return { model, text, toolCalls, finishReason, ...priced() };
+      return { model, ...draft.close(), ...priced() };
     } catch (error) {
       if (draft.hasBegun) call.onLost?.({ model, ...priced() });
       throw controller.signal.aborted ? controller.signal.reason : error;

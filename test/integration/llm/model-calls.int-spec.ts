@@ -176,6 +176,24 @@ describe('calls to models', () => {
     expect((await gateway().call(['m'], callOf())).finishReason).toBe(reason.replace('_', '-'));
   });
 
+  it.each(['eos', 'eos_token', 'STOP', 'end_turn', 'COMPLETE'])('takes %s for a normal end', async (reason) => {
+    for (const streaming of ['true', 'false']) {
+      const whole = answersWhole({}, { choices: [{ message: { content: 'Hi' }, finish_reason: reason }] });
+      server.willAnswer(streaming === 'true' ? streams(chunk({ content: 'Hi' }), chunk({}, reason)) : whole);
+      const answer = await gateway({ LLM_STREAMING: streaming }).call(['m'], callOf());
+      expect(answer).toMatchObject({ text: 'Hi', finishReason: 'stop' });
+    }
+  });
+
+  it.each([
+    ['MAX_TOKENS', 'length'],
+    ['insufficient_system_resource', 'error'],
+    ['PROHIBITED_CONTENT', 'content-filter'],
+  ])('takes %s for a failure, and keeps the name', async (finishName, finishReason) => {
+    server.willAnswer(streams(chunk({ content: 'par' }), chunk({}, finishName)));
+    expect(await gateway().call(['m'], callOf())).toMatchObject({ finishReason, finishName });
+  });
+
   describe('with a schema', () => {
     it('sends it as the provider wants it', async () => {
       server.willAnswer(says('{"ok":true}'));
