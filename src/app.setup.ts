@@ -19,6 +19,7 @@ import {
   EXPOSED_HEADERS,
   honourBodyLimits,
   hookRequests,
+  KnownQueryInterceptor,
   openApiDocument,
   problemOf,
   ProblemFilter,
@@ -60,6 +61,7 @@ export async function createApp(
   instance.server.maxConnections = MOST_CONNECTIONS;
   serveAsAnyOther(instance);
   app.useGlobalFilters(new ProblemFilter());
+  app.useGlobalInterceptors(new KnownQueryInterceptor());
   app.useGlobalPipes(new RequestPipe());
   SwaggerModule.setup(
     'docs',

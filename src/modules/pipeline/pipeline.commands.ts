@@ -1,6 +1,7 @@
 import type { SandboxTier } from '../../config/index.js';
 import type { Principal } from '../auth/index.js';
 import type { AllowedTools } from '../tools/index.js';
+import type { TaskFilter } from './store/task-filter.repository.js';
 
 export interface Submission {
   userInput: string;
@@ -60,8 +61,8 @@ export abstract class PipelineCommands {
   abstract review(principal: Principal, taskId: string, decision: Decision): Promise<{ status: string }>;
   /** Deletes a task that has ended. @throws DomainError not_found, task_not_terminal. */
   abstract delete(principal: Principal, taskId: string): Promise<void>;
-  /** Deletes every task in one of `statuses`, which are terminal ones; returns how many. */
-  abstract deleteEnded(statuses: readonly string[]): Promise<number>;
+  /** Deletes every ended task that `filter` names, whoever owns it; returns how many. */
+  abstract deleteEnded(filter: TaskFilter): Promise<number>;
   /** Puts a dead letter back into the queue with its checkpoint. @throws DomainError not_found, not_a_dead_letter. */
   abstract requeue(taskId: string): Promise<{ status: string }>;
   /** Discards the dead letter; the failed task stays. @throws DomainError not_found. */

@@ -16,6 +16,7 @@ import { situationOf } from './task-situation.js';
 import { TaskRunsRepository, type TaskRun } from './task-runs.repository.js';
 import { TaskTrees } from './task-trees.js';
 import { isTerminal, runningStatus } from './task.js';
+import type { TaskFilter } from './store/task-filter.repository.js';
 
 /** A running task moves on while a cancel looks at it; this many looks catch it. */
 const CANCEL_ATTEMPTS = 100;
@@ -86,10 +87,10 @@ export class PipelineService extends PipelineCommands {
     }
   }
 
-  override async deleteEnded(statuses: readonly string[]): Promise<number> {
+  override async deleteEnded(filter: TaskFilter): Promise<number> {
     let total = 0;
     for (;;) {
-      const deleted = await this.admin.deleteByStatus(statuses, DELETE_BATCH);
+      const deleted = await this.admin.deleteEnded(filter, DELETE_BATCH);
       total += deleted;
       if (deleted < DELETE_BATCH) return total;
     }

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Database, sql } from '../../platform/database/index.js';
 import type { TaskFate } from '../tools/index.js';
 import { taskOfTree, treeName, type TaskControl } from './task-control.js';
+import { filterConditions, type TaskFilter } from './store/task-filter.repository.js';
 import { isTerminal, type TaskStatus } from './task.js';
 
 /** A task's row as commands need it. */
@@ -85,13 +86,13 @@ export class TaskAdminRepository {
     return rows.length > 0;
   }
 
-  /** Deletes up to `limit` tasks in one of `statuses`, which must be terminal ones; returns how many. */
-  async deleteByStatus(statuses: readonly string[], limit: number): Promise<number> {
+  /** Deletes up to `limit` ended tasks that `filter` names; returns how many. */
+  async deleteEnded(filter: TaskFilter, limit: number): Promise<number> {
     const rows = await this.database.query(
-      'tasks.deleteByStatus',
+      'tasks.deleteEndedMany',
       sql`
         delete from tasks where id in (
-          select id from tasks where status = any(${[...statuses]}::text[]) and completed_at is not null
+          select t.id from tasks t where ${filterConditions(filter)} and t.completed_at is not null
           limit ${limit} for update skip locked)
         returning id`,
     );

@@ -61,7 +61,7 @@ export function openApiDocument(
   for (const { controller, method, access = 'admin' } of routesOf(app)) {
     const operation = operations.get(operationIdFactory(controller.name, method));
     if (operation === undefined) continue;
-    completeOperation(operation.operation, operation.verb, controller, method, about.authRequired);
+    completeOperation(operation, controller, method, about.authRequired);
     addHeaders(document, operation.operation, access, handlerOf(controller, method));
     const parameters = Reflect.getMetadata('design:paramtypes', controller.prototype as object, method) as
       unknown[] | undefined;
@@ -87,11 +87,17 @@ function tagOf(controller: string): string {
     .toLowerCase();
 }
 
-function operationsById(document: OpenAPIObject): Map<string, { verb: string; operation: Operation }> {
-  const found = new Map<string, { verb: string; operation: Operation }>();
-  for (const path of Object.values(document.paths)) {
-    for (const [verb, operation] of Object.entries(path as Record<string, Operation>)) {
-      if (operation.operationId !== undefined) found.set(operation.operationId, { verb, operation });
+interface PlacedOperation {
+  path: string;
+  verb: string;
+  operation: Operation;
+}
+
+function operationsById(document: OpenAPIObject): Map<string, PlacedOperation> {
+  const found = new Map<string, PlacedOperation>();
+  for (const [path, item] of Object.entries(document.paths)) {
+    for (const [verb, operation] of Object.entries(item as Record<string, Operation>)) {
+      if (operation.operationId !== undefined) found.set(operation.operationId, { path, verb, operation });
     }
   }
   return found;
@@ -124,8 +130,7 @@ function accessOf(controller: object, handler: object): Access | undefined {
 }
 
 function completeOperation(
-  operation: Operation,
-  verb: string,
+  { path, verb, operation }: PlacedOperation,
   controller: Type<object>,
   method: string,
   authRequired: boolean,
@@ -136,7 +141,8 @@ function completeOperation(
   operation.security = access === 'key' && !authRequired ? [...KEY, {}] : SECURITY[access];
   const codes = new Set<ErrorCode>(BY_ACCESS[access]);
   if (verb !== 'get') WITH_BODY.forEach((code) => codes.add(code));
-  if (operation.requestBody !== undefined || operation.parameters?.length) codes.add('validation_failed');
+  // Every route of the API refuses query parameters that it does not know.
+  if (path.startsWith('/api/')) codes.add('validation_failed');
   for (const code of (Reflect.getMetadata(PROBLEMS, handler) ?? []) as ErrorCode[]) codes.add(code);
   for (const response of Object.values(operation.responses)) {
     const described = response as { description?: string };

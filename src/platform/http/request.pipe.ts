@@ -12,7 +12,7 @@ const TYPE_RULES = ['isString', 'isInt', 'isNumber', 'isBoolean', 'isArray', 'is
 
 /**
  * Checks everything a caller sends: hostile text and nesting everywhere; bodies and queries against their class. Bodies
- * may hold no unknown field; unknown query parameters are ignored.
+ * may hold no unknown field; `KnownQueryInterceptor` has refused unknown query parameters before.
  * @throws DomainError `validation_failed` with one pointer for each fault.
  */
 export class RequestPipe implements PipeTransform {

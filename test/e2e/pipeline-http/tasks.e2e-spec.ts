@@ -122,6 +122,31 @@ describe('a task that is over', () => {
     expect((await get(`${TASKS}/${id}`)).status).toBe(404);
     expect((await remove('?status=complete')).body).toEqual({ deleted: 0, statuses: ['complete'] });
   });
+
+  it('are narrowed by the filters of the list when they are deleted by status', async () => {
+    const podId = clock.newId();
+    const [early, late] = ['2024-01-01T00:00:00Z', '2024-03-01T00:00:00Z'];
+    const mine = await seedTask(db, { owner: ownerA, status: 'complete', podName: 'Mine', createdAt: early });
+    const other = await seedTask(db, { owner: ownerA, status: 'complete', podName: 'Other', createdAt: late });
+    const remove = async (query: string): Promise<unknown> =>
+      (await client.call('DELETE', `${TASKS}?status=complete&${query}`, { as: 'admin' })).body.deleted;
+    for (const query of [
+      'pod_name=NoSuchPod',
+      `pod_id=${podId}`,
+      'created_before=2023-12-31',
+      'created_after=2024-01-01T00:00:00Z&created_before=2024-03-01T00:00:00Z',
+      'pod_name=Mine&created_after=2024-02-01',
+    ]) {
+      expect([query, await remove(query)]).toEqual([query, 0]);
+    }
+    for (const bad of ['pod_name=', 'pod_id=', 'pod_id=x', 'created_before=soon', 'pod_name=Mine&pod_name=Other']) {
+      expect((await client.call('DELETE', `${TASKS}?status=complete&${bad}`, { as: 'admin' })).status).toBe(422);
+    }
+    expect(await remove('pod_name=Mine&created_before=2024-02-01')).toBe(1);
+    expect((await get(`${TASKS}/${mine}`)).status).toBe(404);
+    expect((await get(`${TASKS}/${other}`)).status).toBe(200);
+    expect(await remove('created_after=2024-02-01&created_before=2024-04-01')).toBe(1);
+  });
 });
 
 describe('lists', () => {

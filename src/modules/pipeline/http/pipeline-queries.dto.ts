@@ -1,6 +1,6 @@
 import { Transform, Type } from 'class-transformer';
 import { ArrayMinSize, ArrayUnique, IsBoolean, IsIn, IsInt, IsString, IsUUID, Max, Min } from 'class-validator';
-import { ApiProperty } from '@nestjs/swagger';
+import { ApiProperty, IntersectionType } from '@nestjs/swagger';
 import { IsMoment, MayBeOmitted, PageQueryDto } from '../../../platform/http/index.js';
 import { TASK_STATUSES, type TaskStatus } from '../task.js';
 import { Characters } from './characters.js';
@@ -11,23 +11,8 @@ const CommaList = (): PropertyDecorator =>
     [value].flat().flatMap((part) => (typeof part === 'string' ? part.split(',').map((item) => item.trim()) : [part])),
   );
 
-/** Which tasks to list. */
-export class ListPipelineTasksDto extends PageQueryDto {
-  /** Only tasks in one of these statuses: a comma list. */
-  @MayBeOmitted()
-  @CommaList()
-  @ArrayUnique()
-  @IsIn(TASK_STATUSES, { each: true })
-  @ApiProperty({
-    enum: TASK_STATUSES,
-    isArray: true,
-    maxItems: TASK_STATUSES.length,
-    required: false,
-    style: 'form',
-    explode: false,
-  } as object)
-  status?: TaskStatus[];
-
+/** What narrows a set of tasks, in a list and in a bulk delete alike. */
+class TaskFilterDto {
   @MayBeOmitted()
   @IsUUID('loose')
   pod_id?: string;
@@ -48,8 +33,26 @@ export class ListPipelineTasksDto extends PageQueryDto {
   created_before?: string;
 }
 
+/** Which tasks to list. */
+export class ListPipelineTasksDto extends IntersectionType(PageQueryDto, TaskFilterDto) {
+  /** Only tasks in one of these statuses: a comma list. */
+  @MayBeOmitted()
+  @CommaList()
+  @ArrayUnique()
+  @IsIn(TASK_STATUSES, { each: true })
+  @ApiProperty({
+    enum: TASK_STATUSES,
+    isArray: true,
+    maxItems: TASK_STATUSES.length,
+    required: false,
+    style: 'form',
+    explode: false,
+  } as object)
+  status?: TaskStatus[];
+}
+
 /** Which ended tasks to delete. */
-export class DeletePipelineTasksDto {
+export class DeletePipelineTasksDto extends TaskFilterDto {
   /** Statuses of ended tasks: a comma list. */
   @CommaList()
   @ArrayMinSize(1)

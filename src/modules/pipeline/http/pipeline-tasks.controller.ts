@@ -13,6 +13,7 @@ import {
 } from '../../../platform/http/index.js';
 import { CurrentPrincipal, RequiresAdmin, RequiresCredential, RequiresKey, type Principal } from '../../auth/index.js';
 import { PipelineCommands } from '../pipeline.commands.js';
+import type { TaskFilter } from '../store/task-filter.repository.js';
 import { isTerminal, type TaskStatus } from '../task.js';
 import { PipelineViews } from '../views/pipeline-views.service.js';
 import { idempotencyOf } from '../../../platform/idempotency/index.js';
@@ -86,19 +87,12 @@ export class PipelineTasksController {
     @Query() query: ListPipelineTasksDto,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<ListedPipelineTaskDto[]> {
-    const filter = {
-      statuses: query.status,
-      podId: query.pod_id,
-      podName: query.pod_name,
-      createdAfter: parseMoment(query.created_after ?? '') ?? undefined,
-      createdBefore: parseMoment(query.created_before ?? '') ?? undefined,
-    };
-    const page = await this.views.list(principal, filter, pageRequest(query));
+    const page = await this.views.list(principal, filterOf(query), pageRequest(query));
     linkNext(reply, page.next);
     return page.items.map((task) => ListedPipelineTaskDto.from(task));
   }
 
-  /** Deletes every ended task in the given statuses, with all that belongs to it. */
+  /** Deletes every ended task in the given statuses that the filters name, whoever made it, with all that belongs to it. */
   @RequiresAdmin()
   @Delete()
   @Problems('not_terminal_status')
@@ -107,7 +101,7 @@ export class PipelineTasksController {
     if (live.length > 0) {
       throw new DomainError('not_terminal_status', `Tasks that are ${live.join(' or ')} have not ended.`);
     }
-    return { deleted: await this.commands.deleteEnded(query.status), statuses: query.status };
+    return { deleted: await this.commands.deleteEnded(filterOf(query)), statuses: query.status };
   }
 
   /** Shows a task and where it stands. */
@@ -151,4 +145,14 @@ export class PipelineTasksController {
   async delete(@CurrentPrincipal() principal: Principal, @UuidParam() id: string): Promise<void> {
     await this.commands.delete(principal, id);
   }
+}
+
+function filterOf(query: ListPipelineTasksDto | DeletePipelineTasksDto): TaskFilter {
+  return {
+    statuses: query.status,
+    podId: query.pod_id,
+    podName: query.pod_name,
+    createdAfter: parseMoment(query.created_after ?? '') ?? undefined,
+    createdBefore: parseMoment(query.created_before ?? '') ?? undefined,
+  };
 }

@@ -12,7 +12,8 @@ import {
   type StageView,
 } from './task-parts.repository.js';
 import { TaskViewsRepository, type TaskAccess } from './task-views.repository.js';
-import type { TaskDetailView, TaskFilter, TaskView } from './task-view.js';
+import type { TaskFilter } from '../store/task-filter.repository.js';
+import type { TaskDetailView, TaskView } from './task-view.js';
 
 /**
  * What a caller sees of tasks. A task that belongs to somebody else does not exist for the caller.

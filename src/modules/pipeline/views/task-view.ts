@@ -65,15 +65,6 @@ export interface TaskDetailView extends TaskView {
   waitingFor: WaitingFor | null;
 }
 
-/** Which tasks a list shows; absent is any. */
-export interface TaskFilter {
-  statuses?: readonly TaskStatus[] | undefined;
-  podId?: string | undefined;
-  podName?: string | undefined;
-  createdAfter?: Date | undefined;
-  createdBefore?: Date | undefined;
-}
-
 /** The role whose work a status names; null for statuses that name none. */
 export function roleOf(status: string | null): Role | null {
   if (status === null || !(RUNNING_STATUSES as readonly string[]).includes(status)) return null;

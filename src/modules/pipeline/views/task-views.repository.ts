@@ -2,10 +2,11 @@ import { Injectable } from '@nestjs/common';
 import { Database, joinSql, preparedSql, sql, type Sql } from '../../../platform/database/index.js';
 import { pageOf, type Cursor, type Page, type PageRequest } from '../../../platform/http/index.js';
 import type { ReviewBy } from '../../pods/index.js';
+import { filterConditions, type TaskFilter } from '../store/task-filter.repository.js';
 import type { TaskOutput, TaskSummary } from '../task-result.js';
 import type { GateKind } from '../task-control.js';
 import type { Role, TaskStatus } from '../task.js';
-import { roleOf, type TaskDetailView, type TaskFilter, type TaskView, type WaitingFor } from './task-view.js';
+import { roleOf, type TaskDetailView, type TaskView, type WaitingFor } from './task-view.js';
 
 /** How far into the queue a position is counted. */
 const COUNTED_POSITIONS = 1_000;
@@ -95,7 +96,8 @@ export class TaskViewsRepository {
    * Tasks of `owners` (null: everybody's), newest first. `userInput` and `error` come cut to `LISTED_TEXT`.
    */
   async list(owners: readonly string[] | null, filter: TaskFilter, page: PageRequest): Promise<Page<TaskView>> {
-    const conditions = filterConditions(filter, page);
+    const continued = page.after && sql`(t.created_at, t.id) < (${page.after.at}::timestamptz, ${page.after.id}::uuid)`;
+    const conditions = joinSql([filterConditions(filter), ...(continued ? [continued] : [])], ' and ');
     const newest = sql`order by t.created_at desc, t.id desc`;
     const reach = page.limit + 1 + page.offset;
     // One walk of tasks_owner_created_at_id_idx per owner, so a page costs the same at any size of the table.
@@ -157,17 +159,6 @@ function cursorOf(row: TaskRow): Cursor {
 
 function owned(owners: readonly string[] | null): Sql {
   return owners === null ? sql`true` : sql`t.owner = any(${owners}::text[])`;
-}
-
-function filterConditions(filter: TaskFilter, page: PageRequest): Sql {
-  const conditions: Sql[] = [];
-  if (filter.statuses) conditions.push(sql`t.status = any(${filter.statuses}::text[])`);
-  if (filter.podId) conditions.push(sql`t.pod_id = ${filter.podId}`);
-  if (filter.podName) conditions.push(sql`t.pod_name = ${filter.podName}`);
-  if (filter.createdAfter) conditions.push(sql`t.created_at > ${filter.createdAfter.toISOString()}::timestamptz`);
-  if (filter.createdBefore) conditions.push(sql`t.created_at < ${filter.createdBefore.toISOString()}::timestamptz`);
-  if (page.after) conditions.push(sql`(t.created_at, t.id) < (${page.after.at}::timestamptz, ${page.after.id}::uuid)`);
-  return conditions.length === 0 ? sql`true` : joinSql(conditions, ' and ');
 }
 
 function toTask(row: TaskRow): TaskView {
