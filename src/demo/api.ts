@@ -3,7 +3,8 @@ export interface Task {
   id: string;
   status: string;
   error: string | null;
-  output: { output: string; explanation: string; files_changed: string[]; commands_run: string[] } | null;
+  output: string | null;
+  result: { output: string; explanation: string; files_changed: string[]; commands_run: string[] } | null;
   summary: { headline: string; cost_usd: number; duration_s: number } | null;
   checkpoint: Record<string, Record<string, unknown> | undefined>;
   review: { kind: string; reason: string } | null;

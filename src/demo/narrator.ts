@@ -67,7 +67,7 @@ export class Narrator {
     this.title(`The task is ${task.status}`);
     if (task.summary) this.line(`${task.summary.headline} (${task.summary.duration_s} s in stages)`);
     this.line(`${task.total_input_tokens} tokens in, ${task.total_output_tokens} out, $${task.total_cost_usd}`);
-    for (const command of task.output?.commands_run ?? []) this.line(`ran in the sandbox: ${command}`);
+    for (const command of task.result?.commands_run ?? []) this.line(`ran in the sandbox: ${command}`);
     if (diff) {
       this.title('Diff');
       for (const text of diff.trimEnd().split('\n')) {

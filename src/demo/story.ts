@@ -29,7 +29,7 @@ export function missing(account: Account): string[] {
   // What a real model does on its way is its own; the script's way is known.
   if (scripted) {
     if (sandboxed)
-      parts.push([(task.output?.commands_run ?? []).length > 0, 'the task stage ran the tests in the sandbox']);
+      parts.push([(task.result?.commands_run ?? []).length > 0, 'the task stage ran the tests in the sandbox']);
     parts.push(
       [leak !== undefined, 'the guardrail’s rules blocked a leaked key'],
       [leak?.status === 'resolved', 'the leak was repaired'],

@@ -74,7 +74,7 @@ async function submit(service: Service, model: string): Promise<{ client: Pipeli
 
 /** Whatever happened on the way, the task is complete, each stage ran to its end once, and the file is there. */
 async function expectWhole(client: PipelineClient, id: string, workspace: string): Promise<void> {
-  expect(await client.settled(id)).toMatchObject({ status: 'complete', output: { output: PASSING.task.output } });
+  expect(await client.settled(id)).toMatchObject({ status: 'complete', result: { output: PASSING.task.output } });
   const stages = await client.list(id, 'stages');
   expect(stages.map(({ role, attempt, status }) => `${role} ${attempt} ${status}`).toSorted()).toEqual([
     'code_review 1 complete',

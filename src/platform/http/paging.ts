@@ -88,7 +88,8 @@ function isoOf(at: string): string {
 }
 
 /**
- * `item` as lists show it: texts among `fields` that are longer than 2 000 characters are cut and named in `truncated`.
+ * `item` as lists show it: texts and lists of texts among `fields` that are longer than 2 000 characters are cut and named
+ * in `truncated`.
  */
 export function cutForList<T extends object>(
   item: T,
@@ -96,10 +97,29 @@ export function cutForList<T extends object>(
 ): T & { truncated: string[] } {
   const shown = { ...item, truncated: [] as string[] };
   for (const field of fields) {
-    const text: unknown = item[field];
-    if (typeof text !== 'string' || text.length <= LONGEST_LISTED_TEXT) continue;
-    Object.assign(shown, { [field]: text.slice(0, LONGEST_LISTED_TEXT).replace(/[\ud800-\udbff]$/, '') });
+    const whole: unknown = item[field];
+    const cut = typeof whole === 'string' ? cutText(whole) : Array.isArray(whole) ? cutTexts(whole) : whole;
+    if (cut === whole) continue;
+    Object.assign(shown, { [field]: cut });
     shown.truncated.push(field);
   }
   return shown;
+}
+
+function cutText(text: string, most = LONGEST_LISTED_TEXT): string {
+  return text.length <= most ? text : text.slice(0, most).replace(/[\ud800-\udbff]$/, '');
+}
+
+/** The first of `texts` that have room together; the same array when all have. */
+function cutTexts(texts: readonly unknown[]): readonly unknown[] {
+  let left = LONGEST_LISTED_TEXT;
+  const shown: unknown[] = [];
+  for (const text of texts) {
+    if (typeof text !== 'string') return texts;
+    if (left <= 0) return shown;
+    shown.push(cutText(text, left));
+    if (text.length > left) return shown;
+    left -= text.length;
+  }
+  return texts;
 }

@@ -77,7 +77,8 @@ describe('the events of a task', () => {
     }
     const task = (await client.call('GET', `${TASKS}/${id}`)).body;
     expect(task).toMatchObject({ status: 'complete', current_stage: null, waiting_for: null });
-    expect(task.output.output).toContain('Tell me.');
+    expect(task.output.slice(0, task.result.output.length)).toBe(task.result.output);
+    expect(task.result.output).toContain('Tell me.');
     expect(Object.keys(task.checkpoint).sort()).toEqual(['code_review', 'context', 'guardrail', 'task']);
     const stages = (await client.call('GET', `${TASKS}/${id}/stages`)).body as { role: string; status: string }[];
     expect(stages.map((stage) => stage.role).sort()).toEqual(['code_review', 'context', 'guardrail', 'task']);

@@ -34,17 +34,31 @@ const task = (parts: Partial<TaskView>): TaskView => ({
 describe('a listed task', () => {
   it('is whole when its texts are short', () => {
     const output = { output: 'o', explanation: 'e', files_changed: [], commands_run: [] };
-    expect(ListedPipelineTaskDto.from(task({ output }))).toMatchObject({ user_input: 'short', output, truncated: [] });
-    expect(ListedPipelineTaskDto.from(task({}))).toMatchObject({ output: null, truncated: [] });
+    expect(ListedPipelineTaskDto.from(task({ output }))).toMatchObject({
+      user_input: 'short',
+      output: 'o\n\n## Explanation\n\ne',
+      result: output,
+      truncated: [],
+    });
+    expect(ListedPipelineTaskDto.from(task({}))).toMatchObject({ output: null, result: null, truncated: [] });
   });
 
   it('has its long texts cut and their fields named', () => {
     const long = 'x'.repeat(2_001);
     const output = { output: long, explanation: 'e', files_changed: ['f'], commands_run: [] };
     const listed = ListedPipelineTaskDto.from(task({ userInput: long, error: long, output }));
-    expect(listed.truncated).toEqual(['user_input', 'error', 'output']);
-    for (const text of [listed.user_input, listed.error, listed.output?.output]) expect(text).toHaveLength(2_000);
-    expect(listed.output).toEqual({ ...output, output: long.slice(0, 2_000) });
+    expect(listed.truncated).toEqual(['user_input', 'output', 'error', 'result']);
+    for (const text of [listed.user_input, listed.error, listed.output]) expect(text).toHaveLength(2_000);
+    expect(listed.result).toEqual({ ...output, output: long.slice(0, 2_000) });
+  });
+
+  it('names both where many short texts are too long together', () => {
+    const commands = Array.from({ length: 100 }, (_, index) => `run ${index} ${'x'.repeat(90)}`);
+    const output = { output: 'o', explanation: '', files_changed: [], commands_run: commands };
+    const listed = ListedPipelineTaskDto.from(task({ output }));
+    expect(listed.truncated).toEqual(['output', 'result']);
+    expect(listed.result?.commands_run.join('')).toHaveLength(2_000);
+    expect(listed.result?.commands_run[0]).toBe(commands[0]);
   });
 });
 

@@ -3,6 +3,7 @@ import type { TaskOutput, TaskSummary } from '../task-result.js';
 import type { GateKind } from '../task-control.js';
 import type { Role, TaskStatus } from '../task.js';
 import { cutForList } from '../../../platform/http/index.js';
+import { outputText } from './output-text.js';
 import type { OpenGateView, TaskDetailView, TaskView, WaitingFor } from '../views/task-view.js';
 
 /** The point where a person must decide. */
@@ -29,14 +30,14 @@ export class OpenGateDto {
   }
 }
 
-/** What a complete task made. */
-export class PipelineOutputDto {
+/** What a complete task made, part by part. */
+export class PipelineResultDto {
   output: string;
   explanation: string;
   files_changed: string[];
   commands_run: string[];
 
-  static from(output: TaskOutput): PipelineOutputDto {
+  static from(output: TaskOutput): PipelineResultDto {
     return {
       output: output.output,
       explanation: output.explanation,
@@ -84,8 +85,10 @@ export class PipelineTaskDto {
   pod_id: string | null;
   pod_name: string;
   user_input: string;
+  /** `result` as one text in Markdown: the output, then explanation, files changed and commands run. Null until the task is complete. */
+  output: string | null;
   /** Null until the task is complete. */
-  output: PipelineOutputDto | null;
+  result: PipelineResultDto | null;
   /** Why it failed or was rejected. */
   error: string | null;
   /** More about the error; `code` names its kind. */
@@ -126,7 +129,8 @@ export class PipelineTaskDto {
       pod_id: task.podId,
       pod_name: task.podName,
       user_input: task.userInput,
-      output: task.output && PipelineOutputDto.from(task.output),
+      output: task.output && outputText(task.output),
+      result: task.output && PipelineResultDto.from(task.output),
       error: task.error,
       error_context: task.errorContext,
       current_stage: task.currentStage,
@@ -156,13 +160,16 @@ export class ListedPipelineTaskDto extends PipelineTaskDto {
   truncated: string[];
 
   static override from(task: TaskView): ListedPipelineTaskDto {
-    const listed = cutForList(PipelineTaskDto.from(task), ['user_input', 'error']);
-    if (listed.output === null) return listed;
-    const { truncated, ...output } = cutForList(listed.output, ['output', 'explanation']);
-    return Object.assign(listed, {
-      output,
-      truncated: [...listed.truncated, ...(truncated.length > 0 ? ['output'] : [])],
-    });
+    const listed = cutForList(PipelineTaskDto.from(task), ['user_input', 'output', 'error']);
+    if (listed.result === null) return listed;
+    const { truncated, ...result } = cutForList(listed.result, [
+      'output',
+      'explanation',
+      'files_changed',
+      'commands_run',
+    ]);
+    if (truncated.length > 0) listed.truncated.push('result');
+    return Object.assign(listed, { result });
   }
 }
 

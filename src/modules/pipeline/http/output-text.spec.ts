@@ -1,0 +1,39 @@
+import { expect, it } from '@jest/globals';
+import { outputText } from './output-text.js';
+
+const nothing = { output: '', explanation: '', files_changed: [], commands_run: [] };
+
+it('is the output alone where there is nothing else', () => {
+  expect(outputText({ ...nothing, output: ' as it was\n' })).toBe(' as it was\n');
+  expect(outputText(nothing)).toBe('');
+});
+
+it('adds what there is as sections, in this order', () => {
+  expect(
+    outputText({ output: 'Done.', explanation: 'Because.', files_changed: ['a.ts', 'b c.ts'], commands_run: ['ls'] }),
+  ).toBe(
+    'Done.\n\n## Explanation\n\nBecause.\n\n## Files changed\n\n- `a.ts`\n- `b c.ts`\n\n## Commands run\n\n- `ls`',
+  );
+  expect(outputText({ ...nothing, commands_run: ['ls'] })).toBe('## Commands run\n\n- `ls`');
+});
+
+it('keeps backticks and line breaks of names and commands inside their code', () => {
+  const commands = ['echo `date`', '``x', 'a\nb', '```\r\nb', ' padded '];
+  expect(
+    outputText({ ...nothing, commands_run: commands })
+      .split('\n')
+      .slice(2),
+  ).toEqual([
+    '- `` echo `date` ``',
+    '- ``` ``x ```',
+    '- ```',
+    '  a',
+    '  b',
+    '  ```',
+    '- ````',
+    '  ```',
+    '  b',
+    '  ````',
+    '- `  padded  `',
+  ]);
+});
