@@ -9,6 +9,7 @@ import {
   isLocalCaller,
   keepStreamsWhile,
   networkOf,
+  showsCredential,
   STREAMS,
   type Access,
 } from '../../platform/http/index.js';
@@ -53,7 +54,9 @@ export class AccessGuard implements CanActivate {
 
   private async admit(access: Access, request: FastifyRequest): Promise<Admitted | null> {
     if (access === 'open') return null;
-    if (access === 'operator' && isLocalCaller(request, this.config.http.trustProxyHops)) return null;
+    // Who shows a credential is judged by it, wherever it comes from: the drive-by rules let such a caller use any host name.
+    const bare = access === 'operator' && !showsCredential(request.headers);
+    if (bare && isLocalCaller(request, this.config.http.trustProxyHops)) return null;
     const admin = access === 'admin' || access === 'operator';
     if (admin && !this.adminSecret.configured) {
       throw new DomainError('admin_not_configured', 'No ADMIN_SECRET is configured, so the admin routes are closed.', {

@@ -8,9 +8,14 @@ function hostNameOf(authority: string): string | null {
   return new URL(`http://${authority}`).hostname.replace(/\.$/, '').toLowerCase();
 }
 
+/** Whether the request shows a credential, be it right or wrong. */
+export function showsCredential(headers: IncomingHttpHeaders): boolean {
+  return ['x-admin-secret', 'x-api-key', 'authorization'].some((name) => headers[name] !== undefined);
+}
+
 /**
- * With auth off, keeps web pages from driving the service: a page on another origin is refused by its `Origin`, a page
- * whose name was rebound to this machine by its `Host`.
+ * Keeps web pages from driving the service: a page on another origin is refused by its `Origin`, a page whose name was
+ * rebound to this machine by its `Host`.
  */
 export class DriveByRules {
   private readonly origins: ReadonlySet<string>;
@@ -21,8 +26,25 @@ export class DriveByRules {
     this.hosts = new Set(rules.allowedHosts.map((host) => hostNameOf(host) ?? host.toLowerCase()));
   }
 
-  /** @throws DomainError `host_not_allowed` or `origin_not_allowed`. */
+  /** The rule of every route while auth is off. @throws DomainError `host_not_allowed` or `origin_not_allowed`. */
   check(headers: IncomingHttpHeaders): void {
+    this.checkHost(headers);
+    this.checkOrigin(headers);
+  }
+
+  /**
+   * The rule of what callers on this machine read without a credential, with auth on too. A scraper that shows a credential may
+   * address the service by any name: a page cannot know one.
+   * @throws DomainError `host_not_allowed` or `origin_not_allowed`.
+   */
+  checkLocalRead(headers: IncomingHttpHeaders): void {
+    if (!showsCredential(headers)) this.checkHost(headers);
+    this.checkOrigin(headers);
+    if (headers['sec-fetch-site'] === 'cross-site')
+      throw new DomainError('origin_not_allowed', 'A page of another site may not read this.');
+  }
+
+  private checkHost(headers: IncomingHttpHeaders): void {
     const host = hostNameOf(headers.host ?? '');
     if (host === null || (!isLoopbackHost(host) && !this.hosts.has(host))) {
       throw new DomainError(
@@ -30,7 +52,9 @@ export class DriveByRules {
         'The Host of this request is neither loopback nor listed in ALLOWED_HOSTS.',
       );
     }
-    const { origin } = headers;
+  }
+
+  private checkOrigin({ origin }: IncomingHttpHeaders): void {
     if (origin !== undefined && !this.mayDrive(origin.toLowerCase())) {
       throw new DomainError(
         'origin_not_allowed',

@@ -11,6 +11,7 @@ export {
 } from './access.js';
 export { BodyLimit } from './body-limit.js';
 export { clientAddress, isLocalCaller, networkOf } from './client-address.js';
+export { showsCredential } from './drive-by.js';
 export {
   EventStream,
   keepStreamsWhile,

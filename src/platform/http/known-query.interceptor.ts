@@ -27,7 +27,7 @@ export class KnownQueryInterceptor implements NestInterceptor {
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     const request = context.switchToHttp().getRequest<FastifyRequest>();
     const given = Object.keys((request.query ?? {}) as object);
-    if (given.length > 0 && request.url.startsWith('/api/')) this.refuseUnknown(given, context);
+    if (given.length > 0 && request.routeOptions.url?.startsWith('/api/')) this.refuseUnknown(given, context);
     return next.handle();
   }
 

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { Logger } from '@nestjs/common';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { AppConfig } from '../../config/index.js';
 import { DomainError } from '../errors/index.js';
 import { withLogContext, type LogContext } from '../logging/index.js';
@@ -24,7 +24,7 @@ export function hookRequests(
   lifecycle: { readonly draining: boolean },
 ): void {
   const logger = new Logger('Http');
-  const driveBy = config.auth.required ? null : new DriveByRules(config.http);
+  const driveBy = new DriveByRules(config.http);
   const servesApi = config.roles.includes('api');
 
   instance.addHook('onRequest', (request, reply, done) => {
@@ -36,8 +36,10 @@ export function hookRequests(
       if (lifecycle.draining) void reply.header('connection', 'close');
       try {
         checkHost(request.raw);
-        driveBy?.check(request.headers);
-        if (!servesApi && request.url.startsWith('/api/')) {
+        const path = routePath(request);
+        if (path === '/metrics') driveBy.checkLocalRead(request.headers);
+        else if (!config.auth.required && !drivesNothing(path)) driveBy.check(request.headers);
+        if (!servesApi && path.startsWith('/api/')) {
           throw new DomainError('not_found', 'This process does not serve the API; its ROLES leave it out.');
         }
         // @fastify/cors answers preflights; any other OPTIONS is a method that no route has.
@@ -82,6 +84,17 @@ export function hookRequests(
     else logger.log(line);
     done();
   });
+}
+
+/** The pattern of the route that answers, whatever the URL's spelling of it; the URL's path where none does. */
+function routePath({ routeOptions, url, is404 }: FastifyRequest): string {
+  const { url: pattern } = routeOptions;
+  return is404 || pattern === undefined || pattern === '*' ? pathOf(url) : pattern;
+}
+
+/** Probes are asked by a pod's address, and no page drives anything with one. */
+function drivesNothing(path: string): boolean {
+  return path.startsWith('/health/');
 }
 
 /** @throws DomainError `bad_request` for what HTTP/1.1 forbids: no host, or several. */

@@ -3,6 +3,8 @@ import { once } from 'node:events';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { startService, type Service } from '../../support/service.js';
 
+type Headers = Record<string, string>;
+
 interface Answer {
   status: number;
   headers: Record<string, string | undefined>;
@@ -10,7 +12,7 @@ interface Answer {
 }
 
 /** `fetch` would set Host and Origin itself. */
-async function send(service: Service, method: string, path: string, headers: Record<string, string>): Promise<Answer> {
+async function send(service: Service, method: string, path: string, headers: Headers): Promise<Answer> {
   const { port } = new URL(service.url);
   const request = httpRequest({ host: '127.0.0.1', port, method, path, headers, setHost: !('host' in headers) });
   request.end();
@@ -21,11 +23,11 @@ async function send(service: Service, method: string, path: string, headers: Rec
     body !== '' && /problem\+json/.test(response.headers['content-type'] ?? '')
       ? (JSON.parse(body) as { code: string }).code
       : undefined;
-  return { status: response.statusCode ?? 0, headers: response.headers as Record<string, string>, code };
+  return { status: response.statusCode ?? 0, headers: response.headers as Headers, code };
 }
 
 const PREFLIGHT = { 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type' };
-const PATHS = ['/health/live', '/openapi.json', '/docs', '/metrics', '/api/v1/keys', '/api/v1/keys/validate', '/nope'];
+const PATHS = ['/openapi.json', '/docs', '/metrics', '/api/v1/keys', '/api/v1/keys/validate', '/nope'];
 
 describe('with auth off', () => {
   let service: Service;
@@ -68,8 +70,33 @@ describe('with auth off', () => {
     [{ host: 'nova.internal:8000' }],
     [{ host: '[::1]:8000' }],
     [{}],
-  ])('%j may come in', async (headers: Record<string, string>) => {
-    expect((await send(service, 'GET', '/health/live', headers)).status).toBe(200);
+  ])('%j may come in', async (headers: Headers) => {
+    expect((await send(service, 'GET', '/openapi.json', headers)).status).toBe(200);
+  });
+
+  it.each(['/health/live', '/health/ready'])('%s answers whoever asks: probes drive nothing', async (path) => {
+    const strangers: Headers[] = [{ host: '10.0.0.7:8000' }, { host: 'pod-1' }, { origin: 'https://evil.example' }];
+    for (const headers of strangers) {
+      expect((await send(service, 'GET', path, headers)).status).toBe(200);
+      expect((await send(service, 'HEAD', path, headers)).status).toBe(200);
+    }
+  });
+
+  it('is no way round the rule that a URL spells a route otherwise', async () => {
+    const host = 'evil.example';
+    for (const path of [
+      '/%68ealth/live',
+      '/health/../api/v1/tools',
+      '/%6Detrics',
+      '/%61pi/v1/tools',
+      '/health',
+      '//health/live',
+    ]) {
+      expect(await send(service, 'GET', path, { host })).toMatchObject({
+        status: path === '/%68ealth/live' ? 200 : path.startsWith('/health/') ? 404 : 403,
+      });
+    }
+    expect(await send(service, 'GET', '/%61pi/v1/tools?no_such=1', {})).toMatchObject({ status: 422 });
   });
 
   it('answers preflights of those who may, and exposes what clients read', async () => {
@@ -113,6 +140,31 @@ describe('with auth on', () => {
     expect(
       (await send(service, 'GET', '/health/live', { host: 'nova.example', origin: 'https://evil.example' })).status,
     ).toBe(200);
+  });
+
+  it('/metrics is for no page, by its origin, its site or a name rebound to this machine', async () => {
+    const read = (headers: Headers, path = '/metrics'): Promise<Answer> => send(service, 'GET', path, headers);
+    const secret = { 'x-admin-secret': service.adminSecret };
+    for (const headers of [{}, secret, { 'sec-fetch-site': 'none' }, { origin: 'https://dash.example' }]) {
+      expect((await read(headers as Headers)).status).toBe(200);
+    }
+    for (const path of ['/metrics', '/metrics?x=1', '/%6detrics']) {
+      for (const headers of [{}, secret]) {
+        const foreign = { ...headers, origin: 'https://evil.example' } as Headers;
+        expect(await read(foreign, path)).toMatchObject({ status: 403, code: 'origin_not_allowed' });
+        const crossSite = { ...headers, 'sec-fetch-site': 'cross-site' } as Headers;
+        expect(await read(crossSite, path)).toMatchObject({ status: 403, code: 'origin_not_allowed' });
+      }
+      expect(await read({ host: '10.0.0.7:8000' }, path)).toMatchObject({ status: 403, code: 'host_not_allowed' });
+      expect((await read({ ...secret, host: '10.0.0.7:8000' }, path)).status).toBe(200);
+    }
+    // A rebound page may set any header; what it shows is judged.
+    const shownOnes: Headers[] = [{ 'x-admin-secret': 'x' }, { 'x-api-key': 'x' }, { authorization: 'Bearer x' }];
+    for (const shown of shownOnes) {
+      const answer = await read({ ...shown, host: 'evil.example' });
+      expect([401, 403]).toContain(answer.status);
+      expect(answer.code).not.toBe('host_not_allowed');
+    }
   });
 
   it('only listed origins may read the answer', async () => {
