@@ -19,7 +19,7 @@ export class CreateApiKeyDto {
   @Max(1_000_000)
   rate_limit_rpm?: number | null = 60;
 
-  /** When it stops working; null is never. */
+  /** When it stops working, which lies in the future; null is never. */
   @IsOptional()
   @IsMoment(1970)
   expires_at?: string | null;
@@ -38,7 +38,7 @@ export class ApiKeyDto {
   name: string;
   /** The first characters of the key. */
   key_prefix: string;
-  /** False once it is revoked. */
+  /** False once it is revoked or has expired. */
   is_active: boolean;
   /** Requests a minute; null is no limit. */
   @ApiProperty({ type: 'integer' })
@@ -76,7 +76,7 @@ export class CreatedApiKeyDto extends ApiKeyDto {
 
 /** Which keys to list. */
 export class ListApiKeysDto extends PageQueryDto {
-  /** Only active keys, or only revoked ones. */
+  /** Only keys that work, or only revoked and expired ones. */
   @MayBeOmitted()
   @Transform(({ value }: { value: unknown }) =>
     value === 'true' || value === '1' ? true : value === 'false' || value === '0' ? false : value,

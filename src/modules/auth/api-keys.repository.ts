@@ -38,13 +38,16 @@ interface ApiKeyRow {
   metadata: Record<string, unknown>;
 }
 
-const COLUMNS = sql`id, name, key_prefix, is_active, rate_limit_rpm, expires_at, created_at,
+/** Whether a key works as far as its row says; by the database's clock, as everywhere. */
+const USABLE = sql`(is_active and (expires_at is null or expires_at > statement_timestamp()))`;
+const COLUMNS = sql`id, name, key_prefix, ${USABLE} as is_active, rate_limit_rpm, expires_at, created_at,
   created_at::text as created_at_text, last_used_at, metadata`;
 
 @Injectable()
 export class ApiKeysRepository {
   constructor(private readonly db: Database) {}
 
+  /** Null, and nothing is stored, when the key would have expired already. */
   async insert(key: {
     id: string;
     name: string;
@@ -53,21 +56,23 @@ export class ApiKeysRepository {
     rateLimitRpm: number | null;
     expiresAt: Date | null;
     metadata: Record<string, unknown>;
-  }): Promise<ApiKey> {
-    const row = await this.db.one<ApiKeyRow>(
+  }): Promise<ApiKey | null> {
+    const row = await this.db.maybeOne<ApiKeyRow>(
       'apiKeys.insert',
       sql`insert into api_keys (id, name, key_hash, key_prefix, rate_limit_rpm, expires_at, metadata)
-          values (${key.id}, ${key.name}, ${key.keyHash}, ${key.keyPrefix}, ${key.rateLimitRpm}, ${key.expiresAt},
-                  ${json(key.metadata)})
+          select ${key.id}::uuid, ${key.name}, ${key.keyHash}, ${key.keyPrefix}, ${key.rateLimitRpm}::integer, ends.at,
+                 ${json(key.metadata)}::jsonb
+          from (select ${key.expiresAt}::timestamptz as at) as ends
+          where ends.at is null or ends.at > statement_timestamp()
           returning ${COLUMNS}`,
     );
-    return toApiKey(row);
+    return row && toApiKey(row);
   }
 
   /** Newest first; one row more than the page holds when others follow. Uses api_keys_created_at_id_idx. */
   async page(page: PageRequest, isActive: boolean | null): Promise<{ key: ApiKey; cursor: Cursor }[]> {
     const filters: Sql[] = [sql`true`];
-    if (isActive !== null) filters.push(sql`is_active = ${isActive}`);
+    if (isActive !== null) filters.push(sql`${USABLE} = ${isActive}`);
     if (page.after !== null) {
       filters.push(sql`(created_at, id) < (${page.after.at}::timestamptz, ${page.after.id}::uuid)`);
     }

@@ -24,7 +24,7 @@ export class ApiKeysService {
     private readonly clock: Clock,
   ) {}
 
-  /** Makes a key. `rawKey` exists nowhere else. */
+  /** Makes a key. `rawKey` exists nowhere else. @throws DomainError `validation_failed` when it would have expired already. */
   async create(wanted: NewApiKey): Promise<{ key: ApiKey; rawKey: string }> {
     const rawKey = generateApiKey();
     const key = await this.keys.insert({
@@ -33,6 +33,7 @@ export class ApiKeysService {
       keyHash: hashApiKey(rawKey),
       keyPrefix: prefixOfApiKey(rawKey),
     });
+    if (key === null) throw DomainError.invalid('#/expires_at', 'expires_at must lie in the future.');
     return { key, rawKey };
   }
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { generateApiKey } from '../../../src/modules/auth/api-key.js';
+import { sql } from '../../../src/platform/database/index.js';
 import { api, type Api, type Operation } from '../../support/openapi.js';
 import { startService, type Service } from '../../support/service.js';
 
@@ -50,9 +51,13 @@ async function credentials(service: Service): Promise<Record<Identity, Record<st
   const [key, other, expired, revoked] = await Promise.all([
     service.createKey({ name: 'one' }),
     service.createKey({ name: 'other' }),
-    service.createKey({ name: 'expired', expires_at: '2020-01-01T00:00:00Z' }),
+    service.createKey({ name: 'expired' }),
     service.createKey({ name: 'revoked' }),
   ]);
+  await service.database?.database.query(
+    'test.expire',
+    sql`update api_keys set expires_at = clock_timestamp() where id = ${expired.id}`,
+  );
   expect((await service.admin(`/api/v1/keys/${revoked.id}`, { method: 'DELETE' })).status).toBe(204);
   return {
     nobody: {},

@@ -84,10 +84,10 @@ describe('a new key', () => {
   });
 
   it.each([
-    ['2026-01-01T10:00:00', '2026-01-01T10:00:00.000Z'],
-    ['2026-01-01T10:00:00.123456', '2026-01-01T10:00:00.123Z'],
-    ['2026-01-01T10:00:00+02:00', '2026-01-01T08:00:00.000Z'],
-    ['2026-01-01', '2026-01-01T00:00:00.000Z'],
+    ['2096-01-01T10:00:00', '2096-01-01T10:00:00.000Z'],
+    ['2096-01-01T10:00:00.123456', '2096-01-01T10:00:00.123Z'],
+    ['2096-01-01T10:00:00+02:00', '2096-01-01T08:00:00.000Z'],
+    ['2096-01-01', '2096-01-01T00:00:00.000Z'],
     ['9999-12-31T23:59:59Z', '9999-12-31T23:59:59.000Z'],
   ])('ends at %s, in UTC', async (expires_at, shown) => {
     expect((await create({ name: 'x', expires_at })).body.expires_at).toBe(shown);
@@ -99,6 +99,9 @@ describe('a new key', () => {
     '-271821-04-20T00:00:00Z',
     '+275760-09-13T00:00:00Z',
     '9999-12-31T23:59:59-14:00',
+    '1999-12-31',
+    new Date().toISOString(),
+    new Date(Date.now() - 3_600_000).toISOString().replace('Z', ''),
     '2026-W01',
     // An ordinal date; engines read the 10th of January as October.
     '2030-010',
@@ -207,4 +210,11 @@ it('a key ends by the clock of the database, whatever was remembered of it', asy
     'the key is refused',
     async () => (await client.call('GET', '/api/v1/keys/validate', { as: body.raw_key })).status === 401,
   );
+  // It reads as what it is, also in the filter, and can still be revoked.
+  const listed = async (query: string): Promise<{ id: string; is_active: boolean }[]> =>
+    (await client.call('GET', `/api/v1/keys?limit=200${query}`, { as: 'admin' })).body;
+  expect((await listed('')).find(({ id }) => id === body.id)?.is_active).toBe(false);
+  expect((await listed('&is_active=false')).map(({ id }) => id)).toContain(body.id);
+  expect((await listed('&is_active=true')).map(({ id }) => id)).not.toContain(body.id);
+  expect((await client.call('DELETE', `/api/v1/keys/${body.id}`, { as: 'admin' })).status).toBe(204);
 });
