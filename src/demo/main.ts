@@ -59,9 +59,7 @@ async function main(): Promise<number> {
   const narrator = new Narrator();
   narrator.title('Nova Orchestrator: one task through the Quartet');
   if (scripted) {
-    narrator.line(
-      'No model is configured: the words of the model are scripted. Everything else is real: the service, its',
-    );
+    narrator.line('The words of the model are scripted. Everything else is real: the service, its');
     narrator.line(
       'database, the queue, the tools, the files, the guardrail’s rules, the tests. --model <id> uses a real one.',
     );
@@ -106,7 +104,11 @@ async function main(): Promise<number> {
 
     const gaps = missing({ scripted, sandboxed: problem === null, before, after, task, findings, reviews, diff });
     if (gaps.length === 0) {
-      narrator.title('The story is whole.');
+      narrator.title(
+        problem === null
+          ? 'The story is whole.'
+          : 'The story is whole, but for the tests that the task stage could not run.',
+      );
       return 0;
     }
     narrator.title('This is not the story that the demo tells. What did not happen:');

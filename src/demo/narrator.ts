@@ -47,7 +47,7 @@ export class Narrator {
   finding(finding: Finding): void {
     const by = finding.deterministic ? 'rule' : 'model';
     this.detail(
-      `${this.paint('31', 'blocked')} by a ${by}: ${finding.finding_type} (${finding.severity}): ${finding.description}`,
+      `${this.paint('31', 'found')} by a ${by}: ${finding.finding_type} (${finding.severity}): ${finding.description}`,
     );
     this.detail(`evidence: ${finding.evidence}`);
   }

@@ -87,7 +87,8 @@ function setup(replies: Partial<ModelAnswer>[], over: Partial<StageDeps> = {}, a
         execute: (name, args, names) => {
           if (names !== null && !names.includes(name)) return Promise.resolve({ text: 'not allowed', isError: true });
           executed.push(`${name}(${args})`);
-          return Promise.resolve({ text: `<tool_output id="1">\n${name} ran\n</tool_output id="1">` });
+          const said = name === 'run_shell' ? '[exit code 0; sandbox workspace, network off]' : `${name} ran`;
+          return Promise.resolve({ text: `<tool_output id="1">\n${said}\n</tool_output id="1">` });
         },
       },
     },

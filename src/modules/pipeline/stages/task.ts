@@ -32,14 +32,15 @@ export interface TaskFacts {
   hadTools: boolean;
 }
 
-const EXECUTED = '<tool_output';
+/** How the result of a command begins that ran: its end, and the boundary behind which it ran. Refused commands have none. */
+const RAN = /^<tool_output [^>]*>\n\[[^\]\n]*; (?:sandbox |UNCONFINED)/;
 
 /** The output with facts in the place of claims: the files that differ, and the commands that were run. */
 export function withFacts(output: TaskOutput, facts: TaskFacts): TaskOutput {
   if (!facts.hadTools) return { ...output, files_changed: [...(facts.changedFiles ?? [])], commands_run: [] };
   const commands = facts.toolCalls.flatMap(({ name, arguments: args, result }) => {
     const command = (args as { command?: unknown } | null)?.command;
-    return name === 'run_shell' && typeof command === 'string' && result.startsWith(EXECUTED) ? [command] : [];
+    return name === 'run_shell' && typeof command === 'string' && RAN.test(result) ? [command] : [];
   });
   return { ...output, files_changed: [...(facts.changedFiles ?? output.files_changed)], commands_run: commands };
 }
