@@ -1,5 +1,5 @@
 // The direction of the modules: each may import those before it, and only through their index.ts.
-const ORDER = ['auth', 'llm', 'tools', 'mcp', 'agents', 'tasks', 'chat', 'pods', 'pipeline'];
+const ORDER = ['auth', 'llm', 'tools', 'mcp', 'loop', 'agents', 'tasks', 'chat', 'pods', 'pipeline'];
 
 const upward = ORDER.slice(0, -1).map((name, index) => ({
   name: `${name}-imports-only-lower-modules`,
@@ -58,7 +58,7 @@ export default {
       from: { pathNot: ['\\.repository\\.ts$', '^src/platform/database/'] },
       to: { path: '^src/platform/database/sql\\.ts$' },
     },
-    only('pg-only-in-the-database', 'pg', '^src/platform/database/'),
+    only('pg-only-in-the-database', 'pg', '^src/platform/(database|embedded-postgres)/'),
     only('ioredis-only-in-redis', 'ioredis', '^src/platform/redis/'),
     ...upward,
   ],

@@ -11,11 +11,11 @@ import { Clock } from '../src/platform/clock/clock.js';
 import { Database } from '../src/platform/database/index.js';
 import { migrate } from '../src/platform/database/migrator.js';
 import type { PodSnapshot } from '../src/modules/pods/index.js';
-import type { Move } from '../src/modules/pipeline/move.js';
-import { initialControl } from '../src/modules/pipeline/task-control.js';
-import { TaskEventPublisher } from '../src/modules/pipeline/task-event-publisher.js';
-import { TaskMovesRepository } from '../src/modules/pipeline/task-moves.repository.js';
-import { TaskQueueRepository, type ClaimedTask } from '../src/modules/pipeline/task-queue.repository.js';
+import type { Move } from '../src/modules/pipeline/store/transition.js';
+import { initialControl } from '../src/modules/pipeline/rules/task-control.js';
+import { TaskEventPublisher } from '../src/modules/pipeline/store/task-event-publisher.js';
+import { TaskMovesRepository } from '../src/modules/pipeline/store/transitions.repository.js';
+import { TaskQueueRepository, type ClaimedTask } from '../src/modules/pipeline/store/task-queue.repository.js';
 import { startPostgres } from '../test/support/servers/index.js';
 
 const TASKS = 50;

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { tied } from '../../src/platform/database/embedded/server-process.js';
+import { tied } from '../../src/platform/embedded-postgres/server-process.js';
 import { createTestDatabase, type TestDatabase } from './database.js';
 import { temporaryFolder } from './servers/index.js';
 

@@ -1,10 +1,16 @@
 import { z } from 'zod';
 import type { LlmService } from '../llm/index.js';
-import type { Tool, ToolContext, ToolRegistry, ToolResult } from '../tools/index.js';
+import {
+  type Tool,
+  type ToolContext,
+  type ToolRegistry,
+  type ToolResult,
+  type StartedByTools,
+  PlatformTool,
+  StartingTool,
+} from '../tools/index.js';
 import type { Agent } from './agent.js';
 import type { AgentsService } from './agents.service.js';
-import type { StartedByTools } from './started-by-tools.repository.js';
-import { PlatformTool, StartingTool } from './starting-tool.js';
 
 const MOST_LISTED = 200;
 

@@ -1,13 +1,12 @@
 import { Module } from '@nestjs/common';
 import { LlmModule, LlmService } from '../llm/index.js';
-import { ToolRegistry, ToolsModule } from '../tools/index.js';
+import { ToolRegistry, ToolsModule, StartedByTools } from '../tools/index.js';
 import { AgentRecords } from './agent-records.js';
 import { agentTools } from './agent-tools.js';
 import { AgentsBackground } from './agents.background.js';
 import { AgentsController } from './agents.controller.js';
 import { AgentsRepository } from './agents.repository.js';
 import { AgentsService } from './agents.service.js';
-import { StartedByTools } from './started-by-tools.repository.js';
 
 /**
  * An *agent* is a model with instructions and tools; a *turn* (module tasks) is one answer of it. The *loop* is the

@@ -1,2 +1,2 @@
-export { PipelineBackground } from './pipeline.background.js';
+export { PipelineBackground } from './worker/pipeline.background.js';
 export { PipelineModule } from './pipeline.module.js';

@@ -1,7 +1,7 @@
-export { promptOf } from './conversation.js';
-export { preferencesOf } from './preferences.js';
-export { ConversationDto } from './task.dto.js';
+export { promptOf } from './prompt.js';
+export { preferencesOf } from './http/prefer-header.js';
+export { ConversationDto } from './http/task.dto.js';
 export { TasksModule } from './tasks.module.js';
-export { streamTurn } from './turn-stream.js';
-export { TurnsBackground } from './turns.background.js';
+export { streamTurn } from './stream/turn-stream.js';
+export { TurnsBackground } from './turns.reaper.js';
 export { TurnsService } from './turns.service.js';

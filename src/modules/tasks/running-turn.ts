@@ -1,9 +1,9 @@
-import type { CallSpend, LoopHooks, ToolCallRecord } from '../agents/index.js';
+import type { CallSpend, LoopHooks, ToolCallRecord } from '../loop/index.js';
 import { storableText } from '../../platform/http/index.js';
 import type { Spending } from '../tools/index.js';
-import { TurnLog } from './turn-log.js';
+import { TurnLog } from './stream/turn-log.js';
 import { TurnStopped, type TurnError, type TurnOutcome } from './turn.js';
-import { UnstoredWords, type Mark, type NewWords } from './unstored-words.js';
+import { UnstoredWords, type Mark, type NewWords } from './stream/unsaved-text.js';
 
 /** How long a turn that needs readers goes on without one. */
 const UNREAD_MS = 1_000;

@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { StartingTool, type StartedByTools } from '../agents/index.js';
-import type { ToolContext, ToolResult } from '../tools/index.js';
+import { StartingTool, type StartedByTools, type ToolContext, type ToolResult } from '../tools/index.js';
 import type { TurnsService } from './turns.service.js';
 
 const schema = z.strictObject({

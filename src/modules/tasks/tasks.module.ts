@@ -1,14 +1,14 @@
 import { Module } from '@nestjs/common';
 import { IdempotencyRepository } from '../../platform/idempotency/index.js';
-import { AgentsModule, StartedByTools } from '../agents/index.js';
+import { AgentsModule } from '../agents/index.js';
+import { StartedByTools, ToolRegistry, ToolsModule } from '../tools/index.js';
 import { LlmModule } from '../llm/index.js';
-import { ToolRegistry, ToolsModule } from '../tools/index.js';
 import { SendMessageTool } from './send-message.tool.js';
-import { TasksController } from './tasks.controller.js';
-import { TurnFeed } from './turn-feed.js';
-import { TurnRelay } from './turn-relay.js';
+import { TasksController } from './http/tasks.controller.js';
+import { TurnFeed } from './stream/turn-feed.js';
+import { TurnRelay } from './stream/turn-relay.js';
 import { TurnRunner } from './turn-runner.js';
-import { TurnsBackground } from './turns.background.js';
+import { TurnsBackground } from './turns.reaper.js';
 import { TurnsRepository } from './turns.repository.js';
 import { TurnsService } from './turns.service.js';
 

@@ -1,5 +1,5 @@
 import type { LanguageModelV3Prompt } from '@ai-sdk/provider';
-import type { ToolCallRecord } from '../agents/index.js';
+import type { ToolCallRecord } from '../loop/index.js';
 import type { AllowedTools, Spending } from '../tools/index.js';
 import type { SandboxTier } from '../../config/index.js';
 

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Database, json, sql, type Sql } from '../../platform/database/index.js';
-import type { ToolCallRecord } from '../agents/index.js';
+import type { ToolCallRecord } from '../loop/index.js';
 import {
   INTERRUPTED,
   type Turn,

@@ -11,3 +11,5 @@ export {
   type WorkTree,
 } from './work-tree/work-trees.js';
 export { assertWorkspaceAllowed } from './work-tree/workspace-rules.js';
+export { PlatformTool, StartingTool } from './platform/platform-tool.js';
+export { StartedByTools } from './platform/started-work.repository.js';

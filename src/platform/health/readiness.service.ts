@@ -1,6 +1,5 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, HttpException } from '@nestjs/common';
 import { HealthCheckService } from '@nestjs/terminus';
-import { HttpException } from '@nestjs/common';
 import { HealthIndicators, type Indicator, type IndicatorReport } from './health-indicators.js';
 import { Lifecycle } from './lifecycle.js';
 import type { ReadinessDto } from './readiness.dto.js';

@@ -4,7 +4,7 @@ import { AgentRecords } from '../../../src/modules/agents/agent-records.js';
 import type { AgentConfig, StoredAgent } from '../../../src/modules/agents/agent.js';
 import { AgentsRepository } from '../../../src/modules/agents/agents.repository.js';
 import { AgentsService } from '../../../src/modules/agents/agents.service.js';
-import { StartedByTools } from '../../../src/modules/agents/started-by-tools.repository.js';
+import { StartedByTools } from '../../../src/modules/tools/platform/started-work.repository.js';
 import { Clock } from '../../../src/platform/clock/index.js';
 import { Database, sql } from '../../../src/platform/database/index.js';
 import { InProcessSharedState } from '../../../src/platform/redis/index.js';

@@ -6,7 +6,7 @@ import { AppConfig } from '../../../src/config/index.js';
 import { Clock } from '../../../src/platform/clock/index.js';
 import { Database, DatabaseBootstrap, SingleProcessError, sql } from '../../../src/platform/database/index.js';
 import { LOCK_CLASS, SINGLE_PROCESS_LOCK } from '../../../src/platform/database/advisory-locks.js';
-import { findPostmaster } from '../../../src/platform/database/embedded/postmaster.js';
+import { findPostmaster } from '../../../src/platform/embedded-postgres/postmaster.js';
 import { createTestDatabase } from '../../support/database.js';
 import { eventually } from '../../support/eventually.js';
 import { execute } from '../../support/servers/test-servers.js';

@@ -7,11 +7,11 @@ import pg from 'pg';
 import {
   startEmbeddedPostgres,
   type EmbeddedPostgres,
-} from '../../../src/platform/database/embedded/embedded-postgres.js';
-import { findPostmaster, OWNER_SETTING, processRuns } from '../../../src/platform/database/embedded/postmaster.js';
-import { serverAccount } from '../../../src/platform/database/embedded/server-account.js';
-import { serverBinaries } from '../../../src/platform/database/embedded/server-binaries.js';
-import { run, spawnServer } from '../../../src/platform/database/embedded/server-process.js';
+} from '../../../src/platform/embedded-postgres/embedded-postgres.js';
+import { findPostmaster, OWNER_SETTING, processRuns } from '../../../src/platform/embedded-postgres/postmaster.js';
+import { serverAccount } from '../../../src/platform/embedded-postgres/server-account.js';
+import { serverBinaries } from '../../../src/platform/embedded-postgres/server-binaries.js';
+import { run, spawnServer } from '../../../src/platform/embedded-postgres/server-process.js';
 import { eventually } from '../../support/eventually.js';
 import { temporaryFolder, type TemporaryFolder } from '../../support/servers/index.js';
 import { endDatabaseProcesses, startDatabaseProcess } from './database-process.js';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
-import { processRuns } from '../../../src/platform/database/embedded/postmaster.js';
+import { processRuns } from '../../../src/platform/embedded-postgres/postmaster.js';
 import { eventually } from '../../support/eventually.js';
 
 const ROOT = join(fileURLToPath(import.meta.url), '../../../..');

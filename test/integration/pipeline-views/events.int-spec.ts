@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest 
 import { NotificationFeed } from '../../../src/modules/pipeline/http/notification-feed.js';
 import type { Notification } from '../../../src/modules/pipeline/http/notification.js';
 import { TaskEventFeed } from '../../../src/modules/pipeline/http/task-event-feed.js';
-import { TASK_EVENTS_CHANNEL } from '../../../src/modules/pipeline/task-event-publisher.js';
+import { TASK_EVENTS_CHANNEL } from '../../../src/modules/pipeline/store/task-event-publisher.js';
 import { TaskEventsRepository } from '../../../src/modules/pipeline/views/task-events.repository.js';
 import { Clock } from '../../../src/platform/clock/index.js';
 import { sql } from '../../../src/platform/database/index.js';

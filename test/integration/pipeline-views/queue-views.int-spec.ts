@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { QueueViewsRepository } from '../../../src/modules/pipeline/views/queue-views.repository.js';
-import { TASK_STATUSES } from '../../../src/modules/pipeline/task.js';
-import { WorkersRepository } from '../../../src/modules/pipeline/workers.repository.js';
+import { TASK_STATUSES } from '../../../src/modules/pipeline/rules/task-status.js';
+import { WorkersRepository } from '../../../src/modules/pipeline/store/workers.repository.js';
 import { Clock } from '../../../src/platform/clock/index.js';
 import { sql } from '../../../src/platform/database/index.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';

@@ -1,6 +1,6 @@
 import { json, sql, type Database } from '../../../src/platform/database/index.js';
 import { Clock } from '../../../src/platform/clock/index.js';
-import type { TaskStatus } from '../../../src/modules/pipeline/task.js';
+import type { TaskStatus } from '../../../src/modules/pipeline/rules/task-status.js';
 
 const clock = new Clock();
 const LEASED: readonly string[] = ['context_running', 'task_running', 'guardrail_running', 'completing'];

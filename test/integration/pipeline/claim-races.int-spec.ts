@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { claimStatement } from '../../../src/modules/pipeline/task-queue.repository.js';
+import { claimStatement } from '../../../src/modules/pipeline/store/task-queue.repository.js';
 import { sql } from '../../../src/platform/database/index.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { AppConfig } from '../../../src/config/index.js';
-import { Lease } from '../../../src/modules/pipeline/lease.js';
-import { WorkerHeartbeat } from '../../../src/modules/pipeline/worker-heartbeat.js';
-import { WORKER_LOCK_CLASS } from '../../../src/modules/pipeline/workers.repository.js';
+import { Lease } from '../../../src/modules/pipeline/store/lease.js';
+import { WorkerHeartbeat } from '../../../src/modules/pipeline/worker/worker-heartbeat.js';
+import { WORKER_LOCK_CLASS } from '../../../src/modules/pipeline/store/workers.repository.js';
 import { sql } from '../../../src/platform/database/index.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { eventually } from '../../support/eventually.js';

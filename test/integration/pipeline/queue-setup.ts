@@ -2,13 +2,13 @@ import { Clock } from '../../../src/platform/clock/clock.js';
 import type { Database } from '../../../src/platform/database/index.js';
 import { TaskBell } from '../../../src/platform/redis/index.js';
 import type { AgentSnapshot, PodSnapshot } from '../../../src/modules/pods/index.js';
-import type { Move } from '../../../src/modules/pipeline/move.js';
-import { initialControl } from '../../../src/modules/pipeline/task-control.js';
-import { TaskEventPublisher, type PublishedEvent } from '../../../src/modules/pipeline/task-event-publisher.js';
-import { TaskMovesRepository } from '../../../src/modules/pipeline/task-moves.repository.js';
-import { TaskQueueRepository, type ClaimedTask } from '../../../src/modules/pipeline/task-queue.repository.js';
-import type { Role } from '../../../src/modules/pipeline/task.js';
-import { WorkersRepository } from '../../../src/modules/pipeline/workers.repository.js';
+import type { Move } from '../../../src/modules/pipeline/store/transition.js';
+import { initialControl } from '../../../src/modules/pipeline/rules/task-control.js';
+import { TaskEventPublisher, type PublishedEvent } from '../../../src/modules/pipeline/store/task-event-publisher.js';
+import { TaskMovesRepository } from '../../../src/modules/pipeline/store/transitions.repository.js';
+import { TaskQueueRepository, type ClaimedTask } from '../../../src/modules/pipeline/store/task-queue.repository.js';
+import type { Role } from '../../../src/modules/pipeline/rules/task-status.js';
+import { WorkersRepository } from '../../../src/modules/pipeline/store/workers.repository.js';
 
 export const POD: PodSnapshot = {
   id: '00000000-0000-7000-8000-000000000001',

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { sql } from '../../../src/platform/database/index.js';
-import { movesStatement } from '../../../src/modules/pipeline/task-moves.repository.js';
-import { claimStatement } from '../../../src/modules/pipeline/task-queue.repository.js';
+import { movesStatement } from '../../../src/modules/pipeline/store/transitions.repository.js';
+import { claimStatement } from '../../../src/modules/pipeline/store/task-queue.repository.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { LEGAL_MOVES } from '../../support/legal-moves.js';
 import { progress, queueOn } from './queue-setup.js';

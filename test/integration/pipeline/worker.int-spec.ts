@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AppConfig } from '../../../src/config/index.js';
-import type { PipelineExecutor } from '../../../src/modules/pipeline/pipeline.executor.js';
-import type { Lease } from '../../../src/modules/pipeline/lease.js';
-import { PipelineWorker } from '../../../src/modules/pipeline/pipeline.worker.js';
-import type { ClaimedTask } from '../../../src/modules/pipeline/task-queue.repository.js';
+import type { PipelineExecutor } from '../../../src/modules/pipeline/run/task-executor.js';
+import type { Lease } from '../../../src/modules/pipeline/store/lease.js';
+import { PipelineWorker } from '../../../src/modules/pipeline/worker/pipeline.consumer.js';
+import type { ClaimedTask } from '../../../src/modules/pipeline/store/task-queue.repository.js';
 import { sql } from '../../../src/platform/database/index.js';
 import { InProcessTaskBell } from '../../../src/platform/redis/in-process-task-bell.js';
 import type { LiveState, TaskBell } from '../../../src/platform/redis/index.js';

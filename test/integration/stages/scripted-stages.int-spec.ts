@@ -17,7 +17,7 @@ import {
   type StageInput,
   type StageOutputs,
 } from '../../../src/modules/pipeline/stages/index.js';
-import type { Role } from '../../../src/modules/pipeline/task.js';
+import type { Role } from '../../../src/modules/pipeline/rules/task-status.js';
 import { createLlm } from '../llm/llm-setup.js';
 import { contextFor, scratch } from '../tools/sandbox-folder.js';
 

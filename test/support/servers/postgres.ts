@@ -4,10 +4,10 @@ import { chmod, chown, mkdir, open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import { findPostmaster } from '../../../src/platform/database/embedded/postmaster.js';
-import { serverAccount } from '../../../src/platform/database/embedded/server-account.js';
-import { serverBinaries, type ServerBinaries } from '../../../src/platform/database/embedded/server-binaries.js';
-import { run, spawnServer, type ServerProcess } from '../../../src/platform/database/embedded/server-process.js';
+import { findPostmaster } from '../../../src/platform/embedded-postgres/postmaster.js';
+import { serverAccount } from '../../../src/platform/embedded-postgres/server-account.js';
+import { serverBinaries, type ServerBinaries } from '../../../src/platform/embedded-postgres/server-binaries.js';
+import { run, spawnServer, type ServerProcess } from '../../../src/platform/embedded-postgres/server-process.js';
 import { temporaryFolder } from './temporary-folder.js';
 
 export interface PostgresOptions {

@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createConnection } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { tied } from '../../../src/platform/database/embedded/server-process.js';
+import { tied } from '../../../src/platform/embedded-postgres/server-process.js';
 import { freePort } from './free-port.js';
 import { needProgram } from './system-program.js';
 import { temporaryFolder } from './temporary-folder.js';

@@ -1,5 +1,5 @@
 import { createHash, createHmac } from 'node:crypto';
-import type { Severity } from '../plan.js';
+import type { Severity } from '../rules/plan.js';
 
 export const FINDING_TYPES = [
   'prompt_injection',

@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import type { EventType } from '../move.js';
-import type { GateKind } from '../task-control.js';
-import { TASK_STATUSES } from '../task.js';
+import type { EventType } from '../store/transition.js';
+import type { GateKind } from '../rules/task-control.js';
+import { TASK_STATUSES } from '../rules/task-status.js';
 import { NOTIFIED_TYPES, notificationOf } from './notification.js';
 
 const event = (type: EventType, data: Record<string, unknown>) =>

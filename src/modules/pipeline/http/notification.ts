@@ -1,6 +1,6 @@
-import type { EventType } from '../move.js';
-import type { GateKind } from '../task-control.js';
-import { TASK_STATUSES } from '../task.js';
+import type { EventType } from '../store/transition.js';
+import type { GateKind } from '../rules/task-control.js';
+import { TASK_STATUSES } from '../rules/task-status.js';
 import type { OwnedEvent } from '../views/task-events.repository.js';
 
 /** What a person is told about a task: nothing of the task's own text, only its pod and where it stands. */

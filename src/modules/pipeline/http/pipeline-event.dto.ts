@@ -1,5 +1,5 @@
 import { ApiProperty } from '@nestjs/swagger';
-import type { EventType } from '../move.js';
+import type { EventType } from '../store/transition.js';
 import type { TaskEventView } from '../views/task-events.repository.js';
 import type { Notification, NotifiedType } from './notification.js';
 

@@ -2,7 +2,7 @@ import { Transform, Type } from 'class-transformer';
 import { ArrayMinSize, ArrayUnique, IsBoolean, IsIn, IsInt, IsString, IsUUID, Max, Min } from 'class-validator';
 import { ApiProperty, IntersectionType } from '@nestjs/swagger';
 import { IsMoment, MayBeOmitted, PageQueryDto } from '../../../platform/http/index.js';
-import { TASK_STATUSES, type TaskStatus } from '../task.js';
+import { TASK_STATUSES, type TaskStatus } from '../rules/task-status.js';
 import { Characters } from './characters.js';
 
 /** `a,b` and `a&status=b` alike. */

@@ -4,7 +4,7 @@ import type { FastifyReply } from 'fastify';
 import { linkNext, PageQueryDto, pageRequest, Problems, UuidParam } from '../../../platform/http/index.js';
 import { RequiresAdmin, RequiresKey } from '../../auth/index.js';
 import { PipelineCommands } from '../pipeline.commands.js';
-import type { TaskStatus } from '../task.js';
+import type { TaskStatus } from '../rules/task-status.js';
 import { QueueViewsRepository } from '../views/queue-views.repository.js';
 import { DeadLetterDto, PipelineQueueStatsDto, ReapedDto } from './pipeline-queue.dto.js';
 import { MovedPipelineTaskDto } from './pipeline-task.dto.js';

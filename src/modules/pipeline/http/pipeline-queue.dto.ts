@@ -1,6 +1,6 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { cutForList } from '../../../platform/http/index.js';
-import { TASK_STATUSES, type Role, type TaskStatus } from '../task.js';
+import { TASK_STATUSES, type Role, type TaskStatus } from '../rules/task-status.js';
 import type { DeadLetterView, QueueStatsView } from '../views/queue-views.repository.js';
 
 /** The queue in figures. */

@@ -1,7 +1,7 @@
 import { ApiProperty } from '@nestjs/swagger';
 import type { FindingType } from '../guardrail/finding.js';
-import type { Severity } from '../plan.js';
-import type { Role } from '../task.js';
+import type { Severity } from '../rules/plan.js';
+import type { Role } from '../rules/task-status.js';
 import type { ArtifactView, FindingView, ReviewView, StageView } from '../views/task-parts.repository.js';
 
 type FindingStatus = FindingView['status'];

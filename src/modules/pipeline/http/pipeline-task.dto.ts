@@ -1,7 +1,7 @@
 import { ApiProperty } from '@nestjs/swagger';
-import type { TaskOutput, TaskSummary } from '../task-result.js';
-import type { GateKind } from '../task-control.js';
-import type { Role, TaskStatus } from '../task.js';
+import type { TaskOutput, TaskSummary } from '../run/task-result.js';
+import type { GateKind } from '../rules/task-control.js';
+import type { Role, TaskStatus } from '../rules/task-status.js';
 import { cutForList } from '../../../platform/http/index.js';
 import { outputText } from './output-text.js';
 import type { OpenGateView, TaskDetailView, TaskView, WaitingFor } from '../views/task-view.js';

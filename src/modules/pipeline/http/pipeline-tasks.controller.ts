@@ -14,7 +14,7 @@ import {
 import { CurrentPrincipal, RequiresAdmin, RequiresCredential, RequiresKey, type Principal } from '../../auth/index.js';
 import { PipelineCommands } from '../pipeline.commands.js';
 import type { TaskFilter } from '../store/task-filter.repository.js';
-import { isTerminal, type TaskStatus } from '../task.js';
+import { isTerminal, type TaskStatus } from '../rules/task-status.js';
 import { PipelineViews } from '../views/pipeline-views.service.js';
 import { idempotencyOf } from '../../../platform/idempotency/index.js';
 import { DeletePipelineTasksDto, ListPipelineTasksDto } from './pipeline-queries.dto.js';

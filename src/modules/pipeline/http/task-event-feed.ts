@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Clock } from '../../../platform/clock/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
 import { EventBus } from '../../../platform/redis/index.js';
-import { TASK_EVENTS_CHANNEL } from '../task-event-publisher.js';
+import { TASK_EVENTS_CHANNEL } from '../store/task-event-publisher.js';
 import { TaskEventsRepository, type TaskEventView } from '../views/task-events.repository.js';
 
 /** Events read at once: what one reader may hold in memory. */

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { storableText } from '../../../platform/http/index.js';
 import { FINDING_TYPES, type Finding } from '../guardrail/finding.js';
-import { SEVERITIES } from '../plan.js';
-import type { Role } from '../task.js';
+import { SEVERITIES } from '../rules/plan.js';
+import type { Role } from '../rules/task-status.js';
 
 /** Text of a model: bounded in characters, and storable. */
 function text(most: number): z.ZodString {

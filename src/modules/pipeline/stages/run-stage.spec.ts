@@ -1,11 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import type { LanguageModelV3Prompt } from '@ai-sdk/provider';
 import fc from 'fast-check';
-import type { JournalEntry } from '../../agents/index.js';
+import type { JournalEntry } from '../../loop/index.js';
 import type { ModelAnswer, ModelCall, OfferedTool } from '../../llm/index.js';
 import type { ToolContext } from '../../tools/index.js';
-import type { Role } from '../task.js';
-import { ROLES } from '../task.js';
+import { type Role, ROLES } from '../rules/task-status.js';
 import { runStage, STAGE_SCHEMAS, UnreadableAnswerError, type StageDeps, type StageInput } from './index.js';
 
 const SECRET = ['ghp_', 'aB3dE6gH9jK2mN5pQ8sT1vW4xY7zA0bC3dE6'].join('');

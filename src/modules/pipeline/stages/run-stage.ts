@@ -7,13 +7,13 @@ import {
   type LoopTools,
   type SessionOptions,
   type ToolCallRecord,
-} from '../../agents/index.js';
+} from '../../loop/index.js';
 import type { ModelUsage } from '../../llm/index.js';
 import { maskSecrets } from '../guardrail/secret-mask.js';
 import { ScanBudget } from '../guardrail/text-scan.js';
 import { scanWork } from '../guardrail/work-scan.js';
 import type { Finding } from '../guardrail/finding.js';
-import type { Role } from '../task.js';
+import type { Role } from '../rules/task-status.js';
 import { codeReviewStage } from './code-review.js';
 import { contextStage } from './context.js';
 import { decisionStage } from './decision.js';

@@ -1,4 +1,4 @@
-import type { Role } from '../task.js';
+import type { Role } from '../rules/task-status.js';
 import type { StageOutputs } from './outputs.js';
 
 /** A verdict on an earlier iteration's work; the task agent is shown all of them. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { LanguageModelV3Prompt } from '@ai-sdk/provider';
-import { cutMiddle } from '../../agents/index.js';
+import { cutMiddle } from '../../loop/index.js';
 import { estimateTokens } from '../../llm/index.js';
 import type { DataBlock, StageDefinition, StageInput } from './stage-input.js';
 

@@ -1,6 +1,6 @@
 import type { LanguageModelV3Prompt } from '@ai-sdk/provider';
 import { z } from 'zod';
-import { cutMiddle, fitHistory, withUserText, type ModelSession } from '../../agents/index.js';
+import { cutMiddle, fitHistory, withUserText, type ModelSession } from '../../loop/index.js';
 import type { ModelAnswer } from '../../llm/index.js';
 
 /** A model gave no valid answer, also when shown its own and what was wrong with it. `faults` quotes nothing of it. */

@@ -1,4 +1,4 @@
-import type { ToolCallRecord } from '../../agents/index.js';
+import type { ToolCallRecord } from '../../loop/index.js';
 import type { TaskOutput } from './outputs.js';
 import { contextData, diffData, feedbackData, outputData, requestToServe } from './shown.js';
 import type { StageDefinition } from './stage-input.js';

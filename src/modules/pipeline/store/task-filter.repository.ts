@@ -1,5 +1,5 @@
 import { joinSql, sql, type Sql } from '../../../platform/database/index.js';
-import type { TaskStatus } from '../task.js';
+import type { TaskStatus } from '../rules/task-status.js';
 
 /** Which tasks a list shows, and which ended ones a bulk delete removes; an absent part means any. */
 export interface TaskFilter {

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Database, preparedSql, sql } from '../../../platform/database/index.js';
-import type { EventType } from '../move.js';
-import { isTerminal, type TaskStatus } from '../task.js';
+import type { EventType } from '../store/transition.js';
+import { isTerminal, type TaskStatus } from '../rules/task-status.js';
 
 /** One event of one task. */
 export interface TaskEventView {

@@ -1,0 +1,24 @@
+export {
+  converse,
+  runAgentLoop,
+  type AgentLoopInput,
+  type AgentLoopResult,
+  type ConversationInput,
+} from './conversation.js';
+export { cutMiddle, fitHistory, withoutToolParts, withUserText } from './history.js';
+export {
+  UnknownToolOutcomeError,
+  type JournalEntry,
+  type LoopJournal,
+  type ModelEntry,
+  type ToolEntry,
+} from './journal.js';
+export type { LoopToolRegistry, LoopTools } from './tool-runner.js';
+export {
+  ModelSession,
+  type CallSpend,
+  type LoopHooks,
+  type LoopStep,
+  type SessionOptions,
+  type ToolCallRecord,
+} from './model-session.js';

@@ -1,0 +1,116 @@
+import { Injectable } from '@nestjs/common';
+import { TaskBell } from '../../../platform/redis/index.js';
+import { AppConfig } from '../../../config/index.js';
+import { DomainError } from '../../../platform/errors/index.js';
+import { ownerOf, visibleOwners, type Principal } from '../../auth/index.js';
+import type { Move } from '../store/transition.js';
+import type { Decision } from '../pipeline.commands.js';
+import { approved, enter } from '../rules/plan.js';
+import { lastStatus } from './submit.service.js';
+import { TaskMovesRepository } from '../store/transitions.repository.js';
+import { situationOf } from '../rules/situation.js';
+import { TaskRunsRepository, type TaskRun } from '../store/loaded-tasks.repository.js';
+import { TaskTrees } from '../run/task-trees.js';
+import { runningStatus, type TaskStatus } from '../rules/task-status.js';
+
+/** Gates whose approval forgives what was found. */
+const FORGIVING: readonly string[] = ['escalation', 'finding', 'final'];
+
+/** Whether `principal` may decide gates of a task, and see what waits behind them. */
+export function mayReview(principal: Principal, task: { owner: string; reviewBy: 'owner' | 'admin' }): boolean {
+  if (principal.kind === 'admin') return true;
+  if (principal.kind === 'anonymous' || task.reviewBy === 'admin') return false;
+  return task.owner === ownerOf(principal) || task.owner === 'anonymous';
+}
+
+/** Lets people decide gates: once, on what is current, and never anonymously. */
+@Injectable()
+export class HumanReview {
+  constructor(
+    private readonly config: AppConfig,
+    private readonly runs: TaskRunsRepository,
+    private readonly moves: TaskMovesRepository,
+    private readonly trees: TaskTrees,
+    private readonly bell: TaskBell,
+  ) {}
+
+  /** See `PipelineCommands.review`. */
+  async review(principal: Principal, taskId: string, decision: Decision): Promise<{ status: TaskStatus }> {
+    const run = await this.runs.find(taskId);
+    const owners = visibleOwners(principal, this.config.auth.required);
+    if (run === null || (owners !== null && !owners.includes(run.owner))) throw DomainError.notFound('task', taskId);
+    if (!mayReview(principal, { owner: run.owner, reviewBy: run.pod.reviewBy })) {
+      throw new DomainError('forbidden', 'This task is reviewed by the admin.');
+    }
+    const gate = run.gate;
+    if (run.status !== 'pending_human_review' || gate === null) {
+      throw new DomainError('no_open_gate', 'The task waits for no decision.');
+    }
+    if (decision.gateId !== undefined && decision.gateId !== gate.id) {
+      throw new DomainError('gate_stale', 'Another gate is open now; look at the task again.');
+    }
+    if (situationOf(run).contentHash() !== gate.contentHash) {
+      throw new DomainError('content_changed', 'What the gate shows has changed; look at the task again.');
+    }
+    const decidedBy = principal.kind === 'key' ? `${ownerOf(principal)} (${principal.name})` : principal.kind;
+    const move = decision.decision === 'approve' ? approval(run, gate) : rejection(run, decision.comment);
+    const applied = await this.moves.commit({
+      task_id: run.id,
+      from: run.status,
+      guard: { epoch: run.epoch, version: run.version },
+      raise_epoch: true,
+      ...move,
+      ...(move.resolve ? { resolve: [{ resolved_by: decidedBy, notes: decision.comment ?? 'Approved.' }] } : {}),
+      decide_gate: {
+        id: gate.id,
+        decision: decision.decision,
+        decided_by: decidedBy,
+        comment: decision.comment ?? null,
+      },
+      events: [
+        {
+          type: 'gate.decided',
+          data: { gate_id: gate.id, kind: gate.kind, decision: decision.decision, decided_by: decidedBy },
+        },
+        ...move.events,
+      ],
+    });
+    if (!applied) throw new DomainError('no_open_gate', 'The gate was decided meanwhile.');
+    if (move.to === 'queued') await this.bell.ring([run.id]);
+    else await this.trees.drop(run, move.to);
+    return { status: move.to };
+  }
+}
+
+type Outcome = Pick<Move, 'to' | 'control' | 'events'> & Partial<Move>;
+
+function approval(run: TaskRun, gate: NonNullable<TaskRun['gate']>): Outcome {
+  const conflicts = Array.isArray(gate.details.files) ? gate.details.files.map(String) : [];
+  const situation = situationOf(run);
+  const control = approved(gate.kind, situation, conflicts);
+  const forgiving = FORGIVING.includes(gate.kind);
+  const next = enter({ ...situation, control, findings: forgiving ? [] : situation.findings });
+  const nextStatus =
+    next.kind === 'run'
+      ? runningStatus(next.roles[0] ?? 'task')
+      : control.diffHash !== null
+        ? ('completing' as const)
+        : lastStatus(run.pod);
+  return {
+    to: 'queued',
+    control,
+    queue: { next_status: nextStatus, delay_ms: 0 },
+    ...(forgiving ? { resolve: [] } : {}),
+    events: [],
+  };
+}
+
+function rejection(run: TaskRun, comment: string | undefined): Outcome {
+  return {
+    to: 'cancelled',
+    control: run.control,
+    error: { code: 'rejected', message: comment ?? 'A reviewer rejected the work.' },
+    end_running_stages: { status: 'cancelled', error_code: 'rejected', error: 'A reviewer rejected the work.' },
+    events: [{ type: 'task.finished', data: { status: 'cancelled', code: 'rejected' } }],
+  };
+}

@@ -1,0 +1,145 @@
+import { Injectable } from '@nestjs/common';
+import { AppConfig, SANDBOX_TIERS } from '../../../config/index.js';
+import { Clock } from '../../../platform/clock/index.js';
+import { Database } from '../../../platform/database/index.js';
+import { DomainError } from '../../../platform/errors/index.js';
+import { TaskBell } from '../../../platform/redis/index.js';
+import { ownerOf, type Principal } from '../../auth/index.js';
+import { LlmService, noModel } from '../../llm/index.js';
+import { PodsService, type PodSnapshot } from '../../pods/index.js';
+import { IdempotencyRepository } from '../../../platform/idempotency/index.js';
+import { modelChain } from '../rules/model-chain.js';
+import { ToolRegistry } from '../../tools/index.js';
+import type { Inherited, Submission, Submitted } from '../pipeline.commands.js';
+import { enter } from '../rules/plan.js';
+import { situationOf } from '../rules/situation.js';
+import { initialControl } from '../rules/task-control.js';
+import { TaskQueueRepository } from '../store/task-queue.repository.js';
+import { isWithin } from '../rules/task-sandbox.js';
+import { runningStatus, type TaskStatus } from '../rules/task-status.js';
+import { TaskAdminRepository } from '../store/task-admin.repository.js';
+
+const ROUTE = 'POST /api/v1/pipeline/tasks';
+
+/** Takes tasks in: checks what may be asked for, and stores the task, with its key in one transaction. */
+@Injectable()
+export class PipelineSubmission {
+  constructor(
+    private readonly config: AppConfig,
+    private readonly clock: Clock,
+    private readonly database: Database,
+    private readonly pods: PodsService,
+    private readonly llm: LlmService,
+    private readonly tools: ToolRegistry,
+    private readonly queue: TaskQueueRepository,
+    private readonly admin: TaskAdminRepository,
+    private readonly idempotency: IdempotencyRepository,
+    private readonly bell: TaskBell,
+  ) {}
+
+  /** See `PipelineCommands.submit`. */
+  async submit(principal: Principal, submission: Submission): Promise<Submitted> {
+    const defaultModel = await this.llm.defaultModel();
+    const store = (): Promise<Submitted> => this.store(principal, submission, defaultModel);
+    // Without a key a single statement writes.
+    const submitted = await (submission.idempotency ? this.database.transaction('tasks.submit', store) : store());
+    if (!submitted.replayed) await this.bell.ring([submitted.taskId]);
+    return submitted;
+  }
+
+  private async store(principal: Principal, submission: Submission, defaultModel: string | null): Promise<Submitted> {
+    const owner = ownerOf(principal);
+    const id = this.clock.newId();
+    if (submission.idempotency) {
+      const { resourceId, bound } = await this.idempotency.bind({ owner, route: ROUTE, ...submission.idempotency }, id);
+      if (!bound) return this.replay(resourceId);
+    }
+    const asked = await this.pods.snapshotForTask({
+      ...(submission.podId === undefined ? {} : { id: submission.podId }),
+      ...(submission.podName === undefined ? {} : { name: submission.podName }),
+    });
+    const pod = submission.inherited === undefined ? asked : this.narrowed(asked, submission.inherited);
+    this.assertAllowed(principal, submission, pod);
+    this.assertModels(submission, pod, defaultModel);
+    const control = initialControl(pod.maxCostUsd);
+    if (submission.inherited !== undefined) control.depth = submission.inherited.depth;
+    const first = enter(situationOf({ pod, control, maxRetries: submission.maxRetries, stages: [], findings: [] }));
+    const { queuedAt } = await this.queue.insert({
+      id,
+      owner,
+      pod,
+      userInput: submission.userInput,
+      metadata: submission.metadata,
+      maxRetries: submission.maxRetries,
+      priority: submission.priority,
+      nextStatus: first.kind === 'run' ? runningStatus(first.roles[0] ?? 'task') : lastStatus(pod),
+      control,
+    });
+    return { taskId: id, podName: pod.name, queuedAt, replayed: false };
+  }
+
+  /** The pod without whatever the work that starts the task does not have itself. */
+  private narrowed(pod: PodSnapshot, { tier, network, allowed, costUsd }: Inherited): PodSnapshot {
+    const limits = [pod.maxCostUsd, costUsd].filter((limit) => limit !== null);
+    return {
+      ...pod,
+      sandbox: isWithin(pod.sandbox, tier) ? pod.sandbox : tier,
+      network: network ? pod.network : 'off',
+      maxCostUsd: limits.length === 0 ? null : Math.min(...limits),
+      agents: pod.agents.map((agent) => ({ ...agent, allowedTools: this.tools.both(agent.allowedTools, allowed) })),
+    };
+  }
+
+  private async replay(taskId: string): Promise<Submitted> {
+    const known = await this.admin.findSubmitted(taskId);
+    if (known === null) throw DomainError.notFound('task', taskId);
+    return { taskId, podName: known.podName, queuedAt: known.queuedAt, replayed: true };
+  }
+
+  private assertAllowed(principal: Principal, { metadata }: Submission, pod: PodSnapshot): void {
+    const override = metadata.sandbox_override;
+    const asked = SANDBOX_TIERS.find((tier) => tier === override);
+    if (override !== undefined && asked === undefined) {
+      throw DomainError.invalid('#/metadata/sandbox_override', `must be one of ${SANDBOX_TIERS.join(', ')}`);
+    }
+    if (asked !== undefined && !isWithin(asked, pod.sandbox)) {
+      throw new DomainError('sandbox_not_allowed', `The pod allows at most the sandbox tier ${pod.sandbox}.`);
+    }
+    const tier = asked ?? pod.sandbox;
+    if (tier === 'host' && this.config.sandbox !== 'host') {
+      throw new DomainError('sandbox_not_allowed', 'The host tier is not enabled on this service.');
+    }
+    if (tier === 'host' && principal.kind !== 'admin') {
+      throw new DomainError('forbidden', 'Tasks of a pod with the host tier need the admin credential.');
+    }
+    const model = metadata.model_override;
+    if (
+      typeof model === 'string' &&
+      this.config.models.allowed !== null &&
+      !this.config.models.allowed.includes(model)
+    ) {
+      throw new DomainError('model_not_allowed', 'The model of metadata.model_override is not among the allowed ones.');
+    }
+  }
+
+  private assertModels({ metadata }: Submission, pod: PodSnapshot, defaultModel: string | null): void {
+    for (const agent of pod.agents) {
+      const chain = modelChain(agent, pod, metadata, defaultModel);
+      const usable = chain.filter((model) => this.llm.isConfigured(model));
+      if (usable.length === 0) throw noModel(`the ${agent.role} stage`, chain);
+      if (pod.maxCostUsd === null) continue;
+      const unknown = usable.find((model) => !this.llm.isPriced(model));
+      if (unknown !== undefined) {
+        throw new DomainError(
+          'price_unknown',
+          `The pod has a cost limit and the price of the model ${unknown} is not known.`,
+        );
+      }
+    }
+  }
+}
+
+/** A pod whose every condition says no runs nothing: its tasks complete from its last stage's status. */
+export function lastStatus(pod: PodSnapshot): TaskStatus {
+  return runningStatus(pod.agents.at(-1)?.role ?? 'task');
+}

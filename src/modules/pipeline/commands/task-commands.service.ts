@@ -1,0 +1,179 @@
+import { Injectable } from '@nestjs/common';
+import { AppConfig } from '../../../config/index.js';
+import { DomainError } from '../../../platform/errors/index.js';
+import { TaskBell } from '../../../platform/redis/index.js';
+import { ownerOf, visibleOwners, type Principal } from '../../auth/index.js';
+import { HumanReview } from './review.service.js';
+import { PipelineCommands, type Decision, type Submission, type Submitted } from '../pipeline.commands.js';
+import { PipelineReaper } from '../worker/pipeline.reaper.js';
+import { stepsOf } from '../../pods/index.js';
+import { enter } from '../rules/plan.js';
+import { lastStatus, PipelineSubmission } from './submit.service.js';
+import { stageKey, type TaskControl } from '../rules/task-control.js';
+import { TaskAdminRepository, type TaskHead } from '../store/task-admin.repository.js';
+import { TaskMovesRepository } from '../store/transitions.repository.js';
+import { situationOf } from '../rules/situation.js';
+import { TaskRunsRepository, type TaskRun } from '../store/loaded-tasks.repository.js';
+import { TaskTrees } from '../run/task-trees.js';
+import { isTerminal, runningStatus } from '../rules/task-status.js';
+import type { TaskFilter } from '../store/task-filter.repository.js';
+
+/** A running task moves on while a cancel looks at it; this many looks catch it. */
+const CANCEL_ATTEMPTS = 100;
+const DELETE_BATCH = 500;
+
+/** The commands of people and programs. */
+@Injectable()
+export class PipelineService extends PipelineCommands {
+  constructor(
+    private readonly config: AppConfig,
+    private readonly submission: PipelineSubmission,
+    private readonly humanReview: HumanReview,
+    private readonly admin: TaskAdminRepository,
+    private readonly runs: TaskRunsRepository,
+    private readonly moves: TaskMovesRepository,
+    private readonly reaper: PipelineReaper,
+    private readonly trees: TaskTrees,
+    private readonly bell: TaskBell,
+  ) {
+    super();
+  }
+
+  override submit(principal: Principal, submission: Submission): Promise<Submitted> {
+    return this.submission.submit(principal, submission);
+  }
+
+  override async cancel(principal: Principal, taskId: string): Promise<void> {
+    for (let attempt = 1; attempt <= CANCEL_ATTEMPTS; attempt += 1) {
+      const task = await this.getVisible(principal, taskId);
+      if (isTerminal(task.status)) throw new DomainError('task_terminal', `The task is ${task.status} already.`);
+      const applied = await this.moves.commit({
+        task_id: task.id,
+        from: task.status,
+        to: 'cancelled',
+        guard: { epoch: task.epoch, version: task.version },
+        raise_epoch: true,
+        control: task.control,
+        suspect: false,
+        error: { code: 'cancelled', message: 'The task was cancelled.' },
+        end_running_stages: { status: 'cancelled', error_code: 'cancelled', error: 'The task was cancelled.' },
+        ...(task.gateId === null
+          ? {}
+          : {
+              decide_gate: {
+                id: task.gateId,
+                decision: 'cancel' as const,
+                decided_by: ownerOf(principal),
+                comment: null,
+              },
+            }),
+        events: [{ type: 'task.finished', data: { status: 'cancelled', code: 'cancelled' } }],
+      });
+      if (!applied) continue;
+      await this.trees.drop(task, 'cancelled');
+      return;
+    }
+    throw new DomainError('conflict', 'The task moved on too fast to be cancelled; try again.');
+  }
+
+  override review(principal: Principal, taskId: string, decision: Decision): Promise<{ status: string }> {
+    return this.humanReview.review(principal, taskId, decision);
+  }
+
+  override async delete(principal: Principal, taskId: string): Promise<void> {
+    const task = await this.getVisible(principal, taskId);
+    if (!isTerminal(task.status) || !(await this.admin.deleteEndedTask(taskId))) {
+      throw new DomainError('task_not_terminal', `The task is ${task.status}; only ended tasks can be deleted.`);
+    }
+  }
+
+  override async deleteEnded(filter: TaskFilter): Promise<number> {
+    let total = 0;
+    for (;;) {
+      const deleted = await this.admin.deleteEnded(filter, DELETE_BATCH);
+      total += deleted;
+      if (deleted < DELETE_BATCH) return total;
+    }
+  }
+
+  override async requeue(taskId: string): Promise<{ status: string }> {
+    const run = await this.runs.find(taskId);
+    if (run === null) throw DomainError.notFound('task', taskId);
+    const isDead = run.status === 'failed' && (await this.admin.isDeadLetter(taskId));
+    // What the life that failed has published must not be there when the next one copies the workspace.
+    if (isDead) await this.trees.drop(run, run.status);
+    const applied =
+      isDead &&
+      (await this.moves.commit({
+        task_id: taskId,
+        from: 'failed',
+        to: 'queued',
+        guard: { epoch: run.epoch, version: run.version },
+        raise_epoch: true,
+        revive: true,
+        suspect: false,
+        stage_crashes: 0,
+        error: null,
+        ...revival(run),
+        events: [{ type: 'task.retried', data: { reason: 'requeued' } }],
+      }));
+    if (!applied) throw new DomainError('not_a_dead_letter', 'The task is not a dead letter.');
+    await this.bell.ring([taskId]);
+    return { status: 'queued' };
+  }
+
+  override async discardDeadLetter(taskId: string): Promise<void> {
+    if (!(await this.admin.deleteDeadLetter(taskId))) throw DomainError.notFound('dead letter', taskId);
+  }
+
+  override reapNow(): Promise<void> {
+    return this.reaper.pass();
+  }
+
+  private async getVisible(principal: Principal, taskId: string): Promise<TaskHead> {
+    const task = await this.admin.findHead(taskId);
+    const owners = visibleOwners(principal, this.config.auth.required);
+    if (task === null || (owners !== null && !owners.includes(task.owner))) throw DomainError.notFound('task', taskId);
+    return task;
+  }
+}
+
+/**
+ * Where a dead letter goes on: in a new life, at its first unfinished stage, with retries and waiting counted anew. A task that
+ * had changed files, whose work tree is gone, and one that has no unfinished stage go back to the task stage, as a further
+ * iteration.
+ */
+function revival(run: TaskRun): { control: TaskControl; queue: { next_status: TaskRun['status']; delay_ms: number } } {
+  const steps = stepsOf(run.pod);
+  const taskStep = steps.findIndex((step) => step.some((agent) => agent.role === 'task'));
+  const allowedAttempts: TaskControl['allowedAttempts'] = {};
+  for (const stage of run.stages) {
+    if (stage.status === 'failed') allowedAttempts[stageKey(stage.role, stage.iteration)] = stage.attempt + 1;
+  }
+  const control: TaskControl = {
+    ...run.control,
+    retries: {},
+    providerWaitMs: 0,
+    machinePauses: 0,
+    allowedAttempts,
+    life: run.epoch + 1,
+  };
+  const atTask: TaskControl = {
+    ...control,
+    step: taskStep,
+    iteration: control.iteration + 1,
+    diffHash: null,
+    flags: { guardrailBlocked: false, codeReviewRejected: false },
+  };
+  const kept = enter({ ...situationOf(run), control });
+  // Without an unfinished stage the task would only meet the gate again that it failed at.
+  const again = taskStep >= 0 && (control.diffHash !== null || kept.kind !== 'run');
+  const next = again ? enter({ ...situationOf(run), control: atTask }) : kept;
+  return {
+    control: again ? atTask : control,
+    queue: {
+      next_status: next.kind === 'run' ? runningStatus(next.roles[0] ?? 'task') : lastStatus(run.pod),
+      delay_ms: 0,
+    },
+  };
+}

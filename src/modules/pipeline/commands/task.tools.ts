@@ -1,0 +1,85 @@
+import { z } from 'zod';
+import { DomainError } from '../../../platform/errors/index.js';
+import {
+  PlatformTool,
+  StartingTool,
+  type StartedByTools,
+  type Tool,
+  type ToolContext,
+  type ToolResult,
+} from '../../tools/index.js';
+import { principalOf } from '../../auth/index.js';
+import type { PipelineCommands } from '../pipeline.commands.js';
+import type { PipelineViews } from '../views/pipeline-views.service.js';
+
+/** Characters of a task's output that its reader is shown. */
+const MOST_OUTPUT = 20_000;
+
+/** The tools by which agents put work into the pipeline and look at it, as their owner. */
+export function pipelineTools(commands: PipelineCommands, views: PipelineViews, started: StartedByTools): Tool[] {
+  return [new CreateTaskTool(started, commands), new GetTaskTool(views)];
+}
+
+const newTask = z.strictObject({
+  description: z.string().min(1).max(100_000).describe('What is to be done; the team sees nothing else of this talk'),
+  pod_name: z.string().min(1).max(100).optional().describe('The team; the default one when left out'),
+});
+
+class CreateTaskTool extends StartingTool<typeof newTask> {
+  readonly name = 'create_task';
+  readonly description =
+    'Puts a task into the pipeline, where a team works on it within your own rights. Returns its id at once.';
+  readonly schema = newTask;
+
+  constructor(
+    started: StartedByTools,
+    private readonly commands: PipelineCommands,
+  ) {
+    super(started);
+  }
+
+  protected async start(
+    { description, pod_name: podName }: z.output<typeof newTask>,
+    { owner, tier, network, allowed = [], spending }: ToolContext,
+    depth: number,
+  ): Promise<ToolResult> {
+    const costUsd = (await spending?.grantUsd()) ?? null;
+    if (costUsd === 0) throw new DomainError('conflict', 'Nothing is left of the cost limit.');
+    const submitted = await this.commands.submit(principalOf(owner), {
+      userInput: description,
+      ...(podName !== undefined && { podName }),
+      metadata: {},
+      maxRetries: 2,
+      priority: 5,
+      inherited: { depth, tier, network, allowed, costUsd },
+    });
+    return { text: JSON.stringify({ task_id: submitted.taskId, status: 'queued', pod_name: submitted.podName }) };
+  }
+}
+
+const oneTask = z.strictObject({ task_id: z.uuid().describe('Id of the task') });
+
+class GetTaskTool extends PlatformTool<typeof oneTask> {
+  readonly name = 'get_task';
+  readonly description = 'Shows a task of the pipeline: where it stands, and its output once it is complete.';
+  readonly schema = oneTask;
+
+  constructor(private readonly views: PipelineViews) {
+    super();
+  }
+
+  protected async work(args: z.output<typeof oneTask>, { owner }: ToolContext): Promise<ToolResult> {
+    const task = await this.views.get(principalOf(owner), args.task_id.toLowerCase());
+    const output = task.output === null ? null : JSON.stringify(task.output);
+    return {
+      text: JSON.stringify({
+        task_id: task.id,
+        status: task.status,
+        pod_name: task.podName,
+        error: task.error,
+        waiting_for: task.waitingFor,
+        output: output === null || output.length <= MOST_OUTPUT ? output : `${output.slice(0, MOST_OUTPUT)}…`,
+      }),
+    };
+  }
+}

@@ -1,0 +1,13 @@
+import { SANDBOX_TIERS, type SandboxTier } from '../../../config/index.js';
+import type { TaskRun } from '../store/loaded-tasks.repository.js';
+
+/** Whether `tier` gives no more than `limit`. */
+export function isWithin(tier: SandboxTier, limit: SandboxTier): boolean {
+  return SANDBOX_TIERS.indexOf(tier) <= SANDBOX_TIERS.indexOf(limit);
+}
+
+/** The tier that a task's stages run in: the pod's, or the narrower one the task asked for. */
+export function effectiveTier(run: Pick<TaskRun, 'pod' | 'metadata'>): SandboxTier {
+  const asked = SANDBOX_TIERS.find((tier) => tier === run.metadata.sandbox_override);
+  return asked !== undefined && isWithin(asked, run.pod.sandbox) ? asked : run.pod.sandbox;
+}

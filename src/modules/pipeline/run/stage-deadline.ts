@@ -1,0 +1,54 @@
+import type { TaskSession } from './task-execution.js';
+
+class StageTimeoutError extends Error {
+  override readonly name = 'StageTimeoutError';
+}
+
+class ExecutionLimitError extends Error {
+  override readonly name = 'ExecutionLimitError';
+}
+
+/** Aborts a stage at its own time-out, at the task's limit for time inside stages, and with its lease. */
+export class StageDeadline {
+  private readonly controller = new AbortController();
+  private readonly timers: NodeJS.Timeout[];
+  private readonly onLease = (): void => this.controller.abort(this.session.lease.signal.reason);
+
+  constructor(
+    private readonly session: TaskSession,
+    timeoutSeconds: number,
+  ) {
+    const limitSeconds = session.run.pod.maxExecutionSeconds;
+    const leftMs = Math.max(limitSeconds * 1_000 - session.executionMs, 0);
+    const { controller } = this;
+    this.timers = [
+      setTimeout(
+        () => controller.abort(new StageTimeoutError(`The stage took longer than ${timeoutSeconds} s.`)),
+        timeoutSeconds * 1_000,
+      ),
+      setTimeout(
+        () => controller.abort(new ExecutionLimitError(`The task spent its ${limitSeconds} s inside stages.`)),
+        leftMs,
+      ),
+    ];
+    if (session.lease.signal.aborted) this.onLease();
+    else session.lease.signal.addEventListener('abort', this.onLease, { once: true });
+  }
+
+  get signal(): AbortSignal {
+    return this.controller.signal;
+  }
+
+  clear(): void {
+    for (const timer of this.timers) clearTimeout(timer);
+    this.session.lease.signal.removeEventListener('abort', this.onLease);
+  }
+
+  static isStageTimeout(error: unknown): error is Error {
+    return error instanceof StageTimeoutError;
+  }
+
+  static isExecutionLimit(error: unknown): error is Error {
+    return error instanceof ExecutionLimitError;
+  }
+}

@@ -1,0 +1,179 @@
+import { createHash } from 'node:crypto';
+import { storableJson, storableText } from '../../../platform/http/index.js';
+import type { ArtifactWrite, FindingWrite, Move, StageWrite } from '../store/transition.js';
+import { failureStatus, SEVERITIES, type Severity } from '../rules/plan.js';
+import { usage, type StageOutcome } from './stage-outcome.js';
+import type { TaskSession } from './task-execution.js';
+
+/** What one ended stage adds to the move that follows it. */
+export type MoveParts = Partial<Pick<Move, 'stages' | 'findings' | 'resolve' | 'reviews' | 'artifacts' | 'events'>>;
+
+interface Verdicts {
+  blocked?: boolean;
+  findings?: { type: string; severity: Severity; description: string; evidence: string; deterministic?: boolean }[];
+  verdict?: string;
+  issues?: unknown[];
+  summary?: string;
+  action?: string;
+  adr?: string;
+}
+
+/**
+ * Turns a stage's outcome into rows and events, and brings the session's view up to them. Events never hold the text of an
+ * output: until release it is shown only to those who may review.
+ */
+export function outcomeParts(session: TaskSession, outcome: StageOutcome, newId: () => string): MoveParts {
+  const stage = session.stage(outcome.stageId);
+  if (stage === undefined) throw new Error('A stage ended that never began.');
+  const isEnd =
+    outcome.kind === 'complete' ||
+    outcome.kind === 'failed' ||
+    outcome.kind === 'fatal' ||
+    (outcome.kind === 'gate' && outcome.gate === 'tool_effect');
+  if (!isEnd) return {};
+  const { used } = outcome;
+  const failure =
+    outcome.kind === 'complete'
+      ? null
+      : outcome.kind === 'gate'
+        ? { code: outcome.gate, message: outcome.reason }
+        : { code: outcome.code, message: outcome.message };
+  stage.status =
+    failure === null ? 'complete' : outcome.kind === 'failed' ? failureStatus(session.situation, stage.role) : 'failed';
+  // As it will be read back: a reviewer's hash is taken from it now and compared with the stored one later.
+  stage.output = outcome.kind === 'complete' ? storableJson(outcome.output) : null;
+  stage.error = failure?.message ?? null;
+  stage.errorCode = failure?.code ?? null;
+  stage.inputTokens = used.inputTokens;
+  stage.outputTokens = used.outputTokens;
+  stage.costUsd = used.costUsd;
+  const write: StageWrite = {
+    id: stage.id,
+    role: stage.role,
+    position: stage.position,
+    iteration: stage.iteration,
+    attempt: stage.attempt,
+    status: stage.status,
+    output: stage.output,
+    error: stage.error,
+    error_code: failure?.code ?? null,
+    ...usage(used),
+  };
+  const parts: MoveParts = {
+    stages: [write],
+    events: [
+      {
+        type: 'stage.finished',
+        data: {
+          stage_id: stage.id,
+          role: stage.role,
+          iteration: stage.iteration,
+          attempt: stage.attempt,
+          status: stage.status,
+          error_code: write.error_code,
+          model: used.model,
+          input_tokens: used.inputTokens,
+          output_tokens: used.outputTokens,
+          cost_usd: used.costUsd,
+          duration_ms: used.durationMs,
+        },
+      },
+    ],
+  };
+  if (outcome.kind === 'complete') {
+    addVerdicts(session, { ...outcome, output: stage.output }, stage.iteration, parts, newId);
+  }
+  return parts;
+}
+
+function addVerdicts(
+  session: TaskSession,
+  outcome: Extract<StageOutcome, { kind: 'complete' }>,
+  iteration: number,
+  parts: MoveParts,
+  newId: () => string,
+): void {
+  const output = outcome.output as Verdicts;
+  const events = parts.events ?? [];
+  if (outcome.role === 'guardrail') {
+    parts.findings = (output.findings ?? []).map((finding): FindingWrite => ({
+      id: newId(),
+      stage_id: outcome.stageId,
+      finding_type: finding.type,
+      severity: finding.severity,
+      description: finding.description,
+      evidence: finding.evidence,
+      iteration,
+      deterministic: finding.deterministic ?? false,
+    }));
+    parts.resolve = [
+      { resolved_by: 'guardrail_rerun', notes: 'The guardrail ran again.', before_iteration: iteration },
+    ];
+    for (const known of session.run.findings) if (known.iteration < iteration) known.open = false;
+    for (const finding of parts.findings) {
+      session.run.findings.push({
+        id: finding.id,
+        type: finding.finding_type,
+        severity: SEVERITIES.find((severity) => severity === finding.severity) ?? 'critical',
+        deterministic: finding.deterministic,
+        iteration,
+        open: true,
+        description: finding.description,
+        evidence: finding.evidence,
+      });
+      events.push({
+        type: 'finding.added',
+        data: {
+          finding_id: finding.id,
+          finding_type: finding.finding_type,
+          severity: finding.severity,
+          deterministic: finding.deterministic,
+          iteration,
+        },
+      });
+    }
+  }
+  if (outcome.role === 'code_review') {
+    const review = {
+      id: newId(),
+      stage_id: outcome.stageId,
+      iteration,
+      verdict: output.verdict ?? 'reject',
+      issues: output.issues ?? [],
+      summary: output.summary ?? '',
+    };
+    parts.reviews = [review];
+    events.push({
+      type: 'review.added',
+      data: { review_id: review.id, verdict: review.verdict, issues: review.issues.length, iteration },
+    });
+  }
+  if (outcome.role === 'decision' && output.adr) {
+    const name = `decision-record-${iteration}.md`;
+    parts.artifacts = [artifact(newId(), outcome.stageId, 'adr', name, output.adr, { action: output.action })];
+  }
+  parts.events = events;
+}
+
+/** An artifact row with the SHA-256 of its content. */
+export function artifact(
+  id: string,
+  stageId: string | null,
+  type: string,
+  name: string,
+  content: string,
+  metadata: Record<string, unknown> = {},
+  filePath: string | null = null,
+): ArtifactWrite {
+  const stored = storableText(content);
+  return {
+    id,
+    stage_id: stageId,
+    artifact_type: type,
+    name,
+    content: stored,
+    content_hash: createHash('sha256').update(stored).digest('hex'),
+    file_path: filePath,
+    metadata,
+  };
+}

@@ -1,0 +1,236 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { AppConfig } from '../../../config/index.js';
+import { Clock } from '../../../platform/clock/index.js';
+import { DomainError } from '../../../platform/errors/index.js';
+import { UnknownToolOutcomeError, type LoopHooks, type LoopJournal } from '../../loop/index.js';
+import { LlmService, ModelCallError } from '../../llm/index.js';
+import { stepsOf, type AgentSnapshot } from '../../pods/index.js';
+import { ToolRegistry, WorkTreeFenced, type AllowedTools } from '../../tools/index.js';
+import { JournalRepository, type StageEntry } from '../store/journal.repository.js';
+import { LeaseLostError } from '../store/lease.js';
+import { modelChain } from '../rules/model-chain.js';
+import { retryUnavailable } from '../store/retry-unavailable.js';
+import type { StageRecord } from '../rules/plan.js';
+import { CostLimitReached, PriceUnknown, StageBudget } from './stage-budget.js';
+import { StageDeadline } from './stage-deadline.js';
+import { stageInput } from './stage-input.js';
+import { usage, type StageOutcome } from './stage-outcome.js';
+import { runStage, ScanFailedError, UnreadableAnswerError, type StageDiff } from '../stages/index.js';
+import { effectiveTier } from '../rules/task-sandbox.js';
+import type { TaskSession } from './task-execution.js';
+import { TaskSpendsRepository } from '../store/task-spends.repository.js';
+import { TaskTrees } from './task-trees.js';
+import type { Role } from '../rules/task-status.js';
+
+/** Tokens of one stage's prompt; longer texts are cut, and the cut is stated in the prompt. */
+const STAGE_CONTEXT_TOKENS = 100_000;
+
+/** Runs one stage's turn: its agent, tools, journal and limits. */
+@Injectable()
+export class StageRunner {
+  private readonly logger = new Logger('Stage');
+
+  constructor(
+    private readonly config: AppConfig,
+    private readonly clock: Clock,
+    private readonly llm: LlmService,
+    private readonly tools: ToolRegistry,
+    private readonly journals: JournalRepository,
+    private readonly spends: TaskSpendsRepository,
+    private readonly trees: TaskTrees,
+  ) {}
+
+  /**
+   * Runs the stage of `role` that the session has begun, from where its journal ends.
+   * @throws LeaseLostError, DrainingError, or `dependency_unavailable` when nothing may or can be stored any more.
+   */
+  async run(session: TaskSession, role: Role): Promise<StageOutcome> {
+    const agent = session.run.pod.agents.find((candidate) => candidate.role === role);
+    const stage = session.situation.newest[role];
+    if (agent === undefined || stage?.status !== 'running') throw new Error(`The stage ${role} has not begun.`);
+    const recorded = session.run.journals.get(stage.id) ?? (await this.carried(session, stage));
+    const budget = new StageBudget(session, this.llm, recorded, {
+      promise: (usd) =>
+        retryUnavailable(this.clock, session.lease.signal, () => this.spends.promise(session.lease, usd)),
+      grant: (usd) => this.spends.grant(session.lease, usd),
+    });
+    const deadline = new StageDeadline(session, agent.timeoutSeconds);
+    const startedMs = this.clock.monotonicMs();
+    const used = (): StageOutcome['used'] => ({
+      ...budget.used,
+      durationMs: Math.round(this.clock.monotonicMs() - startedMs),
+    });
+    try {
+      const { output } = await this.turn(session, agent, stage, recorded, budget, deadline.signal);
+      return { kind: 'complete', stageId: stage.id, role, output, used: used() };
+    } catch (error) {
+      // Whatever a call threw because of an abort, the abort's own reason says what happened.
+      const cause: unknown = deadline.signal.aborted ? deadline.signal.reason : error;
+      // Known to the whole session, so that what runs beside this stage stops spending too.
+      if (cause instanceof WorkTreeFenced || cause instanceof LeaseLostError) {
+        session.lease.lose(cause.message);
+        session.abandoned.push({ id: stage.id, ...usage(used()) });
+        throw new LeaseLostError(cause.message);
+      }
+      return { ...this.outcomeOf(cause), stageId: stage.id, role, used: used() };
+    } finally {
+      deadline.clear();
+    }
+  }
+
+  private async turn(
+    session: TaskSession,
+    agent: AgentSnapshot,
+    stage: StageRecord,
+    recorded: readonly StageEntry[],
+    budget: StageBudget,
+    signal: AbortSignal,
+  ): Promise<{ output: unknown }> {
+    const { run } = session;
+    const defaultModel = await this.llm.defaultModel();
+    const chain = modelChain(agent, run.pod, run.metadata, defaultModel).filter((model) =>
+      this.llm.isConfigured(model),
+    );
+    const hooks: LoopHooks = {
+      beforeCall: (model, call) => budget.beforeCall(model, call),
+      afterCall: (spend, call) => budget.afterCall(spend, call),
+      endCall: (call) => budget.endCall(call),
+    };
+    const input = stageInput(session, agent, recorded[0]?.diff);
+    return runStage(agent.role, input, {
+      llm: this.llm,
+      chain,
+      temperature: agent.temperature,
+      maxOutputTokens: agent.maxTokens,
+      maxContextTokens: STAGE_CONTEXT_TOKENS,
+      signal,
+      journal: this.journal(session, stage, recorded, agent.role === 'task' ? input.diff : null),
+      hooks,
+      changedFiles: async () => (await this.trees.measure(session))?.files.map(({ path }) => path) ?? null,
+      readChanged: (path) => this.trees.readChanged(session, path),
+      tools: {
+        registry: this.tools,
+        allowed: this.allowedTools(session, agent),
+        context: {
+          root: session.tree?.root ?? this.config.workspace,
+          tier: effectiveTier(run),
+          network: run.pod.network === 'on',
+          owner: run.owner,
+          signal,
+          taskId: run.id,
+          depth: run.control.depth ?? 0,
+          spending: {
+            maxOutputTokens: agent.maxTokens,
+            beforeCall: (model, call) => budget.beforeCall(model, call),
+            afterCall: async (spend, call) => budget.afterCall(spend, call),
+            endCall: (call) => budget.endCall(call),
+            grantUsd: () => budget.grantUsd(),
+          },
+        },
+      },
+    });
+  }
+
+  /**
+   * Only the task stage writes: the tree is measured when it ends. In a parallel group nobody does, also with tools that did
+   * not exist when the pod was written.
+   */
+  private allowedTools(session: TaskSession, agent: AgentSnapshot): AllowedTools {
+    const step = stepsOf(session.run.pod).find((members) => members.includes(agent));
+    if (agent.role === 'task' && step?.length === 1) return agent.allowedTools;
+    return this.tools
+      .offered(agent.allowedTools, effectiveTier(session.run))
+      .flatMap(({ name }) => this.tools.find(name) ?? [])
+      .filter((tool) => !tool.writes)
+      .map((tool) => tool.name);
+  }
+
+  /**
+   * What another attempt has of the one before: a retry goes on where the failed attempt's tools were, as a resume does, so
+   * that none of them runs twice.
+   */
+  private async carried(session: TaskSession, stage: StageRecord): Promise<StageEntry[]> {
+    const { run, lease } = session;
+    const before = attemptBefore(session, stage);
+    if (before === undefined) return [];
+    return retryUnavailable(this.clock, lease.signal, () =>
+      this.journals.carry(lease, before.id, stage.id, run.control.life ?? 0),
+    );
+  }
+
+  /** `diff` is what the prompt shows of files that the stage may change, also where it is empty. */
+  private journal(
+    session: TaskSession,
+    stage: StageRecord,
+    recorded: readonly StageEntry[],
+    diff: StageDiff | null,
+  ): LoopJournal {
+    const store = async (entry: StageEntry): Promise<void> => {
+      const spent = session.takeSpent();
+      try {
+        await retryUnavailable(this.clock, session.lease.signal, () =>
+          this.journals.append(session.lease, stage.id, entry, spent),
+        );
+      } catch (error) {
+        session.giveBack(spent);
+        throw error;
+      }
+    };
+    // Approving the gate lets the calls run again that it was opened for, and none that a crash of this attempt leaves open.
+    const isApproved = attemptBefore(session, stage)?.errorCode === 'tool_effect';
+    const carried = recorded.flatMap((entry) =>
+      isApproved && entry.carried && entry.kind === 'answer' ? entry.answer.toolCalls : [],
+    );
+    const mayRepeat = new Set(carried.map(({ id }) => id));
+    const recordAnswer = (entry: StageEntry): Promise<void> =>
+      store(entry.seq === 0 && diff !== null ? { ...entry, diff } : entry);
+    return { recorded, mayRepeat, recordAnswer, recordResult: store, recordRepeat: store };
+  }
+
+  /** @throws what ends the whole run instead of the stage. */
+  private outcomeOf(
+    error: unknown,
+  ):
+    | { kind: 'failed' | 'fatal'; code: string; message: string }
+    | { kind: 'snooze'; until: number; provider: string }
+    | { kind: 'gate'; gate: 'cost' | 'tool_effect'; reason: string; details: Record<string, unknown> } {
+    if (error instanceof CostLimitReached) {
+      return { kind: 'gate', gate: 'cost', reason: error.message, details: error.details };
+    }
+    if (error instanceof PriceUnknown) return { kind: 'fatal', code: 'price_unknown', message: error.message };
+    if (error instanceof UnknownToolOutcomeError) {
+      return {
+        kind: 'gate',
+        gate: 'tool_effect',
+        reason: error.message,
+        details: { tools: error.calls.map(({ name }) => name) },
+      };
+    }
+    if (error instanceof ModelCallError) {
+      const { retryAt, provider } = error.details;
+      if (retryAt !== undefined) return { kind: 'snooze', until: retryAt, provider };
+      return { kind: 'failed', code: `model_${error.kind}`, message: error.message };
+    }
+    if (error instanceof UnreadableAnswerError)
+      return { kind: 'failed', code: 'unreadable_answer', message: error.message };
+    if (error instanceof ScanFailedError) return { kind: 'failed', code: 'scan_failed', message: error.message };
+    if (StageDeadline.isStageTimeout(error)) return { kind: 'failed', code: 'stage_timeout', message: error.message };
+    if (StageDeadline.isExecutionLimit(error)) {
+      return { kind: 'fatal', code: 'execution_time_exceeded', message: error.message };
+    }
+    if (error instanceof LeaseLostError || error instanceof DomainError || isDraining(error)) throw error;
+    this.logger.error({ message: 'A stage failed on a fault of this service', error });
+    return { kind: 'failed', code: 'internal_error', message: 'The stage failed on a fault of this service.' };
+  }
+}
+
+function attemptBefore({ run }: TaskSession, stage: StageRecord): StageRecord | undefined {
+  return run.stages.find(
+    ({ role, iteration, attempt }) =>
+      role === stage.role && iteration === stage.iteration && attempt === stage.attempt - 1,
+  );
+}
+
+function isDraining(error: unknown): boolean {
+  return error instanceof Error && error.name === 'DrainingError';
+}

@@ -1,0 +1,156 @@
+import type { TreeDiff, WorkTree } from '../../tools/index.js';
+import { LeaseLostError, type Lease } from '../store/lease.js';
+import type { Move, Spent, StageWrite } from '../store/transition.js';
+import type { Situation } from '../rules/plan.js';
+import { situationOf } from '../rules/situation.js';
+import type { TaskMovesRepository } from '../store/transitions.repository.js';
+import type { StageHistoryRecord, TaskRun } from '../store/loaded-tasks.repository.js';
+import type { AbandonedStage } from '../store/task-spends.repository.js';
+import type { Role } from '../rules/task-status.js';
+
+const NOTHING: Readonly<Spent> = { input_tokens: 0, output_tokens: 0, cost_usd: 0, promised_usd: 0 };
+
+/**
+ * One worker's stay with one task: what was loaded, kept in step with every commit. Commits of the members of a parallel
+ * group take turns through `exclusive`.
+ */
+export class TaskSession {
+  /** The task's own files; null while it writes none. */
+  tree: WorkTree | null = null;
+  /** How the tree differs from its base, once that was looked at. */
+  diff: TreeDiff | null = null;
+  /** Text of the changed files by path, for the artifacts of a task that is published. */
+  readonly changedFiles = new Map<string, string>();
+  /** Stages that had used something and whose end could not be stored, since the lease was lost. */
+  readonly abandoned: AbandonedStage[] = [];
+  private unaccounted: Spent = NOTHING;
+  private reservedUsd: number;
+  private sinceMs: number | null = null;
+  private tail: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    readonly run: TaskRun,
+    readonly lease: Lease,
+    private readonly moves: TaskMovesRepository,
+    private readonly monotonicMs: () => number,
+  ) {
+    this.reservedUsd = run.grantedUsd + run.promisedUsd;
+  }
+
+  get situation(): Situation {
+    return situationOf(this.run);
+  }
+
+  /** The row of `role`'s present attempt. */
+  stage(id: string): StageHistoryRecord | undefined {
+    return this.run.stages.find((stage) => stage.id === id);
+  }
+
+  /** The newest output of `role`, or null. */
+  output(role: Role): unknown {
+    const record = this.situation.newest[role];
+    return record?.status === 'complete' ? record.output : null;
+  }
+
+  /** Runs `work` after everything that was asked for earlier has ended. */
+  exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.tail.then(work, work);
+    this.tail = turn.catch(() => undefined);
+    return turn;
+  }
+
+  /**
+   * USD spent so far, promised to calls under way, also to those that killed workers had, and given to work that tools
+   * started.
+   */
+  get committedUsd(): number {
+    return this.run.costUsd + this.reservedUsd;
+  }
+
+  /** Counts `usd` as promised to a call that is about to be made, or given away; negative to take it back. */
+  reserve(usd: number): void {
+    this.reservedUsd += usd;
+  }
+
+  /** A call that was promised `usd`, and that the task says so, has ended: the next write takes the promise back. */
+  endPromise(usd: number): void {
+    this.reserve(-usd);
+    this.giveBack({ ...NOTHING, promised_usd: -usd });
+  }
+
+  /** A model call used this much; the next write of the task stores it. */
+  account(spent: Spent): void {
+    this.run.inputTokens += spent.input_tokens;
+    this.run.outputTokens += spent.output_tokens;
+    this.run.costUsd += spent.cost_usd;
+    this.giveBack(spent);
+  }
+
+  /** What was used since the last write; the caller writes it, or gives it back. */
+  takeSpent(): Spent {
+    const spent = this.unaccounted;
+    this.unaccounted = NOTHING;
+    return spent;
+  }
+
+  /** What was taken could not be written, or nobody knows: a later write tells it, rather twice than never. */
+  giveBack(spent: Spent): void {
+    const { unaccounted } = this;
+    this.unaccounted = {
+      input_tokens: unaccounted.input_tokens + spent.input_tokens,
+      output_tokens: unaccounted.output_tokens + spent.output_tokens,
+      cost_usd: unaccounted.cost_usd + spent.cost_usd,
+      promised_usd: unaccounted.promised_usd + spent.promised_usd,
+    };
+  }
+
+  /** Time inside stages counts from here to the next commit that says otherwise. */
+  startTiming(): void {
+    this.sinceMs = this.monotonicMs();
+  }
+
+  /** Milliseconds inside stages, those not yet written included. */
+  get executionMs(): number {
+    return this.run.executionMs + (this.sinceMs === null ? 0 : Math.round(this.monotonicMs() - this.sinceMs));
+  }
+
+  /**
+   * Applies a move under the lease.
+   * @throws LeaseLostError when the lease no longer holds; nothing may be written after that.
+   */
+  async commit(move: Omit<Move, 'task_id' | 'from' | 'guard' | 'spent'>): Promise<void> {
+    const executionMs = this.executionMs;
+    const timed = executionMs - this.run.executionMs;
+    const spent = { ...this.takeSpent(), execution_ms: timed };
+    const applied = await this.moves
+      .commit(
+        {
+          ...move,
+          task_id: this.run.id,
+          from: this.run.status,
+          guard: { epoch: this.lease.epoch, version: this.lease.version },
+          spent,
+        },
+        this.lease.signal.aborted ? undefined : this.lease.signal,
+      )
+      .catch((error: unknown) => {
+        this.giveBack(spent);
+        throw error;
+      });
+    if (!applied) {
+      this.giveBack(spent);
+      this.abandoned.push(...(move.stages ?? []).filter(isEnd));
+      this.lease.lose('Another holder has the task.');
+      throw new LeaseLostError('Another holder has the task.');
+    }
+    this.lease.version += 1;
+    this.run.status = move.to;
+    this.run.control = move.control;
+    this.run.executionMs = executionMs;
+    if (this.sinceMs !== null) this.sinceMs = this.monotonicMs();
+  }
+}
+
+function isEnd(stage: StageWrite): boolean {
+  return stage.status !== 'running';
+}

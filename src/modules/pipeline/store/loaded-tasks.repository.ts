@@ -1,0 +1,152 @@
+import { Injectable } from '@nestjs/common';
+import { Database, preparedSql } from '../../../platform/database/index.js';
+import type { PodSnapshot } from '../../pods/index.js';
+import type { StageEntry } from './journal.repository.js';
+import type { OpenFinding, StageRecord } from '../rules/plan.js';
+import type { TaskControl, GateKind } from '../rules/task-control.js';
+import type { Role, TaskStatus } from '../rules/task-status.js';
+
+export interface StageHistoryRecord extends StageRecord {
+  position: number;
+  inputTokens: number;
+  outputTokens: number;
+  costUsd: number | null;
+}
+
+export interface KnownFinding extends OpenFinding {
+  iteration: number;
+  open: boolean;
+  description: string;
+  evidence: string;
+}
+
+/** Everything that is needed to go on with a task. */
+export interface TaskRun {
+  id: string;
+  owner: string;
+  status: TaskStatus;
+  epoch: number;
+  version: number;
+  control: TaskControl;
+  maxRetries: number;
+  inputTokens: number;
+  outputTokens: number;
+  costUsd: number;
+  /** USD of the limit that went to work which tools of the task started. */
+  grantedUsd: number;
+  /** USD that calls of earlier workers may have cost which never said so. */
+  promisedUsd: number;
+  executionMs: number;
+  startedAt: Date | null;
+  userInput: string;
+  metadata: Record<string, unknown>;
+  pod: PodSnapshot;
+  /** Oldest first. */
+  stages: StageHistoryRecord[];
+  findings: KnownFinding[];
+  /** By stage, of stages that have not ended. */
+  journals: Map<string, StageEntry[]>;
+  gate: { id: string; kind: GateKind; contentHash: string; details: Record<string, unknown> } | null;
+}
+
+interface RunRow {
+  id: string;
+  owner: string;
+  status: TaskStatus;
+  epoch: number;
+  version: number;
+  control: TaskControl;
+  max_retries: number;
+  input_tokens: number;
+  output_tokens: number;
+  cost_usd: number;
+  granted_usd: number;
+  promised_usd: number;
+  execution_ms: number;
+  started_at: Date | null;
+  user_input: string;
+  metadata: Record<string, unknown>;
+  pod: PodSnapshot;
+  stages: StageHistoryRecord[];
+  findings: KnownFinding[];
+  journal: { stageId: string; entry: StageEntry }[];
+  gate: TaskRun['gate'];
+}
+
+/** Loads a task with its request, stages, findings, journals and open gate. */
+@Injectable()
+export class TaskRunsRepository {
+  constructor(private readonly database: Database) {}
+
+  /** The task as of one moment, or null when there is none. Every write afterwards is guarded by what was read. */
+  async find(taskId: string): Promise<TaskRun | null> {
+    const row = await this.database.maybeOne<RunRow>(
+      'tasks.findRun',
+      preparedSql`
+        select t.id, t.owner, t.status, t.epoch, t.version, t.control, t.max_retries, t.input_tokens, t.output_tokens, t.cost_usd,
+          t.granted_usd, t.promised_usd, t.execution_ms, t.started_at, r.user_input, r.metadata, r.pod,
+          (select coalesce(json_agg(json_build_object(
+               'id', s.id, 'role', s.role, 'position', s.position, 'iteration', s.iteration, 'attempt', s.attempt,
+               'status', s.status, 'output', s.output, 'error', s.error, 'errorCode', s.error_code,
+               'inputTokens', s.input_tokens, 'outputTokens', s.output_tokens, 'costUsd', s.cost_usd)
+               order by s.started_at, s.id), '[]')
+             from stages s where s.task_id = t.id) as stages,
+          (select coalesce(json_agg(json_build_object(
+               'id', f.id, 'type', f.finding_type, 'severity', f.severity, 'deterministic', f.deterministic,
+               'iteration', f.iteration, 'open', f.status = 'open', 'description', f.description, 'evidence', f.evidence)
+               order by f.created_at, f.id), '[]')
+             from findings f where f.task_id = t.id) as findings,
+          (select coalesce(json_agg(json_build_object('stageId', j.stage_id, 'entry', j.entry) order by j.stage_id, j.seq), '[]')
+             from stage_journal j join stages s on s.id = j.stage_id
+             where s.task_id = t.id and s.status = 'running') as journal,
+          (select json_build_object('id', g.id, 'kind', g.kind, 'contentHash', g.content_hash, 'details', g.details)
+             from gates g where g.id = t.gate_id) as gate
+        from tasks t join task_requests r on r.task_id = t.id
+        where t.id = ${taskId}`,
+    );
+    if (row === null) return null;
+    const journals = new Map<string, StageEntry[]>();
+    for (const { stageId, entry } of row.journal) {
+      const entries = journals.get(stageId);
+      if (entries === undefined) journals.set(stageId, [entry]);
+      else entries.push(entry);
+    }
+    return {
+      id: row.id,
+      owner: row.owner,
+      status: row.status,
+      epoch: row.epoch,
+      version: row.version,
+      control: row.control,
+      maxRetries: row.max_retries,
+      inputTokens: row.input_tokens,
+      outputTokens: row.output_tokens,
+      costUsd: row.cost_usd,
+      grantedUsd: row.granted_usd,
+      promisedUsd: row.promised_usd,
+      executionMs: row.execution_ms,
+      startedAt: row.started_at,
+      userInput: row.user_input,
+      metadata: row.metadata,
+      pod: row.pod,
+      stages: row.stages,
+      findings: row.findings,
+      journals,
+      gate: row.gate,
+    };
+  }
+}
+
+/** The newest attempt of each role's newest iteration. */
+export function newestStages(stages: readonly StageRecord[]): Partial<Record<Role, StageRecord>> {
+  const newest: Partial<Record<Role, StageRecord>> = {};
+  for (const stage of stages) {
+    const known = newest[stage.role];
+    const later =
+      known === undefined ||
+      stage.iteration > known.iteration ||
+      (stage.iteration === known.iteration && stage.attempt > known.attempt);
+    if (later) newest[stage.role] = stage;
+  }
+  return newest;
+}

@@ -1,0 +1,161 @@
+import { Injectable } from '@nestjs/common';
+import { Database, sql } from '../../../platform/database/index.js';
+import type { TaskFate } from '../../tools/index.js';
+import { taskOfTree, treeName, type TaskControl } from '../rules/task-control.js';
+import { filterConditions, type TaskFilter } from './task-filter.repository.js';
+import { isTerminal, type TaskStatus } from '../rules/task-status.js';
+
+/** A task's row as commands need it. */
+export interface TaskHead {
+  id: string;
+  owner: string;
+  status: TaskStatus;
+  epoch: number;
+  version: number;
+  control: TaskControl;
+  gateId: string | null;
+}
+
+interface HeadRow {
+  id: string;
+  owner: string;
+  status: TaskStatus;
+  epoch: number;
+  version: number;
+  control: TaskControl;
+  gate_id: string | null;
+}
+
+/** Statements of operators, owners and retention. */
+@Injectable()
+export class TaskAdminRepository {
+  constructor(private readonly database: Database) {}
+
+  async findHead(taskId: string): Promise<TaskHead | null> {
+    const row = await this.database.maybeOne<HeadRow>(
+      'tasks.findHead',
+      sql`select id, owner, status, epoch, version, control, gate_id from tasks where id = ${taskId}`,
+    );
+    return (
+      row && {
+        id: row.id,
+        owner: row.owner,
+        status: row.status,
+        epoch: row.epoch,
+        version: row.version,
+        control: row.control,
+        gateId: row.gate_id,
+      }
+    );
+  }
+
+  /** What a replayed submission answers. */
+  async findSubmitted(taskId: string): Promise<{ podName: string; queuedAt: Date } | null> {
+    const row = await this.database.maybeOne<{ pod_name: string; queued_at: Date }>(
+      'tasks.findSubmitted',
+      sql`select pod_name, queued_at from tasks where id = ${taskId}`,
+    );
+    return row && { podName: row.pod_name, queuedAt: row.queued_at };
+  }
+
+  /** How the lives have ended that these work trees are named after; trees of tasks that do not exist are left out. */
+  async fates(trees: readonly string[]): Promise<Map<string, TaskFate>> {
+    const named = trees.flatMap((tree) => {
+      const id = taskOfTree(tree);
+      return id === null ? [] : [{ tree, id }];
+    });
+    const rows = await this.database.query<{ id: string; status: TaskStatus; control: TaskControl }>(
+      'tasks.fates',
+      sql`select id, status, control from tasks where id = any(${named.map(({ id }) => id)}::uuid[])`,
+    );
+    const tasks = new Map(rows.map((row) => [row.id, row]));
+    return new Map(
+      named.flatMap(({ tree, id }) => {
+        const task = tasks.get(id);
+        return task === undefined ? [] : [[tree, fateOf(tree, task)] as const];
+      }),
+    );
+  }
+
+  /** Deletes the task if it has ended; whether it did. */
+  async deleteEndedTask(taskId: string): Promise<boolean> {
+    const rows = await this.database.query(
+      'tasks.deleteEnded',
+      sql`delete from tasks where id = ${taskId} and completed_at is not null returning id`,
+    );
+    return rows.length > 0;
+  }
+
+  /** Deletes up to `limit` ended tasks that `filter` names; returns how many. */
+  async deleteEnded(filter: TaskFilter, limit: number): Promise<number> {
+    const rows = await this.database.query(
+      'tasks.deleteEndedMany',
+      sql`
+        delete from tasks where id in (
+          select t.id from tasks t where ${filterConditions(filter)} and t.completed_at is not null
+          limit ${limit} for update skip locked)
+        returning id`,
+    );
+    return rows.length;
+  }
+
+  // A comparison with the volatile `clock_timestamp()` cannot be an index condition: each pass would read the whole table.
+
+  async deleteEndedBefore(days: number, limit: number): Promise<void> {
+    await this.database.query(
+      'tasks.deleteEndedBefore',
+      sql`
+        delete from tasks where id in (
+          select id from tasks where completed_at < statement_timestamp() - ${days} * interval '1 day'
+          order by completed_at limit ${limit} for update skip locked)`,
+    );
+  }
+
+  async deleteEventsBefore(days: number, limit: number): Promise<void> {
+    await this.database.query(
+      'taskEvents.deleteBefore',
+      sql`
+        delete from task_events where (task_id, seq) in (
+          select e.task_id, e.seq from task_events e join tasks t on t.id = e.task_id
+          where e.at < statement_timestamp() - ${days} * interval '1 day' and t.completed_at is not null
+          order by e.at limit ${limit})`,
+    );
+  }
+
+  async deleteIdempotencyKeysBefore(days: number, limit: number): Promise<void> {
+    await this.database.query(
+      'idempotencyKeys.deleteBefore',
+      sql`
+        delete from idempotency_keys where (owner, route, key) in (
+          select owner, route, key from idempotency_keys where created_at < statement_timestamp() - ${days} * interval '1 day'
+          order by created_at limit ${limit})`,
+    );
+  }
+
+  /** Removes the dead letter; whether there was one. */
+  async deleteDeadLetter(taskId: string): Promise<boolean> {
+    const rows = await this.database.query(
+      'deadLetters.delete',
+      sql`delete from dead_letters where task_id = ${taskId} returning task_id`,
+    );
+    return rows.length > 0;
+  }
+
+  async isDeadLetter(taskId: string): Promise<boolean> {
+    const rows = await this.database.query(
+      'deadLetters.exists',
+      sql`select task_id from dead_letters where task_id = ${taskId}`,
+    );
+    return rows.length > 0;
+  }
+}
+
+/** A requeue gave up the lives before it. */
+function fateOf(
+  tree: string,
+  { id, status, control }: { id: string; status: TaskStatus; control: TaskControl },
+): TaskFate {
+  if (tree !== treeName(id, control)) return 'given_up';
+  if (status === 'complete') return 'complete';
+  return isTerminal(status) ? 'given_up' : 'unfinished';
+}

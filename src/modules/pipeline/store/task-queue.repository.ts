@@ -1,0 +1,225 @@
+import { Injectable } from '@nestjs/common';
+import { type Sql, Database, json, preparedSql, sql, violates } from '../../../platform/database/index.js';
+import { DomainError } from '../../../platform/errors/index.js';
+import type { PodSnapshot } from '../../pods/index.js';
+import type { TaskControl } from '../rules/task-control.js';
+import type { TaskStatus } from '../rules/task-status.js';
+
+export interface NewTask {
+  id: string;
+  owner: string;
+  pod: PodSnapshot;
+  userInput: string;
+  metadata: Record<string, unknown>;
+  maxRetries: number;
+  priority: number;
+  nextStatus: TaskStatus;
+  control: TaskControl;
+}
+
+export interface ClaimedTask {
+  id: string;
+  owner: string;
+  podName: string;
+  status: TaskStatus;
+  epoch: number;
+  version: number;
+}
+
+/** A leased task as the reaper sees it. */
+export interface LeasedTask {
+  id: string;
+  status: TaskStatus;
+  epoch: number;
+  version: number;
+  stageCrashes: number;
+  control: TaskControl;
+  leaseOwner: number;
+  lastHeartbeatAt: string | null;
+}
+
+interface LeasedRow {
+  id: string;
+  status: TaskStatus;
+  epoch: number;
+  version: number;
+  stage_crashes: number;
+  control: TaskControl;
+  lease_owner: number;
+  last_heartbeat_at: string | null;
+}
+
+interface ClaimedRow {
+  id: string;
+  owner: string;
+  pod_name: string;
+  status: TaskStatus;
+  epoch: number;
+  version: number;
+}
+
+/** The queue's statements: submit, claim, promote, and what the reaper looks for. */
+@Injectable()
+export class TaskQueueRepository {
+  constructor(private readonly database: Database) {}
+
+  /**
+   * Stores a queued task, due now, with its first event. Its virtual start follows the caller's last due task of the
+   * same priority, or stands level with the head of the queue: a caller's ten thousand do not starve another's one.
+   * Two submissions of one caller at the same moment may share a virtual start, which costs nobody anything. A delete of the
+   * pod that came first is waited for.
+   * @throws DomainError not_found when the pod is gone.
+   */
+  async insert(task: NewTask): Promise<{ queuedAt: Date }> {
+    const stored = this.database.one<{ queued_at: Date }>(
+      'tasks.insert',
+      preparedSql`
+        with vstart as (
+          select greatest(
+            (select vstart + 1 from tasks where ready and owner = ${task.owner} and priority = ${task.priority}
+               order by vstart desc limit 1),
+            (select vstart from tasks where ready and not suspect and priority = ${task.priority}
+               order by priority desc, vstart, id limit 1),
+            0) as value
+        ), t as (
+          insert into tasks (
+            id, owner, pod_id, pod_name, status, next_status, ready, priority, vstart, max_retries, control, event_seq)
+          select ${task.id}, ${task.owner}, ${task.pod.id}, ${task.pod.name}, 'queued', ${task.nextStatus}, true,
+            ${task.priority}, vstart.value, ${task.maxRetries}, ${json(task.control)}, 1
+          from vstart
+          returning id, queued_at
+        ), r as (
+          insert into task_requests (task_id, user_input, metadata, pod)
+          select t.id, ${task.userInput}, ${json(task.metadata)}, ${json(task.pod)} from t
+        ), e as (
+          insert into task_events (task_id, seq, type, data)
+          select t.id, 1, 'task.queued', ${json({ pod_name: task.pod.name, priority: task.priority, from: null, to: 'queued' })}::jsonb from t
+        )
+        select queued_at from t`,
+    );
+    try {
+      return { queuedAt: (await stored).queued_at };
+    } catch (error) {
+      if (!violates(error, 'tasks_pod_id_fkey')) throw error;
+      throw DomainError.notFound('pod', task.pod.id);
+    }
+  }
+
+  /**
+   * Gives up to `limit` due tasks to `worker`, in order of priority and virtual start: suspects, or others while no suspect is
+   * due. Fewer than `limit` means that nothing else of the kind was due. Uses one range of `tasks_ready_idx`
+   * (`tasks_suspect_idx` for suspects) and no sort, at any depth of the queue.
+   */
+  async claim(worker: number, limit: number, staleSeconds: number, suspects: boolean): Promise<ClaimedTask[]> {
+    const rows = await this.database.query<ClaimedRow>(
+      'tasks.claim',
+      claimStatement(worker, limit, staleSeconds, suspects),
+    );
+    return rows.map(toClaimed);
+  }
+
+  /** Whether a suspect is due that nobody has claimed. */
+  async suspectDue(): Promise<boolean> {
+    const rows = await this.database.query('tasks.suspectDue', FIRST_SUSPECT);
+    return rows.length > 0;
+  }
+
+  /** Makes tasks ready whose time has come; returns their ids. Any replica, any number at once. */
+  async promote(limit: number): Promise<string[]> {
+    const rows = await this.database.query<{ id: string }>(
+      'tasks.promote',
+      sql`
+        update tasks set ready = true, wait_reason = null, wait_provider = null
+        where id in (
+          select id from tasks where status = 'queued' and not ready and run_at <= statement_timestamp()
+          order by run_at limit ${limit} for update skip locked)
+        returning id`,
+    );
+    return rows.map((row) => row.id);
+  }
+
+  /** Leases past their end, or of workers that hang past their own deadline. */
+  async findExpired(limit: number): Promise<(LeasedTask & { expired: 'lease' | 'deadline' })[]> {
+    const rows = await this.database.query<LeasedRow & { expired: 'lease' | 'deadline' }>(
+      'tasks.findExpired',
+      sql`
+        select ${LEASED_COLUMNS}, case when lease_until < clock_timestamp() then 'lease' else 'deadline' end as expired
+        from tasks
+        where lease_owner is not null and (lease_until < clock_timestamp() or deadline_at < clock_timestamp())
+        limit ${limit}`,
+    );
+    return rows.map((row) => ({ ...toLeased(row), expired: row.expired }));
+  }
+
+  /** The tasks leased to `worker`. */
+  async findLeasedTo(worker: number, limit: number): Promise<LeasedTask[]> {
+    const rows = await this.database.query<LeasedRow>(
+      'tasks.findLeasedTo',
+      sql`select ${LEASED_COLUMNS} from tasks where lease_owner = ${worker} limit ${limit}`,
+    );
+    return rows.map(toLeased);
+  }
+
+  /** The workers that hold leases. */
+  async leaseOwners(): Promise<number[]> {
+    const rows = await this.database.query<{ lease_owner: number }>(
+      'tasks.leaseOwners',
+      sql`select distinct lease_owner from tasks where lease_owner is not null`,
+    );
+    return rows.map((row) => row.lease_owner);
+  }
+}
+
+// pg's Date keeps milliseconds; the guard compares microseconds, so the beat travels as text.
+const LEASED_COLUMNS = sql`id, status, epoch, version, stage_crashes, control, lease_owner, last_heartbeat_at::text`;
+
+// In order, since the planner would look for any in the whole table while it has no statistics of it.
+const FIRST_SUSPECT = sql`select id from tasks where ready and suspect order by priority desc, vstart, id limit 1`;
+
+const claimable = (suspects: boolean): Sql =>
+  suspects ? sql`ready and suspect` : sql`ready and not suspect and (${FIRST_SUSPECT}) is null`;
+
+/** The claim, for the worker and for the plan test. */
+export const claimStatement = (worker: number, limit: number, staleSeconds: number, suspects: boolean): Sql => sql`
+  with c as materialized (
+    select id from tasks where ${claimable(suspects)} order by priority desc, vstart, id limit ${limit} for update skip locked
+  ), u as (
+    update tasks t set
+      status = t.next_status, next_status = null, ready = false, epoch = t.epoch + 1, version = t.version + 1,
+      attempt = t.attempt + 1, lease_owner = ${worker}, lease_until = clock_timestamp() + ${staleSeconds} * interval '1 second',
+      -- Until a stage sets its own: what comes before the first one (a work tree, publishing) may hang as well.
+      deadline_at = clock_timestamp() + ${4 * staleSeconds} * interval '1 second',
+      last_heartbeat_at = clock_timestamp(), started_at = coalesce(t.started_at, clock_timestamp()),
+      wait_reason = null, wait_provider = null, event_seq = t.event_seq + 1, updated_at = clock_timestamp()
+    from c where t.id = c.id
+    returning t.id, t.owner, t.pod_name, t.status, t.epoch, t.version, t.attempt, t.event_seq, t.priority, t.vstart
+  ), e as (
+    insert into task_events (task_id, seq, type, data)
+    select id, event_seq, 'task.claimed',
+      jsonb_build_object('attempt', attempt, 'epoch', epoch, 'from', 'queued', 'to', status) from u
+  )
+  select id, owner, pod_name, status, epoch, version from u`;
+
+function toClaimed(row: ClaimedRow): ClaimedTask {
+  return {
+    id: row.id,
+    owner: row.owner,
+    podName: row.pod_name,
+    status: row.status,
+    epoch: row.epoch,
+    version: row.version,
+  };
+}
+
+function toLeased(row: LeasedRow): LeasedTask {
+  return {
+    id: row.id,
+    status: row.status,
+    epoch: row.epoch,
+    version: row.version,
+    stageCrashes: row.stage_crashes,
+    control: row.control,
+    leaseOwner: row.lease_owner,
+    lastHeartbeatAt: row.last_heartbeat_at,
+  };
+}

@@ -1,0 +1,53 @@
+import { Injectable } from '@nestjs/common';
+import { AppConfig } from '../../config/index.js';
+import { PeriodicJobs } from '../../platform/clock/index.js';
+import { AgentsService } from '../agents/index.js';
+import { StartedByTools } from '../tools/index.js';
+import { TurnRunner } from './turn-runner.js';
+import { TurnsRepository } from './turns.repository.js';
+
+const BATCH = 500;
+/** Days that the number of starts of a task is remembered: longer than any task works. */
+const STARTS_DAYS = 400;
+const RETENTION_MS = 600_000;
+
+/** Ends turns whose process died, and deletes old ones. Any number of replicas may do so at once. */
+@Injectable()
+export class TurnsBackground {
+  private scheduled = false;
+
+  constructor(
+    private readonly config: AppConfig,
+    private readonly jobs: PeriodicJobs,
+    private readonly runner: TurnRunner,
+    private readonly turns: TurnsRepository,
+    private readonly agents: AgentsService,
+    private readonly started: StartedByTools,
+  ) {}
+
+  /**
+   * Ends what died before this process started, and goes on to watch. A process with in-process state is alone on its
+   * database, so every turn of others is dead. Needs the database; may be repeated.
+   */
+  async start(): Promise<void> {
+    await this.interrupt(this.config.redis.url === null ? this.runner.id : null);
+    if (this.scheduled || !this.config.roles.includes('scheduler')) return;
+    this.scheduled = true;
+    this.jobs.every('dead-turns', this.config.pipeline.reaperSeconds * 1_000, () => this.interrupt(null));
+    this.jobs.every('turn-retention', RETENTION_MS, () => this.retain());
+  }
+
+  private async interrupt(self: string | null): Promise<void> {
+    for (;;) {
+      const ended = await this.turns.interrupt(self, BATCH);
+      for (const agentId of new Set(ended.map((turn) => turn.agentId))) await this.agents.noteActivity(agentId);
+      if (ended.length < BATCH) return;
+    }
+  }
+
+  private async retain(): Promise<void> {
+    const { turns } = this.config.retentionDays;
+    if (turns !== null) await this.turns.deleteEndedBefore(turns, BATCH);
+    await this.started.deleteBefore(STARTS_DAYS);
+  }
+}
