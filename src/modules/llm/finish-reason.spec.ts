@@ -3,8 +3,25 @@ import { finishReasonOf } from './finish-reason.js';
 
 describe('names of ends', () => {
   it.each([
-    ...['stop', 'STOP', 'eos', 'eos_token', 'end_turn', 'stop_sequence', 'COMPLETE', 'tool_calls', 'tool_use', 'done'],
-    ...['FINISH_REASON_STOP', 'finish', 'unload', 'load', 'end', 'unknown', 'FINISH_REASON_UNSPECIFIED', '', '</s>'],
+    'stop',
+    'STOP',
+    'eos',
+    'eos_token',
+    'end_turn',
+    'stop_sequence',
+    'COMPLETE',
+    'tool_calls',
+    'tool_use',
+    'done',
+    'FINISH_REASON_STOP',
+    'finish',
+    'unload',
+    'load',
+    'end',
+    'unknown',
+    'FINISH_REASON_UNSPECIFIED',
+    '',
+    '</s>',
   ])('%j is a normal end', (name) => {
     expect(finishReasonOf(name)).toBe('stop');
   });
