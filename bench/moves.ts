@@ -11,10 +11,10 @@ import { Clock } from '../src/platform/clock/clock.js';
 import { Database } from '../src/platform/database/index.js';
 import { migrate } from '../src/platform/database/migrator.js';
 import type { PodSnapshot } from '../src/modules/pods/index.js';
-import type { Move } from '../src/modules/pipeline/store/transition.js';
+import type { Transition } from '../src/modules/pipeline/store/transition.js';
 import { initialControl } from '../src/modules/pipeline/rules/task-control.js';
 import { TaskEventPublisher } from '../src/modules/pipeline/store/task-event-publisher.js';
-import { TaskMovesRepository } from '../src/modules/pipeline/store/transitions.repository.js';
+import { TransitionsRepository } from '../src/modules/pipeline/store/transitions.repository.js';
 import { TaskQueueRepository, type ClaimedTask } from '../src/modules/pipeline/store/task-queue.repository.js';
 import { startPostgres } from '../test/support/servers/index.js';
 
@@ -37,7 +37,7 @@ const POD = {
   agents: [],
 } as unknown as PodSnapshot;
 
-function move(task: ClaimedTask, step: number): Move {
+function move(task: ClaimedTask, step: number): Transition {
   return {
     task_id: task.id,
     from: task.status,
@@ -56,7 +56,7 @@ try {
   database.attach({ connectionString: server.url(), poolSize: 10 });
   const clock = new Clock();
   const queue = new TaskQueueRepository(database);
-  const moves = new TaskMovesRepository(database, clock, new TaskEventPublisher(new NoBus()));
+  const moves = new TransitionsRepository(database, clock, new TaskEventPublisher(new NoBus()));
   const pool = new pg.Pool({ connectionString: server.url(), max: 10 });
 
   const claim = async (): Promise<ClaimedTask[]> => {

@@ -3,7 +3,7 @@ import { ModuleRef } from '@nestjs/core';
 import { AgentsBackground } from './modules/agents/index.js';
 import { McpConnections } from './modules/mcp/index.js';
 import { PipelineBackground } from './modules/pipeline/index.js';
-import { TurnsBackground } from './modules/tasks/index.js';
+import { TurnsReaper } from './modules/tasks/index.js';
 import { Clock } from './platform/clock/index.js';
 import { DatabaseBootstrap, SingleProcessError } from './platform/database/index.js';
 import { HealthIndicators, Lifecycle, type IndicatorReport } from './platform/health/index.js';
@@ -24,7 +24,7 @@ export const START_STEPS: readonly StartStep[] = [
     // Whose turns are dead, and which agents there are, stands in the database.
     name: 'recover-agents',
     run: async (modules) => {
-      await modules.get(TurnsBackground, { strict: false }).start();
+      await modules.get(TurnsReaper, { strict: false }).start();
       await modules.get(AgentsBackground, { strict: false }).restore();
     },
   },

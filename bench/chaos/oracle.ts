@@ -1,7 +1,7 @@
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type pg from 'pg';
-import { LEGAL_MOVES } from '../../test/support/legal-moves.js';
+import { LEGAL_TRANSITIONS } from '../../test/support/legal-moves.js';
 import { fileOf, iterationsOf, writes, type Question } from './stage-endpoint.js';
 
 /** What became of a submission: `ok` was answered 202, `refused` was answered otherwise, of the others nobody knows. */
@@ -157,7 +157,7 @@ export class Oracle {
       for (const { from, to } of events) {
         if (to === null) continue;
         if (from !== status) found.wrong.push(`${name} goes on from ${from} and stood at ${status}`);
-        if (from !== null && from !== to && !LEGAL_MOVES.has(`${from} > ${to}`)) {
+        if (from !== null && from !== to && !LEGAL_TRANSITIONS.has(`${from} > ${to}`)) {
           found.wrong.push(`${name} holds ${from} > ${to}`);
         }
         status = to;

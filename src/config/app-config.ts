@@ -7,7 +7,7 @@ import {
   type VariableFault,
 } from './environment.js';
 
-export type Role = 'api' | 'worker' | 'scheduler';
+export type ProcessRole = 'api' | 'worker' | 'scheduler';
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'fatal';
 
 const LOG_LEVEL: Record<string, LogLevel> = {
@@ -27,7 +27,7 @@ export function isLoopbackHost(host: string): boolean {
 /** The service's settings: typed, with every default filled in, deep-frozen, injected by class. */
 export class AppConfig {
   readonly production: boolean;
-  readonly roles: readonly Role[];
+  readonly roles: readonly ProcessRole[];
   readonly dataDir: string;
   readonly workspace: string;
   readonly sandbox: SandboxTier;
@@ -90,7 +90,7 @@ export class AppConfig {
   private constructor(env: Environment) {
     const required = env.REQUIRE_AUTH ?? false;
     this.production = env.NODE_ENV === 'production';
-    this.roles = (env.ROLES as Role[] | undefined) ?? ['api', 'worker', 'scheduler'];
+    this.roles = (env.ROLES as ProcessRole[] | undefined) ?? ['api', 'worker', 'scheduler'];
     this.dataDir = resolve(env.NOVA_DATA_DIR ?? '.nova');
     this.workspace = resolve(env.NOVA_WORKSPACE ?? 'workspace');
     this.sandbox = env.SHELL_SANDBOX ?? 'workspace';

@@ -1,4 +1,4 @@
-export { AppConfig, isLoopbackHost, type LogLevel, type Role } from './app-config.js';
+export { AppConfig, isLoopbackHost, type LogLevel, type ProcessRole } from './app-config.js';
 export { ConfigModule } from './config.module.js';
 export { EnvironmentError, SANDBOX_TIERS, SECRET_VARIABLES, type SandboxTier } from './environment.js';
 export { parseRedisUrl } from './redis-url.js';

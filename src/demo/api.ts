@@ -13,7 +13,7 @@ export interface Task {
   total_cost_usd: number;
 }
 
-export interface Finding {
+export interface ShownFinding {
   finding_type: string;
   severity: string;
   description: string;
@@ -61,7 +61,7 @@ export class Api {
     return this.request(`/api/v1/pipeline/tasks/${id}`);
   }
 
-  findings(id: string): Promise<Finding[]> {
+  findings(id: string): Promise<ShownFinding[]> {
     return this.request(`/api/v1/pipeline/tasks/${id}/findings`);
   }
 

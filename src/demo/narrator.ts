@@ -1,4 +1,4 @@
-import type { Artifact, Finding, Review, Task, TaskEvent } from './api.js';
+import type { Artifact, ShownFinding, Review, Task, TaskEvent } from './api.js';
 
 const SAW: Record<string, (feedback: number) => string> = {
   context: () => 'the request; it may read the workspace',
@@ -44,7 +44,7 @@ export class Narrator {
     );
   }
 
-  finding(finding: Finding): void {
+  finding(finding: ShownFinding): void {
     const by = finding.deterministic ? 'rule' : 'model';
     this.detail(
       `${this.paint('31', 'found')} by a ${by}: ${finding.finding_type} (${finding.severity}): ${finding.description}`,
@@ -59,7 +59,7 @@ export class Narrator {
 
   result(
     task: Task,
-    findings: readonly Finding[],
+    findings: readonly ShownFinding[],
     reviews: readonly Review[],
     artifacts: readonly Artifact[],
     diff: string,

@@ -1,4 +1,4 @@
-import type { Finding, Review, Task } from './api.js';
+import type { ShownFinding, Review, Task } from './api.js';
 
 /** What the demo saw. */
 export interface Account {
@@ -8,7 +8,7 @@ export interface Account {
   before: { green: boolean; failed: number };
   after: { green: boolean };
   task: Task;
-  findings: readonly Finding[];
+  findings: readonly ShownFinding[];
   reviews: readonly Review[];
   diff: string;
 }

@@ -177,7 +177,7 @@ describe('two workers', () => {
       { task_id: id, reason: 'crashed' },
     ]);
     expect(await fleet.count(id, 'task.reaped')).toBe(3);
-    await fleet.client.expectLegalMoves(id);
+    await fleet.client.expectLegalTransitions(id);
     for (const bystander of bystanders) {
       expect(await fleet.client.settled(bystander)).toMatchObject({ status: 'complete' });
       // Those that ran beside the first kill; after that the poison runs alone.

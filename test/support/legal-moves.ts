@@ -4,7 +4,7 @@
  */
 const STAGES = ['context_running', 'task_running', 'guardrail_running', 'code_review_running', 'decision_running'];
 
-export const LEGAL_MOVES: ReadonlySet<string> = new Set([
+export const LEGAL_TRANSITIONS: ReadonlySet<string> = new Set([
   'queued > context_running',
   'queued > task_running',
   'queued > guardrail_running',

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { expect } from '@jest/globals';
 import { api, type Answer, type Api } from './openapi.js';
-import { LEGAL_MOVES } from './legal-moves.js';
+import { LEGAL_TRANSITIONS } from './legal-moves.js';
 import type { Service } from './service.js';
 import type { StageRole } from './stage-models.js';
 
@@ -106,7 +106,7 @@ export class PipelineClient {
   async settled(id: string, skipGates = 0): Promise<Answer['body']> {
     let gates = 0;
     await this.until(id, ({ type }) => type === 'task.finished' || (type === 'gate.opened' && gates++ >= skipGates));
-    await this.expectLegalMoves(id);
+    await this.expectLegalTransitions(id);
     return this.task(id);
   }
 
@@ -131,14 +131,14 @@ export class PipelineClient {
   }
 
   /** Every move in the task's log is on the hand-written list, and each begins where the one before ended. */
-  async expectLegalMoves(id: string): Promise<void> {
+  async expectLegalTransitions(id: string): Promise<void> {
     const events = await this.events(id);
     expect(events.map(({ seq }) => seq)).toEqual(events.map((_, index) => index + 1));
     let status: string | null = null;
     for (const { data } of events) {
       if (data.to === undefined) continue;
       expect(data.from).toBe(status);
-      if (data.from !== null && data.from !== data.to) expect(LEGAL_MOVES).toContain(`${data.from} > ${data.to}`);
+      if (data.from !== null && data.from !== data.to) expect(LEGAL_TRANSITIONS).toContain(`${data.from} > ${data.to}`);
       status = data.to;
     }
   }

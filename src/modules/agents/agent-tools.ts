@@ -5,7 +5,7 @@ import {
   type ToolContext,
   type ToolRegistry,
   type ToolResult,
-  type StartedByTools,
+  type StartedWorkRepository,
   PlatformTool,
   StartingTool,
 } from '../tools/index.js';
@@ -19,7 +19,7 @@ export function agentTools(
   agents: AgentsService,
   llm: LlmService,
   registry: ToolRegistry,
-  started: StartedByTools,
+  started: StartedWorkRepository,
 ): Tool[] {
   return [
     new ListAgentsTool(agents),
@@ -106,7 +106,7 @@ class CreateAgentTool extends StartingTool<typeof newAgent> {
   readonly schema = newAgent;
 
   constructor(
-    started: StartedByTools,
+    started: StartedWorkRepository,
     private readonly agents: AgentsService,
     private readonly registry: ToolRegistry,
   ) {

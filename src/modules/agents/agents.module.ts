@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
 import { LlmModule, LlmService } from '../llm/index.js';
-import { ToolRegistry, ToolsModule, StartedByTools } from '../tools/index.js';
+import { ToolRegistry, ToolsModule, StartedWorkRepository } from '../tools/index.js';
 import { AgentRecords } from './agent-records.js';
 import { agentTools } from './agent-tools.js';
 import { AgentsBackground } from './agents.background.js';
@@ -16,11 +16,11 @@ import { AgentsService } from './agents.service.js';
 @Module({
   imports: [LlmModule, ToolsModule],
   controllers: [AgentsController],
-  providers: [AgentsRepository, AgentRecords, AgentsService, AgentsBackground, StartedByTools],
-  exports: [AgentsService, AgentsBackground, StartedByTools],
+  providers: [AgentsRepository, AgentRecords, AgentsService, AgentsBackground, StartedWorkRepository],
+  exports: [AgentsService, AgentsBackground, StartedWorkRepository],
 })
 export class AgentsModule {
-  constructor(registry: ToolRegistry, agents: AgentsService, llm: LlmService, started: StartedByTools) {
+  constructor(registry: ToolRegistry, agents: AgentsService, llm: LlmService, started: StartedWorkRepository) {
     for (const tool of agentTools(agents, llm, registry, started)) registry.register(tool);
   }
 }

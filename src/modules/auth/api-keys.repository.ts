@@ -110,7 +110,7 @@ export class ApiKeysRepository {
     };
   }
 
-  /** Moves `last_used_at` forward; ages instead of times, so that this process's clock does not matter. */
+  /** Transitions `last_used_at` forward; ages instead of times, so that this process's clock does not matter. */
   async touch(uses: readonly { id: string; ageMs: number }[]): Promise<void> {
     await this.db.query(
       'apiKeys.touch',

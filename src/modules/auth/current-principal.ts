@@ -13,7 +13,7 @@ export function setPrincipal(request: FastifyRequest, principal: Principal): voi
  * Who makes `request`.
  * @throws Error on a route that asks for no credential: there is nobody to name.
  */
-export function principalOf(request: FastifyRequest): Principal {
+export function principalOfRequest(request: FastifyRequest): Principal {
   const principal = principals.get(request);
   if (principal === undefined) throw new Error('the route does not ask who calls it');
   return principal;
@@ -21,5 +21,5 @@ export function principalOf(request: FastifyRequest): Principal {
 
 /** A parameter that is the caller, on routes with an access other than `open`. */
 export const CurrentPrincipal = createParamDecorator((_data: unknown, context: ExecutionContext) =>
-  principalOf(context.switchToHttp().getRequest<FastifyRequest>()),
+  principalOfRequest(context.switchToHttp().getRequest<FastifyRequest>()),
 );

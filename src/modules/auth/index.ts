@@ -1,5 +1,5 @@
 export { RequiresAdmin, RequiresCredential, RequiresKey } from '../../platform/http/index.js';
 export { AuthModule } from './auth.module.js';
 export { CurrentPrincipal } from './current-principal.js';
-export { ownerOf, principalOf, visibleOwners, type Principal } from './principal.js';
+export { ownerOf, principalOfOwner, visibleOwners, type Principal } from './principal.js';
 export { StreamPlaces } from './stream-places.js';

@@ -10,7 +10,7 @@ export function ownerOf(principal: Principal): string {
 }
 
 /** The caller that an `owner` column names, for work that its own work starts. */
-export function principalOf(owner: string): Principal {
+export function principalOfOwner(owner: string): Principal {
   if (owner === 'admin' || owner === 'anonymous') return { kind: owner };
   return { kind: 'key', keyId: owner.replace(/^key:/, ''), name: owner };
 }

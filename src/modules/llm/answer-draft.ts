@@ -7,7 +7,7 @@ import type {
 import { storableText } from '../../platform/http/index.js';
 import { finishReasonOf } from './finish-reason.js';
 import type { ModelAnswer, ModelToolCall, ModelUsage } from './model-call.js';
-import { ReportedInStream, UnusableAnswer } from './model-failure.js';
+import { ReportedInStreamError, UnusableAnswerError } from './model-failure.js';
 import { estimateTokens } from './token-estimate.js';
 
 /** Of one answer, whatever a provider reports. */
@@ -50,7 +50,7 @@ export class AnswerDraft {
 
   /**
    * Takes the next part of a streamed answer.
-   * @throws UnusableAnswer past the limits, ReportedInStream for an `error` part.
+   * @throws UnusableAnswerError past the limits, ReportedInStreamError for an `error` part.
    */
   add(part: LanguageModelV3StreamPart): void {
     switch (part.type) {
@@ -70,7 +70,7 @@ export class AnswerDraft {
         this.usage = part.usage;
         return;
       case 'error':
-        throw new ReportedInStream(part.error);
+        throw new ReportedInStreamError(part.error);
       default:
     }
   }
@@ -95,14 +95,14 @@ export class AnswerDraft {
 
   /**
    * The answer.
-   * @throws UnusableAnswer when it is not whole.
+   * @throws UnusableAnswerError when it is not whole.
    */
   close(): Pick<ModelAnswer, 'text' | 'toolCalls' | 'finishReason' | 'finishName'> {
     if (this.half) this.emit(storableText(this.half));
     this.half = '';
     // Without a reason of the provider's own, a stream that merely stopped looks finished.
     if (!this.finish || (this.finish.unified === 'other' && this.finish.raw === undefined)) {
-      throw new UnusableAnswer('broke off in mid-answer');
+      throw new UnusableAnswerError('broke off in mid-answer');
     }
     const { text, toolCalls } = this;
     const { raw, unified } = this.finish;
@@ -113,7 +113,7 @@ export class AnswerDraft {
       return { text, toolCalls, finishReason: end, ...(name !== '' && { finishName: name }) };
     }
     if (unified === 'tool-calls' && toolCalls.length === 0 && text.trim() === '') {
-      throw new UnusableAnswer('announced tool calls and made none');
+      throw new UnusableAnswerError('announced tool calls and made none');
     }
     return { text, toolCalls, finishReason: toolCalls.length > 0 ? 'tool-calls' : 'stop' };
   }
@@ -177,13 +177,13 @@ export class AnswerDraft {
   }
 
   private limitCalls(calls: number): void {
-    if (calls > ANSWER_LIMITS.toolCalls) throw new UnusableAnswer('asked for too many tool calls');
+    if (calls > ANSWER_LIMITS.toolCalls) throw new UnusableAnswerError('asked for too many tool calls');
   }
 
   private count(characters: number): void {
     this.characters += characters;
     if (this.characters > ANSWER_LIMITS.characters)
-      throw new UnusableAnswer('answered with more than an answer may hold');
+      throw new UnusableAnswerError('answered with more than an answer may hold');
   }
 }
 

@@ -6,22 +6,22 @@ import {
 } from '@ai-sdk/provider';
 import type { ModelFailureKind } from './model-call.js';
 import { ModelTransportError } from './model-fetch.js';
-import { ProviderNotUsable } from './providers/model-provider.js';
+import { ProviderNotUsableError } from './providers/model-provider.js';
 import { retryAfterMs } from './retry-after.js';
 
 /** An answer that came and cannot be used. `message` goes on after "The model …". */
-export class UnusableAnswer extends Error {
-  override readonly name = 'UnusableAnswer';
+export class UnusableAnswerError extends Error {
+  override readonly name = 'UnusableAnswerError';
 }
 
 /** A call that took longer than a whole call may. */
-export class CallDeadlinePassed extends Error {
-  override readonly name = 'CallDeadlinePassed';
+export class CallDeadlinePassedError extends Error {
+  override readonly name = 'CallDeadlinePassedError';
 }
 
 /** An error that a provider sent inside its stream, after a 200. */
-export class ReportedInStream extends Error {
-  override readonly name = 'ReportedInStream';
+export class ReportedInStreamError extends Error {
+  override readonly name = 'ReportedInStreamError';
   constructor(readonly reported: unknown) {
     super('the provider reported an error in its stream', { cause: reported });
   }
@@ -54,9 +54,9 @@ const STATUS_OF_TYPE: Readonly<Record<string, number>> = {
 /** Sorts whatever a provider threw, or sent as an error in its stream. Never throws. */
 export function toFailure(error: unknown, nowMs: number): ModelFailure {
   for (const cause of causes(error)) {
-    if (cause instanceof UnusableAnswer) return { kind: 'malformed', complaint: cause.message };
-    if (cause instanceof CallDeadlinePassed) return { kind: 'timeout', complaint: 'took longer than a call may' };
-    if (cause instanceof ProviderNotUsable) return { kind: 'not_configured', complaint: cause.message };
+    if (cause instanceof UnusableAnswerError) return { kind: 'malformed', complaint: cause.message };
+    if (cause instanceof CallDeadlinePassedError) return { kind: 'timeout', complaint: 'took longer than a call may' };
+    if (cause instanceof ProviderNotUsableError) return { kind: 'not_configured', complaint: cause.message };
     if (REFUSALS.some((refusal) => refusal.isInstance(cause))) {
       return { kind: 'refused', complaint: 'cannot be asked this', detail: (cause as Error).message };
     }
@@ -66,7 +66,7 @@ export function toFailure(error: unknown, nowMs: number): ModelFailure {
   if (api?.statusCode !== undefined && (api.statusCode < 200 || api.statusCode >= 300)) {
     return fromStatus(api.statusCode, retryAfterMs(api.responseHeaders, nowMs), api.message);
   }
-  if (error instanceof ReportedInStream && !(error.reported instanceof Error)) return fromReport(error.reported);
+  if (error instanceof ReportedInStreamError && !(error.reported instanceof Error)) return fromReport(error.reported);
   // Messages of parsers quote the answer, which is not for the log.
   const detail = causes(error)
     .flatMap((cause) => (cause instanceof Error ? [cause.name] : []))

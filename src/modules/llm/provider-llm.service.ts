@@ -5,7 +5,7 @@ import { Clock } from '../../platform/clock/index.js';
 import { AnswerDraft } from './answer-draft.js';
 import { LlmService, type ModelRequest } from './llm.service.js';
 import { ModelCallError, type ModelAnswer, type ModelCall, type ModelUsage } from './model-call.js';
-import { CallDeadlinePassed, refusesSchema, toFailure, type ModelFailure } from './model-failure.js';
+import { CallDeadlinePassedError, refusesSchema, toFailure, type ModelFailure } from './model-failure.js';
 import { tariffOf, type Tariff } from './model-prices.js';
 import { NEVER_COOLED, ProviderCooldown } from './provider-cooldown.js';
 import { ModelProviders, type ModelAddress } from './providers/model-providers.js';
@@ -27,7 +27,7 @@ interface FailedModel extends ModelFailure {
 }
 
 /** Carries what a caller's `onText` threw past the sorting of providers' faults. */
-class ListenerFailed extends Error {
+class ListenerFailedError extends Error {
   constructor(cause: unknown) {
     super('onText threw', { cause });
   }
@@ -78,7 +78,7 @@ export class ProviderLlmService extends LlmService {
           try {
             call.onText?.(delta);
           } catch (error) {
-            throw new ListenerFailed(error);
+            throw new ListenerFailedError(error);
           }
         },
       }),
@@ -171,7 +171,7 @@ export class ProviderLlmService extends LlmService {
 
   private fail(error: unknown, model: string, provider: string, call: ModelCall): FailedModel {
     call.signal.throwIfAborted();
-    if (error instanceof ListenerFailed) throw error.cause;
+    if (error instanceof ListenerFailedError) throw error.cause;
     return { ...toFailure(error, this.clock.now().getTime()), model, provider };
   }
 
@@ -199,7 +199,7 @@ export class ProviderLlmService extends LlmService {
     const controller = new AbortController();
     const onAbort = (): void => controller.abort(call.signal.reason);
     call.signal.addEventListener('abort', onAbort, { once: true });
-    const timer = setTimeout(() => controller.abort(new CallDeadlinePassed()), this.settings.deadlinesMs.total);
+    const timer = setTimeout(() => controller.abort(new CallDeadlinePassedError()), this.settings.deadlinesMs.total);
     const draft = new AnswerDraft(call.onText);
     const priced = (): { usage: ModelUsage; costUsd: number | null } => {
       const usage = draft.spent(() => estimatePromptTokens(call));

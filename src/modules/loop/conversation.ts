@@ -7,7 +7,7 @@ import {
   type OfferedTool,
 } from '../llm/index.js';
 import { fitHistory, withoutToolParts, withUserText } from './history.js';
-import { ModelSession, type LoopHooks, type SessionOptions, type ToolCallRecord } from './model-session.js';
+import { ModelSession, type LoopHooks, type ModelSessionOptions, type ToolCallRecord } from './model-session.js';
 import { millisecondsSince, parsedArguments, ToolRunner, type LoopTools } from './tool-runner.js';
 
 export interface ConversationInput {
@@ -20,7 +20,7 @@ export interface ConversationInput {
   recordFinal?: boolean | undefined;
 }
 
-export type AgentLoopInput = ConversationInput & SessionOptions;
+export type AgentLoopInput = ConversationInput & ModelSessionOptions;
 
 export interface AgentLoopResult {
   /** The model's final words. */

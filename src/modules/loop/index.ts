@@ -19,6 +19,6 @@ export {
   type CallSpend,
   type LoopHooks,
   type LoopStep,
-  type SessionOptions,
+  type ModelSessionOptions,
   type ToolCallRecord,
 } from './model-session.js';

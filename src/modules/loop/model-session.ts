@@ -51,7 +51,7 @@ export interface LoopHooks {
   onToolCall?(call: ToolCallRecord): void;
 }
 
-export interface SessionOptions {
+export interface ModelSessionOptions {
   llm: Pick<LlmService, 'call'>;
   /** The model and its fallbacks, as they are addressed. */
   chain: readonly string[];
@@ -85,7 +85,7 @@ export class ModelSession {
   private cost: number | null = 0;
   private readonly toolCallIds = new Set<string>();
 
-  constructor(private readonly options: SessionOptions) {
+  constructor(private readonly options: ModelSessionOptions) {
     this.hooks = options.hooks ?? {};
     this.signal = options.signal;
     this.journal = new JournalCursor(options.journal);

@@ -6,13 +6,13 @@ import {
   SseError,
   UnauthorizedError,
 } from '@modelcontextprotocol/client';
-import { SandboxRefused } from '../tools/index.js';
+import { SandboxRefusedError } from '../tools/index.js';
 import { DomainError } from '../../platform/errors/index.js';
-import { EgressRefused } from '../../platform/egress/index.js';
+import { EgressRefusedError } from '../../platform/egress/index.js';
 
 /** The program of a server ended; the message says how, and what it said last. */
-export class ServerEnded extends Error {
-  override readonly name = 'ServerEnded';
+export class ServerEndedError extends Error {
+  override readonly name = 'ServerEndedError';
 }
 
 const SYSTEM: Readonly<Record<string, string>> = {
@@ -33,11 +33,11 @@ const SYSTEM: Readonly<Record<string, string>> = {
  * into an error's body or headers, since that may be what an address inside this network answered.
  */
 export function failureReason(error: unknown): string {
-  if (error instanceof ServerEnded) return error.message;
+  if (error instanceof ServerEndedError) return error.message;
   const chain: Error[] = [];
   for (let one = error; one instanceof Error && chain.length < 10; one = one.cause) chain.push(one);
   for (const one of chain) {
-    if (one instanceof EgressRefused || one instanceof SandboxRefused) return one.message.replace(/\.$/, '');
+    if (one instanceof EgressRefusedError || one instanceof SandboxRefusedError) return one.message.replace(/\.$/, '');
     if (one instanceof DomainError) return one.detail.replace(/\.$/, '');
     const answered = httpStatus(one);
     if (answered !== undefined) return `it answered with HTTP status ${answered}`;

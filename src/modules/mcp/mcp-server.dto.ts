@@ -1,7 +1,7 @@
 import { ApiProperty } from '@nestjs/swagger';
 import type { McpSandbox, McpStatus, McpTransport } from './mcp-server.js';
 import type { ServerWithState } from './mcp-servers.service.js';
-import { masked } from './secrets.js';
+import { maskedFields } from './secrets.js';
 
 const TEXTS = { type: 'object', additionalProperties: { type: 'string' } } as const;
 
@@ -97,7 +97,7 @@ export class McpServerDto {
       description: server.description,
       transport: server.transport,
       command: server.command,
-      ...masked(server),
+      ...maskedFields(server),
       enabled: server.enabled,
       sandbox: server.sandbox,
       metadata: server.metadata,

@@ -121,7 +121,7 @@ export class McpServersRepository {
     );
   }
 
-  /** Moves the revision and forgets the era and the pins: what the server offers next is what holds. */
+  /** Transitions the revision and forgets the era and the pins: what the server offers next is what holds. */
   async renew(id: string): Promise<McpServer | null> {
     return this.db.transaction('mcp.renew', async () => {
       const row = await this.db.maybeOne<McpServerRow>(

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { DomainError } from '../../platform/errors/index.js';
 import { SecretCover } from '../../platform/logging/index.js';
 import { UnreadableSecret } from '../../platform/secrets/index.js';
-import { MASK, masked, readable, secretValues, unmasked, type SecretFields } from './secrets.js';
+import { MASK, maskedFields, readable, secretValues, unmasked, type SecretFields } from './secrets.js';
 
 const fields = (given: Partial<SecretFields>): SecretFields => ({
   env: {},
@@ -11,7 +11,7 @@ const fields = (given: Partial<SecretFields>): SecretFields => ({
   url: null,
   ...given,
 });
-const maskedArgs = (...args: string[]): string[] => masked(fields({ args })).args;
+const maskedArgs = (...args: string[]): string[] => maskedFields(fields({ args })).args;
 const faultsOf = (given: Partial<SecretFields>, kept: Partial<SecretFields> = {}): string[] => {
   try {
     unmasked(fields(given), fields(kept));
@@ -24,7 +24,7 @@ const faultsOf = (given: Partial<SecretFields>, kept: Partial<SecretFields> = {}
 
 describe('the mask', () => {
   it('shows names only', () => {
-    expect(masked(fields({ env: { A: 'x' }, headers: { B: '' } }))).toEqual(
+    expect(maskedFields(fields({ env: { A: 'x' }, headers: { B: '' } }))).toEqual(
       fields({ env: { A: MASK }, headers: { B: MASK } }),
     );
   });
@@ -71,7 +71,7 @@ describe('the mask', () => {
     'hides the parameter %s of a URL and no other',
     (name) => {
       const url = (value: string): string => `https://host/mcp?mode=a&${name}=${value}&page=2`;
-      expect(masked(fields({ url: url('va%2Flue') })).url).toBe(url(MASK));
+      expect(maskedFields(fields({ url: url('va%2Flue') })).url).toBe(url(MASK));
     },
   );
 
@@ -86,7 +86,7 @@ describe('the mask', () => {
 
   it('keeps arguments and addresses that are sent back as they were read', () => {
     const kept = fields({ args: ['--token', 'abc', '--key', 'def', 'KEY=x', 'b'], url: 'https://h/?token=a&b=c' });
-    expect(unmasked(fields(masked(kept)), kept)).toEqual(kept);
+    expect(unmasked(fields(maskedFields(kept)), kept)).toEqual(kept);
     const moved = ['first', 'KEY=********', '--token', 'new'];
     expect(unmasked(fields({ args: moved }), kept).args).toEqual(['first', 'KEY=x', '--token', 'new']);
     // Which of the two is meant cannot be told.
@@ -102,7 +102,7 @@ describe('the mask', () => {
 
   it('is never used for what it hides', () => {
     const secret = new UnreadableSecret({ key: 'k', sealed: 's' }, 'there is no key');
-    expect(masked(fields({ env: { A: secret } })).env).toEqual({ A: MASK });
+    expect(maskedFields(fields({ env: { A: secret } })).env).toEqual({ A: MASK });
     expect(unmasked(fields({ env: { A: MASK } }), fields({ env: { A: secret } })).env).toEqual({ A: secret });
     expect(() => readable({ A: secret }, 'env')).toThrow(/^env\.A cannot be read: there is no key$/);
     expect(readable({ A: 'a' }, 'env')).toEqual({ A: 'a' });

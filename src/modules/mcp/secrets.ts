@@ -14,7 +14,7 @@ const SHORTEST_SECRET = 6;
 export type SecretFields = Pick<McpServerSettings, 'env' | 'headers' | 'args' | 'url'>;
 
 /** `server` as it may be read. */
-export function masked({ env, headers, args, url }: SecretFields): {
+export function maskedFields({ env, headers, args, url }: SecretFields): {
   env: Record<string, string>;
   headers: Record<string, string>;
   args: string[];

@@ -3,9 +3,9 @@ import type { PriorDiscovery } from '@modelcontextprotocol/client';
 import type { Clock } from '../../platform/clock/index.js';
 import { withoutLogContext } from '../../platform/logging/index.js';
 import type { ToolResult, ToolSource } from '../tools/index.js';
-import { ServerEnded } from './failure-reason.js';
+import { ServerEndedError } from './failure-reason.js';
 import type { McpEra, McpServer, McpServerState } from './mcp-server.js';
-import { ServerWords } from './server-words.js';
+import { Redactor } from './redactor.js';
 import { priorOf, Session } from './session.js';
 import { callTool, failed } from './tools/call-tool.js';
 import { listTools, type ListedTools } from './tools/list-tools.js';
@@ -37,7 +37,7 @@ export class ServerConnection implements ToolSource {
   readonly group: string;
   private readonly logger = new Logger('Mcp');
   private readonly ending = new AbortController();
-  private readonly words: ServerWords;
+  private readonly words: Redactor;
   private session: Session | null = null;
   private offered: readonly McpTool[] = [];
   private listed = 0;
@@ -57,7 +57,7 @@ export class ServerConnection implements ToolSource {
     private readonly ports: ConnectionPorts,
   ) {
     this.group = `mcp:${server.name}`;
-    this.words = new ServerWords(server, ports.clock);
+    this.words = new Redactor(server, ports.clock);
   }
 
   get settings(): McpServer {
@@ -204,7 +204,7 @@ export class ServerConnection implements ToolSource {
       return await open(prior);
     } catch (error) {
       // Some old servers end when they are asked anything before their own handshake.
-      if (signal.aborted || prior !== undefined || !(error instanceof ServerEnded)) throw error;
+      if (signal.aborted || prior !== undefined || !(error instanceof ServerEndedError)) throw error;
       return open({ kind: 'legacy' });
     }
   }

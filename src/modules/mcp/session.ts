@@ -6,7 +6,7 @@ import {
   type Transport,
 } from '@modelcontextprotocol/client';
 import { z } from 'zod';
-import { ServerEnded } from './failure-reason.js';
+import { ServerEndedError } from './failure-reason.js';
 import type { McpEra } from './mcp-server.js';
 import type { CallAnswer } from './tools/result-text.js';
 import type { ToolDefinition } from './tools/tool-definition.js';
@@ -25,7 +25,7 @@ const ERA_LASTS_MS = 7 * 24 * 3_600_000;
 
 const page = z.object({ tools: z.array(z.unknown()), nextCursor: z.string().nullish() });
 
-export interface SessionOptions {
+export interface McpSessionOptions {
   /** How the server was spoken to last; undefined asks it. */
   prior: PriorDiscovery | undefined;
   timeoutMs: number;
@@ -55,7 +55,7 @@ export class Session {
   }
 
   /** @throws when the server cannot be reached, does not answer in time, or speaks no protocol that is known. */
-  static async open(transport: Transport, options: SessionOptions): Promise<Session> {
+  static async open(transport: Transport, options: McpSessionOptions): Promise<Session> {
     const { signal, timeoutMs } = options;
     const client = new Client(
       { name: 'nova-orchestrator', version: '1.0.0' },
@@ -77,7 +77,7 @@ export class Session {
     } catch (error) {
       await transport.close().catch(() => undefined);
       const farewell = farewellOf(transport);
-      throw farewell === '' || signal.aborted ? error : new ServerEnded(farewell, { cause: error });
+      throw farewell === '' || signal.aborted ? error : new ServerEndedError(farewell, { cause: error });
     } finally {
       signal.removeEventListener('abort', stop);
     }

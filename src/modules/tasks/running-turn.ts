@@ -2,8 +2,8 @@ import type { CallSpend, LoopHooks, ToolCallRecord } from '../loop/index.js';
 import { storableText } from '../../platform/http/index.js';
 import type { Spending } from '../tools/index.js';
 import { TurnLog } from './stream/turn-log.js';
-import { TurnStopped, type TurnError, type TurnOutcome } from './turn.js';
-import { UnstoredWords, type Mark, type NewWords } from './stream/unsaved-text.js';
+import { TurnStoppedError, type TurnError, type TurnOutcome } from './turn.js';
+import { UnsavedText, type Mark, type NewWords } from './stream/unsaved-text.js';
 
 /** How long a turn that needs readers goes on without one. */
 const UNREAD_MS = 1_000;
@@ -11,13 +11,13 @@ const UNREAD_MS = 1_000;
 const MOST_SAID = 4_194_304;
 
 /** An answer longer than any client has use for. */
-export class AnswerTooLong extends Error {
-  override readonly name = 'AnswerTooLong';
+export class AnswerTooLongError extends Error {
+  override readonly name = 'AnswerTooLongError';
 }
 
 /** What the caller's limits say to a further model call. */
-export class SpendingRefused extends Error {
-  override readonly name = 'SpendingRefused';
+export class SpendingRefusedError extends Error {
+  override readonly name = 'SpendingRefusedError';
 }
 
 /** A turn that this process runs, or ran in the last minutes: what it did, its readers, and the means to stop it. */
@@ -33,7 +33,7 @@ export class RunningTurn {
   private costUsd: number | null = 0;
   private readers = 0;
   private unread: NodeJS.Timeout | null = null;
-  private readonly unstored = new UnstoredWords((from) => this.log.textFrom(from));
+  private readonly unstored = new UnsavedText((from) => this.log.textFrom(from));
   /** When its lease was last taken or renewed, in monotonic milliseconds. */
   leasedAtMs = 0;
   /** Resolves, never rejects, when its end is stored, or can be stored no more. */
@@ -57,7 +57,7 @@ export class RunningTurn {
 
   /** Ends the turn; what was said is kept. */
   stop(status: 'failed' | 'cancelled', error: TurnError): void {
-    this.controller.abort(new TurnStopped(status, error));
+    this.controller.abort(new TurnStoppedError(status, error));
   }
 
   /** Notes a reader; the returned function, to be called once, that it has gone. */
@@ -79,7 +79,7 @@ export class RunningTurn {
       try {
         await this.spending?.beforeCall(model, call);
       } catch (error) {
-        throw new SpendingRefused('The work that asked for this answer may spend no more.', { cause: error });
+        throw new SpendingRefusedError('The work that asked for this answer may spend no more.', { cause: error });
       }
     },
     afterCall: async (spend, call) => {
@@ -89,7 +89,7 @@ export class RunningTurn {
     endCall: (call) => this.spending?.endCall(call),
     onText: (delta) => {
       this.said += delta.length;
-      if (this.said > MOST_SAID) throw new AnswerTooLong('The answer is too long.');
+      if (this.said > MOST_SAID) throw new AnswerTooLongError('The answer is too long.');
       // A character may come in two halves, of which neither can be stored.
       const text = this.half + delta;
       this.half = /[\ud800-\udbff]$/.exec(text)?.[0] ?? '';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { StartingTool, type StartedByTools, type ToolContext, type ToolResult } from '../tools/index.js';
+import { StartingTool, type StartedWorkRepository, type ToolContext, type ToolResult } from '../tools/index.js';
 import type { TurnsService } from './turns.service.js';
 
 const schema = z.strictObject({
@@ -15,7 +15,7 @@ export class SendMessageTool extends StartingTool<typeof schema> {
   override readonly timeoutMs = 300_000;
 
   constructor(
-    started: StartedByTools,
+    started: StartedWorkRepository,
     private readonly turns: TurnsService,
   ) {
     super(started);

@@ -1,14 +1,14 @@
 import { Module } from '@nestjs/common';
 import { IdempotencyRepository } from '../../platform/idempotency/index.js';
 import { AgentsModule } from '../agents/index.js';
-import { StartedByTools, ToolRegistry, ToolsModule } from '../tools/index.js';
+import { StartedWorkRepository, ToolRegistry, ToolsModule } from '../tools/index.js';
 import { LlmModule } from '../llm/index.js';
 import { SendMessageTool } from './send-message.tool.js';
 import { TasksController } from './http/tasks.controller.js';
 import { TurnFeed } from './stream/turn-feed.js';
 import { TurnRelay } from './stream/turn-relay.js';
 import { TurnRunner } from './turn-runner.js';
-import { TurnsBackground } from './turns.reaper.js';
+import { TurnsReaper } from './turns.reaper.js';
 import { TurnsRepository } from './turns.repository.js';
 import { TurnsService } from './turns.service.js';
 
@@ -19,11 +19,11 @@ import { TurnsService } from './turns.service.js';
 @Module({
   imports: [LlmModule, ToolsModule, AgentsModule],
   controllers: [TasksController],
-  providers: [IdempotencyRepository, TurnsRepository, TurnRunner, TurnRelay, TurnFeed, TurnsService, TurnsBackground],
-  exports: [TurnsService, TurnsBackground],
+  providers: [IdempotencyRepository, TurnsRepository, TurnRunner, TurnRelay, TurnFeed, TurnsService, TurnsReaper],
+  exports: [TurnsService, TurnsReaper],
 })
 export class TasksModule {
-  constructor(registry: ToolRegistry, started: StartedByTools, turns: TurnsService) {
+  constructor(registry: ToolRegistry, started: StartedWorkRepository, turns: TurnsService) {
     registry.register(new SendMessageTool(started, turns));
   }
 }

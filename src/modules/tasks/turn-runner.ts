@@ -9,9 +9,9 @@ import { AGENT_DELETED_CHANNEL, AgentsService, type StoredAgent } from '../agent
 import { runAgentLoop } from '../loop/index.js';
 import { LlmService, ModelCallError } from '../llm/index.js';
 import { ToolRegistry } from '../tools/index.js';
-import { AnswerTooLong, RunningTurn, SpendingRefused } from './running-turn.js';
+import { AnswerTooLongError, RunningTurn, SpendingRefusedError } from './running-turn.js';
 import { turnRights } from './turn-rights.js';
-import { INTERRUPTED, TurnStopped, type TurnError, type TurnOutcome, type TurnRequest } from './turn.js';
+import { INTERRUPTED, TurnStoppedError, type TurnError, type TurnOutcome, type TurnRequest } from './turn.js';
 import { TurnsRepository } from './turns.repository.js';
 
 /** Tells the process that runs a turn that it was cancelled: `{ turn_id }`. */
@@ -153,14 +153,14 @@ export class TurnRunner implements BeforeApplicationShutdown {
   }
 
   private endOf(error: unknown): { status: 'failed' | 'cancelled'; error: TurnError } {
-    if (error instanceof TurnStopped) return error;
+    if (error instanceof TurnStoppedError) return error;
     const failed = (code: string, message: string): { status: 'failed'; error: TurnError } => ({
       status: 'failed',
       error: { code, message },
     });
     if (error instanceof ModelCallError) return failed(`model_${error.kind}`, error.message);
-    if (error instanceof AnswerTooLong) return failed('answer_too_long', error.message);
-    if (error instanceof SpendingRefused) return failed('cost_limit', error.message);
+    if (error instanceof AnswerTooLongError) return failed('answer_too_long', error.message);
+    if (error instanceof SpendingRefusedError) return failed('cost_limit', error.message);
     this.logger.error({ message: 'A turn failed on a fault of this service', error });
     return failed('internal_error', 'The turn failed on a fault of this service.');
   }

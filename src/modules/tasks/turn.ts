@@ -90,8 +90,8 @@ export interface InheritedRights {
 }
 
 /** Thrown through a running turn to end it. */
-export class TurnStopped extends Error {
-  override readonly name = 'TurnStopped';
+export class TurnStoppedError extends Error {
+  override readonly name = 'TurnStoppedError';
   constructor(
     readonly status: 'failed' | 'cancelled',
     readonly error: TurnError,

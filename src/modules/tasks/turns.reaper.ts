@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { AppConfig } from '../../config/index.js';
 import { PeriodicJobs } from '../../platform/clock/index.js';
 import { AgentsService } from '../agents/index.js';
-import { StartedByTools } from '../tools/index.js';
+import { StartedWorkRepository } from '../tools/index.js';
 import { TurnRunner } from './turn-runner.js';
 import { TurnsRepository } from './turns.repository.js';
 
@@ -13,7 +13,7 @@ const RETENTION_MS = 600_000;
 
 /** Ends turns whose process died, and deletes old ones. Any number of replicas may do so at once. */
 @Injectable()
-export class TurnsBackground {
+export class TurnsReaper {
   private scheduled = false;
 
   constructor(
@@ -22,7 +22,7 @@ export class TurnsBackground {
     private readonly runner: TurnRunner,
     private readonly turns: TurnsRepository,
     private readonly agents: AgentsService,
-    private readonly started: StartedByTools,
+    private readonly started: StartedWorkRepository,
   ) {}
 
   /**

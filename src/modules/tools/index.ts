@@ -1,10 +1,10 @@
 export type { AllowedTools, Spending, Tool, ToolContext, ToolResult, ToolSource } from './tool.js';
 export { ToolRegistry, type ToolCategory } from './tool-registry.js';
-export { Sandbox, SandboxRefused, type Box } from './sandbox/sandbox.js';
+export { Sandbox, SandboxRefusedError, type Box } from './sandbox/sandbox.js';
 export { ToolsModule } from './tools.module.js';
 export type { TreeChange, TreeDiff } from './work-tree/tree-diff.js';
 export {
-  WorkTreeFenced,
+  WorkTreeFencedError,
   WorkTrees,
   type PublishOptions,
   type TaskFate,
@@ -12,4 +12,4 @@ export {
 } from './work-tree/work-trees.js';
 export { assertWorkspaceAllowed } from './work-tree/workspace-rules.js';
 export { PlatformTool, StartingTool } from './platform/platform-tool.js';
-export { StartedByTools } from './platform/started-work.repository.js';
+export { StartedWorkRepository } from './platform/started-work.repository.js';

@@ -129,7 +129,7 @@ export class ToolRegistry {
     const work = new AbortController();
     const cancel = (): void => work.abort(context.signal.reason);
     context.signal.addEventListener('abort', cancel, { once: true });
-    const timer = setTimeout(() => work.abort(new ToolTimeout()), tool.timeoutMs);
+    const timer = setTimeout(() => work.abort(new ToolTimeoutError()), tool.timeoutMs);
     let windDown: NodeJS.Timeout | undefined;
     const gone = new Promise<never>((_, reject) => {
       work.signal.addEventListener('abort', () => {
@@ -141,7 +141,7 @@ export class ToolRegistry {
       result = await Promise.race([tool.run(args, { ...context, signal: work.signal }), gone]);
     } catch (error) {
       context.signal.throwIfAborted();
-      if (!(work.signal.reason instanceof ToolTimeout)) {
+      if (!(work.signal.reason instanceof ToolTimeoutError)) {
         this.logger.warn({ msg: 'A tool failed', tool: tool.name, err: error });
       }
       result = { text: 'The tool failed.', isError: true };
@@ -190,7 +190,7 @@ export class ToolRegistry {
   }
 }
 
-class ToolTimeout extends Error {}
+class ToolTimeoutError extends Error {}
 
 function isAllowed(tool: Tool, allowed: AllowedTools): boolean {
   return allowed === null || allowed.includes(tool.name) || allowed.includes(tool.group);

@@ -3,8 +3,8 @@ import { networkInterfaces } from 'node:os';
 import ipaddr from 'ipaddr.js';
 
 /** The connection was not made, and why. The message is a sentence without secrets and without the address. */
-export class EgressRefused extends Error {
-  override readonly name = 'EgressRefused';
+export class EgressRefusedError extends Error {
+  override readonly name = 'EgressRefusedError';
 }
 
 /** Where clouds tell their machines secrets; refused even where private networks are allowed. */
@@ -65,10 +65,10 @@ export function checkedLookup(allowPrivate: boolean, resolve: Resolve = dnsLooku
     resolve(hostname, { all: true, verbatim: true }, (error, addresses) => {
       if (error !== null) return callback(error, '');
       const [first] = addresses;
-      if (first === undefined) return callback(new EgressRefused('its name has no address'), '');
+      if (first === undefined) return callback(new EgressRefusedError('its name has no address'), '');
       for (const { address } of addresses) {
         const fault = addressFault(address, allowPrivate);
-        if (fault !== null) return callback(new EgressRefused(fault), '');
+        if (fault !== null) return callback(new EgressRefusedError(fault), '');
       }
       if (options.all === true) return callback(null, addresses);
       callback(null, first.address, first.family);

@@ -1,1 +1,1 @@
-export { addressFault, checkedLookup, EgressRefused, urlFault, type Resolve } from './address-rules.js';
+export { addressFault, checkedLookup, EgressRefusedError, urlFault, type Resolve } from './address-rules.js';

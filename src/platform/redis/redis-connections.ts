@@ -2,7 +2,7 @@ import { Logger } from '@nestjs/common';
 import { Redis, type RedisOptions } from 'ioredis';
 import { parseRedisUrl } from '../../config/index.js';
 import { describeFault } from './redis-fault.js';
-import { SCRIPTS } from './redis-scripts.js';
+import { REDIS_SCRIPTS } from './redis-scripts.js';
 
 /** Seconds that one BRPOP blocks. */
 export const BLOCK_SECONDS = 5;
@@ -42,7 +42,7 @@ export class RedisConnections {
       disconnectTimeout: DISCONNECT_TIMEOUT_MS,
       keepAlive: 10_000,
       disableClientInfo: true,
-      scripts: SCRIPTS,
+      scripts: REDIS_SCRIPTS,
       retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 5), 1_000) * (0.5 + Math.random() / 2),
       // A replica that was a master: the address leads to the new master, or will.
       reconnectOnError: (error) => error.message.startsWith('READONLY'),

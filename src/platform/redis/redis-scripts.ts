@@ -139,7 +139,7 @@ redis.call('sadd', KEYS[1], ARGV[1])
 return redis.call('pexpire', KEYS[1], ARGV[2])`;
 
 /** The commands that every connection gets beside Redis's own. */
-export const SCRIPTS = {
+export const REDIS_SCRIPTS = {
   novaRing: { lua: novaRing, numberOfKeys: 1 },
   novaHeard: { lua: novaHeard, numberOfKeys: 1 },
   novaAcquire: { lua: novaAcquire, numberOfKeys: 1 },

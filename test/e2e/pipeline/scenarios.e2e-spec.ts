@@ -534,6 +534,6 @@ describe('a provider that is unavailable', () => {
     await pipeline.until(id, ({ type }) => type === 'task.retried');
     expect((await pipeline.task(id)).waiting_for).toMatchObject({ reason: 'provider' });
     expect((await pipeline.cancel(id)).status).toBe(200);
-    await pipeline.expectLegalMoves(id);
+    await pipeline.expectLegalTransitions(id);
   });
 });

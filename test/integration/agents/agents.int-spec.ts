@@ -4,7 +4,7 @@ import { AgentRecords } from '../../../src/modules/agents/agent-records.js';
 import type { AgentConfig, StoredAgent } from '../../../src/modules/agents/agent.js';
 import { AgentsRepository } from '../../../src/modules/agents/agents.repository.js';
 import { AgentsService } from '../../../src/modules/agents/agents.service.js';
-import { StartedByTools } from '../../../src/modules/tools/platform/started-work.repository.js';
+import { StartedWorkRepository } from '../../../src/modules/tools/platform/started-work.repository.js';
 import { Clock } from '../../../src/platform/clock/index.js';
 import { Database, sql } from '../../../src/platform/database/index.js';
 import { InProcessSharedState } from '../../../src/platform/redis/index.js';
@@ -139,7 +139,7 @@ describe('the copy in the shared state', () => {
 });
 
 it('a task or turn starts twenty things and no more', async () => {
-  const started = new StartedByTools(db.database);
+  const started = new StartedWorkRepository(db.database);
   const [parent, other] = [clock.newId(), clock.newId()];
   const taken = await Promise.all(Array.from({ length: 30 }, () => started.take(parent)));
   expect(taken.filter(Boolean)).toHaveLength(20);

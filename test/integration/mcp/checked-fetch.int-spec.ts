@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { checkedFetch, type CheckedFetch } from '../../../src/modules/mcp/transports/checked-fetch.js';
-import { EgressRefused, type Resolve } from '../../../src/platform/egress/index.js';
+import { EgressRefusedError, type Resolve } from '../../../src/platform/egress/index.js';
 
 let server: Server;
 let base = '';
@@ -95,7 +95,7 @@ describe('a name', () => {
   ])('is not connected to that %s', async (_what, addresses) => {
     const inside = checkedFetch(false, answering(addresses));
     const asked = inside.fetch(`http://inside.test:${port}/`);
-    await expect(asked).rejects.toMatchObject({ cause: expect.any(EgressRefused) });
+    await expect(asked).rejects.toMatchObject({ cause: expect.any(EgressRefusedError) });
     await inside.close();
     expect(seen).toBe(0);
   });
@@ -106,7 +106,9 @@ describe('a name', () => {
     expect(seen).toBe(1);
     canary.closeAllConnections();
     // A new connection asks again, and is checked again.
-    await expect(open.fetch(`http://inside.test:${port}/`)).rejects.toMatchObject({ cause: expect.any(EgressRefused) });
+    await expect(open.fetch(`http://inside.test:${port}/`)).rejects.toMatchObject({
+      cause: expect.any(EgressRefusedError),
+    });
     await open.close();
   });
 });

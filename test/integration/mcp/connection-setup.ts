@@ -7,7 +7,7 @@ import { AppConfig } from '../../../src/config/index.js';
 import type { McpServer } from '../../../src/modules/mcp/mcp-server.js';
 import { ServerConnection } from '../../../src/modules/mcp/server-connection.js';
 import { TransportFactory } from '../../../src/modules/mcp/transports/transport-factory.js';
-import { SandboxRefused, ToolRegistry, type Sandbox, type ToolResult } from '../../../src/modules/tools/index.js';
+import { SandboxRefusedError, ToolRegistry, type Sandbox, type ToolResult } from '../../../src/modules/tools/index.js';
 import { Clock } from '../../../src/platform/clock/index.js';
 import { temporaryFolder } from '../../support/servers/index.js';
 
@@ -20,7 +20,7 @@ Logger.overrideLogger(['error', 'fatal']);
 
 /** A machine on which no sandbox can be had. */
 const refusing = {
-  start: () => Promise.reject(new SandboxRefused('The sandbox cannot be enforced here.')),
+  start: () => Promise.reject(new SandboxRefusedError('The sandbox cannot be enforced here.')),
 } as unknown as Sandbox;
 
 /** Connections without a database: pins and eras are kept in memory, as the table would keep them. */

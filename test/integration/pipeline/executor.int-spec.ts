@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { AppConfig } from '../../../src/config/index.js';
 import { Lease } from '../../../src/modules/pipeline/store/lease.js';
-import { PipelineExecutor } from '../../../src/modules/pipeline/run/task-executor.js';
+import { TaskExecutor } from '../../../src/modules/pipeline/run/task-executor.js';
 import type { StageRunner } from '../../../src/modules/pipeline/run/stage-runner.js';
 import { initialControl } from '../../../src/modules/pipeline/rules/task-control.js';
-import { TaskRunsRepository } from '../../../src/modules/pipeline/store/loaded-tasks.repository.js';
-import type { TaskSession } from '../../../src/modules/pipeline/run/task-execution.js';
+import { LoadedTasksRepository } from '../../../src/modules/pipeline/store/loaded-tasks.repository.js';
+import type { TaskExecution } from '../../../src/modules/pipeline/run/task-execution.js';
 import { TaskSpendsRepository } from '../../../src/modules/pipeline/store/task-spends.repository.js';
 import type { TaskTrees } from '../../../src/modules/pipeline/run/task-trees.js';
 import type { Role } from '../../../src/modules/pipeline/rules/task-status.js';
@@ -26,7 +26,7 @@ const judge = (role: Role, position: number): AgentSnapshot => agentOf(role, pos
 
 /** Judges that answer at once: the guardrail with a finding that only a person may clear. */
 const stages = {
-  run: async (session: TaskSession, role: Role) => ({
+  run: async (session: TaskExecution, role: Role) => ({
     kind: 'complete',
     stageId: session.situation.newest[role]?.id,
     role,
@@ -65,9 +65,9 @@ it('a verdict that could not be stored is not decided upon when its neighbour en
     }
     return commit(move, signal);
   };
-  const runs = new TaskRunsRepository(db.database);
+  const runs = new LoadedTasksRepository(db.database);
   const spends = new TaskSpendsRepository(db.database);
-  const executor = new PipelineExecutor(AppConfig.from({}), clock, runs, moves, spends, stages, noTrees);
+  const executor = new TaskExecutor(AppConfig.from({}), clock, runs, moves, spends, stages, noTrees);
   const run = async (): Promise<boolean> => {
     const [task] = await queue.claim(1, 1, 60, false);
     return executor.run(task!, new Lease(id, 1, task!.epoch, task!.version));

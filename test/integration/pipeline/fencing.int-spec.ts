@@ -8,11 +8,11 @@ import { PipelineReaper } from '../../../src/modules/pipeline/worker/pipeline.re
 import type { PipelineRetention } from '../../../src/modules/pipeline/worker/pipeline.retention.js';
 import { initialControl } from '../../../src/modules/pipeline/rules/task-control.js';
 import type { ClaimedTask } from '../../../src/modules/pipeline/store/task-queue.repository.js';
-import { TaskRunsRepository } from '../../../src/modules/pipeline/store/loaded-tasks.repository.js';
-import { TaskSession } from '../../../src/modules/pipeline/run/task-execution.js';
+import { LoadedTasksRepository } from '../../../src/modules/pipeline/store/loaded-tasks.repository.js';
+import { TaskExecution } from '../../../src/modules/pipeline/run/task-execution.js';
 import { TaskSpendsRepository } from '../../../src/modules/pipeline/store/task-spends.repository.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
-import { LEGAL_MOVES } from '../../support/legal-moves.js';
+import { LEGAL_TRANSITIONS } from '../../support/legal-moves.js';
 import { progress, queueOn, SilentBell } from './queue-setup.js';
 
 let db: TestDatabase;
@@ -89,13 +89,13 @@ describe('a zombie', () => {
 
   it('could, were it not for the epoch', async () => {
     const both = await zombieAndHolder();
-    const unguarded = queueOn(databaseWithout('t.epoch = m.epoch and', 'tasks.applyMoves'));
+    const unguarded = queueOn(databaseWithout('t.epoch = m.epoch and', 'tasks.applyTransitions'));
     expect(await unguarded.moves.commit(late(both))).toBe(true);
   });
 
   it('cannot move it with its own version either, whatever the epoch says', async () => {
     const { zombie } = await zombieAndHolder();
-    const unguarded = queueOn(databaseWithout('t.epoch = m.epoch and', 'tasks.applyMoves'));
+    const unguarded = queueOn(databaseWithout('t.epoch = m.epoch and', 'tasks.applyTransitions'));
     expect(await unguarded.moves.commit(progress(zombie))).toBe(false);
   });
 
@@ -229,8 +229,8 @@ describe('a zombie', () => {
     await new JournalRepository(db.database).append(lease, stage, entry, taken);
     await setup.moves.commit(progress(holder, { spent: { ...taken, execution_ms: 0 } }));
     expect(await promised()).toEqual({ promised_usd: 2 });
-    const run = (await new TaskRunsRepository(db.database).find(holder.id))!;
-    expect(new TaskSession(run, lease, setup.moves, () => 0).committedUsd).toBe(2);
+    const run = (await new LoadedTasksRepository(db.database).find(holder.id))!;
+    expect(new TaskExecution(run, lease, setup.moves, () => 0).committedUsd).toBe(2);
   });
 
   describe('that beats', () => {
@@ -327,7 +327,7 @@ describe('reapers of three replicas and a worker that finishes', () => {
       sql`select data from task_events where task_id = ${id} order by seq`,
     );
     for (const { data } of events) {
-      if (data.from !== null && data.to !== undefined) expect(LEGAL_MOVES).toContain(`${data.from} > ${data.to}`);
+      if (data.from !== null && data.to !== undefined) expect(LEGAL_TRANSITIONS).toContain(`${data.from} > ${data.to}`);
     }
     const { version, epoch } = await db.database.one<{ version: number; epoch: number }>(
       'test.head',

@@ -4,13 +4,13 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { Logger } from '@nestjs/common';
 import { AppConfig } from '../../../src/config/index.js';
 import { Lease } from '../../../src/modules/pipeline/store/lease.js';
-import { PipelineExecutor } from '../../../src/modules/pipeline/run/task-executor.js';
+import { TaskExecutor } from '../../../src/modules/pipeline/run/task-executor.js';
 import { PipelineService } from '../../../src/modules/pipeline/commands/task-commands.service.js';
 import type { StageRunner } from '../../../src/modules/pipeline/run/stage-runner.js';
 import { TaskAdminRepository } from '../../../src/modules/pipeline/store/task-admin.repository.js';
 import { initialControl, treeName } from '../../../src/modules/pipeline/rules/task-control.js';
-import { TaskRunsRepository } from '../../../src/modules/pipeline/store/loaded-tasks.repository.js';
-import type { TaskSession } from '../../../src/modules/pipeline/run/task-execution.js';
+import { LoadedTasksRepository } from '../../../src/modules/pipeline/store/loaded-tasks.repository.js';
+import type { TaskExecution } from '../../../src/modules/pipeline/run/task-execution.js';
 import { TaskSpendsRepository } from '../../../src/modules/pipeline/store/task-spends.repository.js';
 import { TaskTrees } from '../../../src/modules/pipeline/run/task-trees.js';
 import { WorkTrees, type ToolRegistry, type WorkTree } from '../../../src/modules/tools/index.js';
@@ -39,16 +39,16 @@ afterEach(async () => {
 });
 
 /** What the task stage does, one life after the other, before it fails or is complete. */
-type Work = (session: TaskSession) => Promise<'failed' | 'complete'>;
+type Work = (session: TaskExecution) => Promise<'failed' | 'complete'>;
 
 /** The pipeline of one task, over real work trees; its stages do the `work`. */
 async function setup(trees: WorkTrees, ...lives: Work[]) {
   const { clock, queue, moves } = queueOn(db.database);
-  const runs = new TaskRunsRepository(db.database);
+  const runs = new LoadedTasksRepository(db.database);
   const admin = new TaskAdminRepository(db.database);
   const taskTrees = new TaskTrees(trees, { holdsWriting: () => true } as unknown as ToolRegistry);
   const stages = {
-    run: async (session: TaskSession) => {
+    run: async (session: TaskExecution) => {
       const ended = await lives.shift()!(session);
       await taskTrees.measure(session);
       return {
@@ -62,7 +62,7 @@ async function setup(trees: WorkTrees, ...lives: Work[]) {
     },
   } as unknown as StageRunner;
   const spends = new TaskSpendsRepository(db.database);
-  const executor = new PipelineExecutor(config, clock, runs, moves, spends, stages, taskTrees);
+  const executor = new TaskExecutor(config, clock, runs, moves, spends, stages, taskTrees);
   const none = null as never;
   const id = clock.newId();
   await queue.insert({
@@ -89,7 +89,7 @@ async function setup(trees: WorkTrees, ...lives: Work[]) {
   };
 }
 
-const write = (session: TaskSession, name: string): Promise<void> =>
+const write = (session: TaskExecution, name: string): Promise<void> =>
   writeFile(join(session.tree!.root, name), 'words of the task');
 
 describe('a dead letter that is requeued', () => {

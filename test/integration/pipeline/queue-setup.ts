@@ -2,10 +2,10 @@ import { Clock } from '../../../src/platform/clock/clock.js';
 import type { Database } from '../../../src/platform/database/index.js';
 import { TaskBell } from '../../../src/platform/redis/index.js';
 import type { AgentSnapshot, PodSnapshot } from '../../../src/modules/pods/index.js';
-import type { Move } from '../../../src/modules/pipeline/store/transition.js';
+import type { Transition } from '../../../src/modules/pipeline/store/transition.js';
 import { initialControl } from '../../../src/modules/pipeline/rules/task-control.js';
 import { TaskEventPublisher, type PublishedEvent } from '../../../src/modules/pipeline/store/task-event-publisher.js';
-import { TaskMovesRepository } from '../../../src/modules/pipeline/store/transitions.repository.js';
+import { TransitionsRepository } from '../../../src/modules/pipeline/store/transitions.repository.js';
 import { TaskQueueRepository, type ClaimedTask } from '../../../src/modules/pipeline/store/task-queue.repository.js';
 import type { Role } from '../../../src/modules/pipeline/rules/task-status.js';
 import { WorkersRepository } from '../../../src/modules/pipeline/store/workers.repository.js';
@@ -74,7 +74,7 @@ export function queueOn(database: Database) {
     clock,
     bus,
     queue,
-    moves: new TaskMovesRepository(database, clock, new TaskEventPublisher(bus)),
+    moves: new TransitionsRepository(database, clock, new TaskEventPublisher(bus)),
     workers: new WorkersRepository(database),
     submit: async (owner = 'admin', priority = 5, podId = POD.id): Promise<string> => {
       const id = clock.newId();
@@ -95,7 +95,7 @@ export function queueOn(database: Database) {
 }
 
 /** Progress within the stage, under the claim's guard. */
-export function progress(task: ClaimedTask, changes: Partial<Move> = {}): Move {
+export function progress(task: ClaimedTask, changes: Partial<Transition> = {}): Transition {
   return {
     task_id: task.id,
     from: task.status,

@@ -4,7 +4,7 @@ import { sql } from '../../../src/platform/database/index.js';
 import { movesStatement } from '../../../src/modules/pipeline/store/transitions.repository.js';
 import { claimStatement } from '../../../src/modules/pipeline/store/task-queue.repository.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
-import { LEGAL_MOVES } from '../../support/legal-moves.js';
+import { LEGAL_TRANSITIONS } from '../../support/legal-moves.js';
 import { progress, queueOn } from './queue-setup.js';
 
 let db: TestDatabase;
@@ -174,7 +174,7 @@ describe('moves', () => {
     const deaf = Object.assign(Object.create(db.database), {
       query: async (name: string, statement: Parameters<typeof query>[1]) => {
         const rows = await query(name, statement);
-        if (name === 'tasks.applyMoves' && lost++ === 0) {
+        if (name === 'tasks.applyTransitions' && lost++ === 0) {
           const { DomainError } = await import('../../../src/platform/errors/index.js');
           throw new DomainError('dependency_unavailable', 'The answer was lost.');
         }
@@ -204,7 +204,7 @@ describe('moves', () => {
     );
     expect(events.map(({ seq }) => seq)).toEqual([1, 2, 3]);
     for (const { data } of events)
-      if (data.from !== null) expect(LEGAL_MOVES.has(`${data.from} > ${data.to}`)).toBe(true);
+      if (data.from !== null) expect(LEGAL_TRANSITIONS.has(`${data.from} > ${data.to}`)).toBe(true);
   });
 });
 

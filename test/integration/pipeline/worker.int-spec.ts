@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AppConfig } from '../../../src/config/index.js';
-import type { PipelineExecutor } from '../../../src/modules/pipeline/run/task-executor.js';
+import type { TaskExecutor } from '../../../src/modules/pipeline/run/task-executor.js';
 import type { Lease } from '../../../src/modules/pipeline/store/lease.js';
-import { PipelineWorker } from '../../../src/modules/pipeline/worker/pipeline.consumer.js';
+import { PipelineConsumer } from '../../../src/modules/pipeline/worker/pipeline.consumer.js';
 import type { ClaimedTask } from '../../../src/modules/pipeline/store/task-queue.repository.js';
 import { sql } from '../../../src/platform/database/index.js';
 import { InProcessTaskBell } from '../../../src/platform/redis/in-process-task-bell.js';
@@ -13,7 +13,7 @@ import { progress, queueOn } from './queue-setup.js';
 
 let db: TestDatabase;
 let setup: ReturnType<typeof queueOn>;
-let worker: PipelineWorker | null = null;
+let worker: PipelineConsumer | null = null;
 const mirrored: string[] = [];
 
 beforeAll(async () => {
@@ -48,8 +48,8 @@ function workerWith(
   run: (task: ClaimedTask, lease: Lease) => Promise<boolean>,
   bell: TaskBell = restlessBell(),
   env: Record<string, string> = {},
-): PipelineWorker {
-  return new PipelineWorker(
+): PipelineConsumer {
+  return new PipelineConsumer(
     AppConfig.from({ SHUTDOWN_GRACE_SECONDS: '1', ...env }),
     setup.clock,
     bell,
@@ -58,7 +58,7 @@ function workerWith(
     setup.queue,
     setup.moves,
     setup.workers,
-    { run } as unknown as PipelineExecutor,
+    { run } as unknown as TaskExecutor,
   );
 }
 

@@ -18,7 +18,7 @@ import {
 import { dirname, join } from 'node:path';
 import { AppConfig } from '../../../src/config/index.js';
 import { DomainError } from '../../../src/platform/errors/index.js';
-import { WorkTreeFenced, WorkTrees, type TaskFate, type WorkTree } from '../../../src/modules/tools/index.js';
+import { WorkTreeFencedError, WorkTrees, type TaskFate, type WorkTree } from '../../../src/modules/tools/index.js';
 import { Places } from '../../../src/modules/tools/files/places.js';
 import { WriteFileTool } from '../../../src/modules/tools/files/write-file.tool.js';
 import { BOX_USER } from '../../../src/modules/tools/sandbox/box-user.js';
@@ -126,9 +126,9 @@ describe('a tree of a plain folder', () => {
       contextFor(old.root),
     );
     expect(late.isError).toBe(true);
-    await expect(trees.diff(old)).rejects.toThrow(WorkTreeFenced);
-    await expect(trees.publish(old)).rejects.toThrow(WorkTreeFenced);
-    await expect(trees.open(TASK, 3)).rejects.toThrow(WorkTreeFenced);
+    await expect(trees.diff(old)).rejects.toThrow(WorkTreeFencedError);
+    await expect(trees.publish(old)).rejects.toThrow(WorkTreeFencedError);
+    await expect(trees.open(TASK, 3)).rejects.toThrow(WorkTreeFencedError);
     expect(await readFile(join(tree.root, 'a.txt'), 'utf8')).toBe('changed');
     expect((await readdir(join(dataDir, 'trees', TASK))).sort()).toEqual(['base', 'base.json', 'tree-4']);
   });
@@ -598,7 +598,7 @@ describe('publishing', () => {
       expect(await trees.withdraw(id)).toEqual([]);
       expect(await contentOf(workspace)).toEqual(held);
       expect(await trees.exists(id)).toBe(false);
-      await expect(trees.publish(tree)).rejects.toThrow(WorkTreeFenced);
+      await expect(trees.publish(tree)).rejects.toThrow(WorkTreeFencedError);
       if (!died) break;
     }
   });
@@ -636,9 +636,9 @@ describe('publishing', () => {
         }
       },
     } as AbortSignal;
-    await expect(trees.publish(tree, { signal: fenceAfterTheFirst })).rejects.toThrow(WorkTreeFenced);
+    await expect(trees.publish(tree, { signal: fenceAfterTheFirst })).rejects.toThrow(WorkTreeFencedError);
     expect(await contentOf(workspace)).toMatchObject({ 'a.txt': 'changed\n', 'b.txt': 'b\n' });
-    await expect(trees.publish(tree)).rejects.toThrow(WorkTreeFenced);
+    await expect(trees.publish(tree)).rejects.toThrow(WorkTreeFencedError);
     expect(await trees.publish(await trees.open(TASK, 2))).toEqual({ conflicts: [] });
     expect(await contentOf(workspace)).toMatchObject({ 'a.txt': 'changed\n', 'b.txt': 'changed\n' });
   });

@@ -2,7 +2,7 @@ import { createAnthropic } from '@ai-sdk/anthropic';
 import { createOpenAI } from '@ai-sdk/openai';
 import type { LanguageModelV3 } from '@ai-sdk/provider';
 import { listModels } from './list-models.js';
-import { ProviderNotUsable, type ModelProvider } from './model-provider.js';
+import { ProviderNotUsableError, type ModelProvider } from './model-provider.js';
 
 interface Connection {
   apiKey: string;
@@ -59,18 +59,18 @@ const VENDORS: Readonly<Record<string, DirectVendor>> = {
   },
 };
 
-/** @throws ProviderNotUsable when the package is not installed or of another generation. */
+/** @throws ProviderNotUsableError when the package is not installed or of another generation. */
 async function loadOptional(packageName: string, factory: string, connection: Connection): Promise<ModelFactory> {
   const loaded = (await import(packageName).catch(() => null)) as Record<string, unknown> | null;
   const create = loaded?.[factory];
   if (typeof create !== 'function') {
-    throw new ProviderNotUsable(`needs the package ${packageName} (its 3.x line), which is not installed`);
+    throw new ProviderNotUsableError(`needs the package ${packageName} (its 3.x line), which is not installed`);
   }
   const provider = (create as (settings: Connection) => { languageModel(id: string): LanguageModelV3 })(connection);
   return (id) => {
     const model = provider.languageModel(id);
     if (model.specificationVersion !== 'v3') {
-      throw new ProviderNotUsable(`needs the 3.x line of the package ${packageName}; another one is installed`);
+      throw new ProviderNotUsableError(`needs the 3.x line of the package ${packageName}; another one is installed`);
     }
     return model;
   };

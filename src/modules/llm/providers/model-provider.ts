@@ -8,7 +8,7 @@ export interface ModelProvider {
   readonly callOptions?: Readonly<Record<string, Record<string, string | boolean>>>;
   /**
    * The model `id` of this provider; no request is made.
-   * @throws ProviderNotUsable when the provider's package is missing.
+   * @throws ProviderNotUsableError when the provider's package is missing.
    */
   model(id: string): LanguageModelV3 | Promise<LanguageModelV3>;
   /** The ids it offers now; rejects when it does not answer. */
@@ -16,6 +16,6 @@ export interface ModelProvider {
 }
 
 /** A provider that is configured but cannot work in this installation; `message` says what to do. */
-export class ProviderNotUsable extends Error {
-  override readonly name = 'ProviderNotUsable';
+export class ProviderNotUsableError extends Error {
+  override readonly name = 'ProviderNotUsableError';
 }

@@ -1,7 +1,7 @@
 import type { LanguageModelV3 } from '@ai-sdk/provider';
 import { SCRIPTS } from '../script/scripts.js';
 import { ScriptModel } from '../script/script-model.js';
-import { ProviderNotUsable, type ModelProvider } from './model-provider.js';
+import { ProviderNotUsableError, type ModelProvider } from './model-provider.js';
 
 /** The scripted models in the box (`script/<name>`). */
 export class ScriptProvider implements ModelProvider {
@@ -13,7 +13,7 @@ export class ScriptProvider implements ModelProvider {
 
   model(id: string): LanguageModelV3 {
     const script = SCRIPTS[id];
-    if (!script) throw new ProviderNotUsable('has no script of this name');
+    if (!script) throw new ProviderNotUsableError('has no script of this name');
     return new ScriptModel(id, script);
   }
 

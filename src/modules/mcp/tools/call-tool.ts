@@ -1,6 +1,6 @@
 import { ProtocolError, type Progress } from '@modelcontextprotocol/client';
 import type { ToolResult } from '../../tools/index.js';
-import type { ServerWords } from '../server-words.js';
+import type { Redactor } from '../redactor.js';
 import type { Session } from '../session.js';
 import { resultText } from './result-text.js';
 import { visibleText, type ToolDefinition } from './tool-definition.js';
@@ -9,7 +9,7 @@ import { visibleText, type ToolDefinition } from './tool-definition.js';
 export interface Callee {
   readonly called: string;
   readonly session: Session;
-  readonly words: ServerWords;
+  readonly words: Redactor;
   /** Looks whether the server is still there, after a call that got no answer. */
   readonly verify: () => void;
 }
@@ -42,7 +42,7 @@ export function failed(text: string): ToolResult {
   return { text, isError: true };
 }
 
-function lastProgress(progress: Progress | null, words: ServerWords): string {
+function lastProgress(progress: Progress | null, words: Redactor): string {
   if (progress === null) return '';
   const total = progress.total === undefined ? '' : ` of ${progress.total}`;
   const message = progress.message === undefined ? '' : ` (${visibleText(words.hide(progress.message), 500)})`;

@@ -1,4 +1,4 @@
-import type { ServerWords } from '../server-words.js';
+import type { Redactor } from '../redactor.js';
 import type { Session } from '../session.js';
 import { defineTool, type ToolDefinition } from './tool-definition.js';
 
@@ -17,7 +17,7 @@ export type Pin = (hashes: ReadonlyMap<string, string>) => Promise<ReadonlyMap<s
 /** The tools of a server, without those that cannot be offered and those that are not what they were when first seen. */
 export async function listTools(
   session: Session,
-  words: ServerWords,
+  words: Redactor,
   pin: Pin,
   signal: AbortSignal,
 ): Promise<ListedTools> {

@@ -1,6 +1,6 @@
 import type { FetchLike } from '@modelcontextprotocol/client';
 import { Agent, fetch as undiciFetch, type RequestInit as UndiciInit } from 'undici';
-import { checkedLookup, EgressRefused, urlFault, type Resolve } from '../../../platform/egress/index.js';
+import { checkedLookup, EgressRefusedError, urlFault, type Resolve } from '../../../platform/egress/index.js';
 
 const MAX_REDIRECTS = 3;
 const CONNECT_MS = 10_000;
@@ -29,7 +29,7 @@ export function checkedFetch(allowPrivate: boolean, resolve?: Resolve): CheckedF
   });
   const send = async (url: URL, init: RequestInit | undefined): Promise<Response> => {
     const fault = urlFault(url, allowPrivate);
-    if (fault !== null) throw new EgressRefused(fault);
+    if (fault !== null) throw new EgressRefusedError(fault);
     const options = { ...init, redirect: 'manual', dispatcher } as unknown as UndiciInit;
     return (await undiciFetch(url.href, options)) as unknown as Response;
   };
@@ -41,7 +41,7 @@ export function checkedFetch(allowPrivate: boolean, resolve?: Resolve): CheckedF
         const location = response.headers.get('location');
         if (location === null || ![301, 302, 303, 307, 308].includes(response.status)) return bounded(response);
         await response.body?.cancel();
-        if (hop === MAX_REDIRECTS) throw new EgressRefused(`it redirects more than ${MAX_REDIRECTS} times`);
+        if (hop === MAX_REDIRECTS) throw new EgressRefusedError(`it redirects more than ${MAX_REDIRECTS} times`);
         url = redirected(url, location, response.status, init?.method ?? 'GET');
       }
     },
@@ -50,15 +50,16 @@ export function checkedFetch(allowPrivate: boolean, resolve?: Resolve): CheckedF
 }
 
 function redirected(from: URL, location: string, status: number, method: string): URL {
-  if (!URL.canParse(location, from.href)) throw new EgressRefused('it redirects to what is not a URL');
+  if (!URL.canParse(location, from.href)) throw new EgressRefusedError('it redirects to what is not a URL');
   const to = new URL(location, from);
-  if (from.protocol === 'https:' && to.protocol !== 'https:') throw new EgressRefused('it redirects away from https');
+  if (from.protocol === 'https:' && to.protocol !== 'https:')
+    throw new EgressRefusedError('it redirects away from https');
   const toHttps = from.protocol === 'http:' && to.protocol === 'https:' && from.port === '' && to.port === '';
   if (to.hostname !== from.hostname || (to.origin !== from.origin && !toHttps)) {
-    throw new EgressRefused('it redirects to another host or port');
+    throw new EgressRefusedError('it redirects to another host or port');
   }
   if (method !== 'GET' && status !== 307 && status !== 308)
-    throw new EgressRefused('its redirect would change the method');
+    throw new EgressRefusedError('its redirect would change the method');
   return to;
 }
 
@@ -74,7 +75,7 @@ function bounded(response: Response): Response {
         ? Math.max(bytes.lastIndexOf('\n\n'), bytes.lastIndexOf('\r\n\r\n'), bytes.lastIndexOf('\r\r'))
         : -1;
       size = end === -1 ? size + bytes.length : bytes.length - end;
-      if (size > MAX_MESSAGE_BYTES) controller.error(new EgressRefused('it answered with more than 4 MiB'));
+      if (size > MAX_MESSAGE_BYTES) controller.error(new EgressRefusedError('it answered with more than 4 MiB'));
       else controller.enqueue(chunk);
     },
   });

@@ -19,7 +19,7 @@ export interface ServerCommand {
 }
 
 /** A started child and how its descendants are reached. */
-export interface ServerProcess {
+export interface McpProcess {
   readonly child: ChildProcess;
   /** Ends it and everything that it started. */
   readonly kill: () => void;
@@ -40,7 +40,7 @@ const WATCHDOG = '(read -r _ <&3; kill -KILL 0) </dev/null >/dev/null 2>&1 & exe
  * the kernel ties the child.
  * @throws what `spawn` emits when there is no such program.
  */
-export async function startServerProcess(server: ServerCommand): Promise<ServerProcess> {
+export async function startServerProcess(server: ServerCommand): Promise<McpProcess> {
   await mkdir(server.folder, { recursive: true, mode: 0o700 });
   const prefix = server.watchdog === true ? null : await namespacePrefix();
   const command = [server.command, ...server.args];

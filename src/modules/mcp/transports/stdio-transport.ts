@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseJSONRPCMessage, type JSONRPCMessage, type Transport } from '@modelcontextprotocol/client';
 import { LineReader, type CutLine } from './line-reader.js';
-import { killGroup, type ServerProcess } from './server-process.js';
+import { killGroup, type McpProcess } from './server-process.js';
 
 /** Of one message on standard output. */
 const MAX_LINE_BYTES = 4 * 1024 * 1024 + 64 * 1024;
@@ -26,7 +26,7 @@ export class StdioTransport implements Transport {
   onmessage?: (message: JSONRPCMessage) => void;
   /** The client takes a transport with these two properties for one over standard streams. */
   readonly stderr = null;
-  private process: ServerProcess | null = null;
+  private process: McpProcess | null = null;
   private ended: Promise<void> | null = null;
   private closed = false;
   private garbage = 0;
@@ -34,7 +34,7 @@ export class StdioTransport implements Transport {
   private exit = '';
 
   constructor(
-    private readonly launch: () => Promise<ServerProcess>,
+    private readonly launch: () => Promise<McpProcess>,
     private readonly onStderr: (line: string) => void,
   ) {}
 

@@ -6,7 +6,7 @@ import { Sandbox } from '../../tools/index.js';
 import type { McpServer } from '../mcp-server.js';
 import { readable } from '../secrets.js';
 import { checkedFetch, type CheckedFetch } from './checked-fetch.js';
-import { killGroup, startServerProcess, type ServerProcess } from './server-process.js';
+import { killGroup, startServerProcess, type McpProcess } from './server-process.js';
 import { StdioTransport } from './stdio-transport.js';
 
 /** What a server wrote to its standard error. */
@@ -37,7 +37,7 @@ export class TransportFactory {
       : new LegacySseTransport(url, options, checked);
   }
 
-  private async launch(server: McpServer): Promise<ServerProcess> {
+  private async launch(server: McpServer): Promise<McpProcess> {
     const { command, args, sandbox } = server;
     const env = readable(server.env, 'env');
     if (command === null) throw new Error('it has no command');

@@ -3,13 +3,13 @@ import { TaskBell } from '../../../platform/redis/index.js';
 import { AppConfig } from '../../../config/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
 import { ownerOf, visibleOwners, type Principal } from '../../auth/index.js';
-import type { Move } from '../store/transition.js';
+import type { Transition } from '../store/transition.js';
 import type { Decision } from '../pipeline.commands.js';
 import { approved, enter } from '../rules/plan.js';
 import { lastStatus } from './submit.service.js';
-import { TaskMovesRepository } from '../store/transitions.repository.js';
+import { TransitionsRepository } from '../store/transitions.repository.js';
 import { situationOf } from '../rules/situation.js';
-import { TaskRunsRepository, type TaskRun } from '../store/loaded-tasks.repository.js';
+import { LoadedTasksRepository, type LoadedTask } from '../store/loaded-tasks.repository.js';
 import { TaskTrees } from '../run/task-trees.js';
 import { runningStatus, type TaskStatus } from '../rules/task-status.js';
 
@@ -25,11 +25,11 @@ export function mayReview(principal: Principal, task: { owner: string; reviewBy:
 
 /** Lets people decide gates: once, on what is current, and never anonymously. */
 @Injectable()
-export class HumanReview {
+export class ReviewService {
   constructor(
     private readonly config: AppConfig,
-    private readonly runs: TaskRunsRepository,
-    private readonly moves: TaskMovesRepository,
+    private readonly runs: LoadedTasksRepository,
+    private readonly moves: TransitionsRepository,
     private readonly trees: TaskTrees,
     private readonly bell: TaskBell,
   ) {}
@@ -82,9 +82,9 @@ export class HumanReview {
   }
 }
 
-type Outcome = Pick<Move, 'to' | 'control' | 'events'> & Partial<Move>;
+type Outcome = Pick<Transition, 'to' | 'control' | 'events'> & Partial<Transition>;
 
-function approval(run: TaskRun, gate: NonNullable<TaskRun['gate']>): Outcome {
+function approval(run: LoadedTask, gate: NonNullable<LoadedTask['gate']>): Outcome {
   const conflicts = Array.isArray(gate.details.files) ? gate.details.files.map(String) : [];
   const situation = situationOf(run);
   const control = approved(gate.kind, situation, conflicts);
@@ -105,7 +105,7 @@ function approval(run: TaskRun, gate: NonNullable<TaskRun['gate']>): Outcome {
   };
 }
 
-function rejection(run: TaskRun, comment: string | undefined): Outcome {
+function rejection(run: LoadedTask, comment: string | undefined): Outcome {
   return {
     to: 'cancelled',
     control: run.control,

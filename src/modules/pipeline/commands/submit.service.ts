@@ -23,7 +23,7 @@ const ROUTE = 'POST /api/v1/pipeline/tasks';
 
 /** Takes tasks in: checks what may be asked for, and stores the task, with its key in one transaction. */
 @Injectable()
-export class PipelineSubmission {
+export class SubmitService {
   constructor(
     private readonly config: AppConfig,
     private readonly clock: Clock,

@@ -3,17 +3,17 @@ import { AppConfig } from '../../../config/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
 import { TaskBell } from '../../../platform/redis/index.js';
 import { ownerOf, visibleOwners, type Principal } from '../../auth/index.js';
-import { HumanReview } from './review.service.js';
+import { ReviewService } from './review.service.js';
 import { PipelineCommands, type Decision, type Submission, type Submitted } from '../pipeline.commands.js';
 import { PipelineReaper } from '../worker/pipeline.reaper.js';
 import { stepsOf } from '../../pods/index.js';
 import { enter } from '../rules/plan.js';
-import { lastStatus, PipelineSubmission } from './submit.service.js';
+import { lastStatus, SubmitService } from './submit.service.js';
 import { stageKey, type TaskControl } from '../rules/task-control.js';
 import { TaskAdminRepository, type TaskHead } from '../store/task-admin.repository.js';
-import { TaskMovesRepository } from '../store/transitions.repository.js';
+import { TransitionsRepository } from '../store/transitions.repository.js';
 import { situationOf } from '../rules/situation.js';
-import { TaskRunsRepository, type TaskRun } from '../store/loaded-tasks.repository.js';
+import { LoadedTasksRepository, type LoadedTask } from '../store/loaded-tasks.repository.js';
 import { TaskTrees } from '../run/task-trees.js';
 import { isTerminal, runningStatus } from '../rules/task-status.js';
 import type { TaskFilter } from '../store/task-filter.repository.js';
@@ -27,11 +27,11 @@ const DELETE_BATCH = 500;
 export class PipelineService extends PipelineCommands {
   constructor(
     private readonly config: AppConfig,
-    private readonly submission: PipelineSubmission,
-    private readonly humanReview: HumanReview,
+    private readonly submission: SubmitService,
+    private readonly humanReview: ReviewService,
     private readonly admin: TaskAdminRepository,
-    private readonly runs: TaskRunsRepository,
-    private readonly moves: TaskMovesRepository,
+    private readonly runs: LoadedTasksRepository,
+    private readonly moves: TransitionsRepository,
     private readonly reaper: PipelineReaper,
     private readonly trees: TaskTrees,
     private readonly bell: TaskBell,
@@ -143,7 +143,10 @@ export class PipelineService extends PipelineCommands {
  * had changed files, whose work tree is gone, and one that has no unfinished stage go back to the task stage, as a further
  * iteration.
  */
-function revival(run: TaskRun): { control: TaskControl; queue: { next_status: TaskRun['status']; delay_ms: number } } {
+function revival(run: LoadedTask): {
+  control: TaskControl;
+  queue: { next_status: LoadedTask['status']; delay_ms: number };
+} {
   const steps = stepsOf(run.pod);
   const taskStep = steps.findIndex((step) => step.some((agent) => agent.role === 'task'));
   const allowedAttempts: TaskControl['allowedAttempts'] = {};

@@ -3,12 +3,12 @@ import { DomainError } from '../../../platform/errors/index.js';
 import {
   PlatformTool,
   StartingTool,
-  type StartedByTools,
+  type StartedWorkRepository,
   type Tool,
   type ToolContext,
   type ToolResult,
 } from '../../tools/index.js';
-import { principalOf } from '../../auth/index.js';
+import { principalOfOwner } from '../../auth/index.js';
 import type { PipelineCommands } from '../pipeline.commands.js';
 import type { PipelineViews } from '../views/pipeline-views.service.js';
 
@@ -16,7 +16,11 @@ import type { PipelineViews } from '../views/pipeline-views.service.js';
 const MOST_OUTPUT = 20_000;
 
 /** The tools by which agents put work into the pipeline and look at it, as their owner. */
-export function pipelineTools(commands: PipelineCommands, views: PipelineViews, started: StartedByTools): Tool[] {
+export function pipelineTools(
+  commands: PipelineCommands,
+  views: PipelineViews,
+  started: StartedWorkRepository,
+): Tool[] {
   return [new CreateTaskTool(started, commands), new GetTaskTool(views)];
 }
 
@@ -32,7 +36,7 @@ class CreateTaskTool extends StartingTool<typeof newTask> {
   readonly schema = newTask;
 
   constructor(
-    started: StartedByTools,
+    started: StartedWorkRepository,
     private readonly commands: PipelineCommands,
   ) {
     super(started);
@@ -45,7 +49,7 @@ class CreateTaskTool extends StartingTool<typeof newTask> {
   ): Promise<ToolResult> {
     const costUsd = (await spending?.grantUsd()) ?? null;
     if (costUsd === 0) throw new DomainError('conflict', 'Nothing is left of the cost limit.');
-    const submitted = await this.commands.submit(principalOf(owner), {
+    const submitted = await this.commands.submit(principalOfOwner(owner), {
       userInput: description,
       ...(podName !== undefined && { podName }),
       metadata: {},
@@ -69,7 +73,7 @@ class GetTaskTool extends PlatformTool<typeof oneTask> {
   }
 
   protected async work(args: z.output<typeof oneTask>, { owner }: ToolContext): Promise<ToolResult> {
-    const task = await this.views.get(principalOf(owner), args.task_id.toLowerCase());
+    const task = await this.views.get(principalOfOwner(owner), args.task_id.toLowerCase());
     const output = task.output === null ? null : JSON.stringify(task.output);
     return {
       text: JSON.stringify({

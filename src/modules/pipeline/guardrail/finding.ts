@@ -28,7 +28,7 @@ export interface Finding {
  * What stands for a secret wherever people, models and logs read: at most its first four characters and a short hash keyed
  * with the task, so that equal secrets are recognised within a task and nowhere else.
  */
-export function masked(label: string, value: string, taskId: string): string {
+export function maskedSecret(label: string, value: string, taskId: string): string {
   return `[${label} "${shownStart(value)}…" #${shortHash(value, taskId, 8)}]`;
 }
 

@@ -1,4 +1,4 @@
-import { masked } from './finding.js';
+import { maskedSecret } from './finding.js';
 import { scanText, type ScanBudget } from './text-scan.js';
 
 /** Characters of the shortest thing that any rule takes for a secret, with what must stand around it. */
@@ -15,7 +15,7 @@ export async function maskSecrets(text: string, taskId: string, budget: ScanBudg
   let from = 0;
   for (const { label, value, start, end } of hits) {
     if (end <= from) continue;
-    result += text.slice(from, Math.max(from, start)) + masked(label, value, taskId);
+    result += text.slice(from, Math.max(from, start)) + maskedSecret(label, value, taskId);
     from = end;
   }
   return result + text.slice(from);

@@ -1,5 +1,5 @@
 import { readDiff } from './added-lines.js';
-import { fingerprintOf, masked, maskedPersonal, type Finding } from './finding.js';
+import { fingerprintOf, maskedSecret, maskedPersonal, type Finding } from './finding.js';
 import { legible } from './injection-markers.js';
 import { findSecrets } from './secret-rules.js';
 import { ScanBudget, scanText, type Hit } from './text-scan.js';
@@ -146,7 +146,7 @@ function describe(found: readonly { hit: Hit; source: Source }[], taskId: string
 function evidenceOf(hit: Hit, taskId: string): string {
   switch (hit.type) {
     case 'credential_leak':
-      return masked(hit.label, hit.value, taskId);
+      return maskedSecret(hit.label, hit.value, taskId);
     case 'pii_exposure':
       return maskedPersonal(hit.label, hit.value, hit.shown.length, taskId);
     case 'prompt_injection':
@@ -157,7 +157,8 @@ function evidenceOf(hit: Hit, taskId: string): string {
 /** A place as people may read it: file names may hold what they should not. */
 function legiblePath(place: string, taskId: string): string {
   let shown = place;
-  for (const { label, value } of findSecrets(place)) shown = shown.replaceAll(value, masked(label, value, taskId));
+  for (const { label, value } of findSecrets(place))
+    shown = shown.replaceAll(value, maskedSecret(label, value, taskId));
   return legible(shown, 400);
 }
 

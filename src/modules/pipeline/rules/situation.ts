@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { Situation, StageRecord } from './plan.js';
-import { newestStages, type TaskRun } from '../store/loaded-tasks.repository.js';
+import { newestStages, type LoadedTask } from '../store/loaded-tasks.repository.js';
 
 /** A loaded task as the plan judges it. */
-export function situationOf(run: Pick<TaskRun, 'pod' | 'control' | 'maxRetries' | 'stages' | 'findings'>): Situation {
+export function situationOf(
+  run: Pick<LoadedTask, 'pod' | 'control' | 'maxRetries' | 'stages' | 'findings'>,
+): Situation {
   const newest = newestStages(run.stages);
   const guardrailIteration = newest.guardrail?.iteration ?? 0;
   return {
@@ -12,7 +14,7 @@ export function situationOf(run: Pick<TaskRun, 'pod' | 'control' | 'maxRetries' 
     maxRetries: run.maxRetries,
     newest,
     findings: run.findings.filter((finding) => finding.open && finding.iteration === guardrailIteration),
-    contentHash: () => contentHash(newest, run.control.diffHash),
+    contentHash: () => reviewedContentHash(newest, run.control.diffHash),
   };
 }
 
@@ -20,7 +22,7 @@ export function situationOf(run: Pick<TaskRun, 'pod' | 'control' | 'maxRetries' 
  * SHA-256 of what a reviewer is shown: the newest outputs and the difference of the work tree. It does not depend on what
  * was decided about them, so approving leaves it as it is.
  */
-export function contentHash(newest: Partial<Record<string, StageRecord>>, diffHash: string | null): string {
+export function reviewedContentHash(newest: Partial<Record<string, StageRecord>>, diffHash: string | null): string {
   const shown = ['context', 'task', 'guardrail', 'code_review', 'decision'].map((role) => {
     const record = newest[role];
     return record?.status === 'complete' ? [role, record.iteration, canonical(record.output)] : [role, null, null];

@@ -1,16 +1,16 @@
 import { describe, expect, it } from '@jest/globals';
-import { LEGAL_MOVES } from '../../../../test/support/legal-moves.js';
-import { isLegalMove, isTerminal, TASK_STATUSES } from './task-status.js';
+import { LEGAL_TRANSITIONS } from '../../../../test/support/legal-moves.js';
+import { isLegalTransition, isTerminal, TASK_STATUSES } from './task-status.js';
 
 describe('the table of moves', () => {
   it('says the same as the hand-written list', () => {
     const table = TASK_STATUSES.flatMap((from) =>
-      TASK_STATUSES.filter((to) => from !== to && isLegalMove(from, to)).map((to) => `${from} > ${to}`),
+      TASK_STATUSES.filter((to) => from !== to && isLegalTransition(from, to)).map((to) => `${from} > ${to}`),
     );
-    expect(table.toSorted()).toEqual([...LEGAL_MOVES].toSorted());
+    expect(table.toSorted()).toEqual([...LEGAL_TRANSITIONS].toSorted());
   });
 
   it('lets every task that has not ended be cancelled', () => {
-    for (const status of TASK_STATUSES) expect(isLegalMove(status, 'cancelled')).toBe(!isTerminal(status));
+    for (const status of TASK_STATUSES) expect(isLegalTransition(status, 'cancelled')).toBe(!isTerminal(status));
   });
 });

@@ -36,7 +36,7 @@ const FROM_RUNNING: readonly TaskStatus[] = [
 ];
 
 /** Every legal move. A status never moves to itself: progress inside a status is not a move. */
-export const LEGAL_MOVES: Readonly<Record<TaskStatus, readonly TaskStatus[]>> = {
+export const LEGAL_TRANSITIONS: Readonly<Record<TaskStatus, readonly TaskStatus[]>> = {
   queued: [...LEASED, 'cancelled'],
   context_running: FROM_RUNNING.filter((to) => to !== 'context_running'),
   task_running: FROM_RUNNING.filter((to) => to !== 'task_running'),
@@ -52,8 +52,8 @@ export const LEGAL_MOVES: Readonly<Record<TaskStatus, readonly TaskStatus[]>> = 
 };
 
 /** Whether a task may go from one status to another, or stay where it is while it has a lease. */
-export function isLegalMove(from: TaskStatus, to: TaskStatus): boolean {
-  return from === to ? isLeased(from) : LEGAL_MOVES[from].includes(to);
+export function isLegalTransition(from: TaskStatus, to: TaskStatus): boolean {
+  return from === to ? isLeased(from) : LEGAL_TRANSITIONS[from].includes(to);
 }
 
 /** Whether a worker holds a lease on tasks in this status. */

@@ -1,8 +1,8 @@
 import type { StageWrite } from '../store/transition.js';
 import { iterationOf, type Next, type NextOf } from '../rules/plan.js';
-import type { MoveParts } from './stage-records.js';
+import type { StageRecords } from './stage-records.js';
 import { artifactsOf, pendingOutput, resultOf } from './task-result.js';
-import type { TaskSession } from './task-execution.js';
+import type { TaskExecution } from './task-execution.js';
 import { ROLES, runningStatus, type Role } from '../rules/task-status.js';
 
 /** First pause before a retry; it doubles with every retry of the same stage, with jitter, up to a minute. */
@@ -15,25 +15,25 @@ export interface TransitionContext {
   staleSeconds: number;
 }
 
-type SessionMove = Parameters<TaskSession['commit']>[0];
+type ExecutionTransition = Parameters<TaskExecution['commit']>[0];
 
 /** The one move that stores what ended (`parts`) and takes the task to what comes next. */
 export function transition(
-  session: TaskSession,
-  parts: MoveParts,
+  execution: TaskExecution,
+  parts: StageRecords,
   next: Next,
   context: TransitionContext,
-): SessionMove {
+): ExecutionTransition {
   const stages = parts.stages ?? [];
   const resolve = [...(parts.resolve ?? [])];
   if (next.effects.overridden.length > 0) {
     resolve.push({ resolved_by: 'decision_agent', notes: 'Overridden.', ids: next.effects.overridden });
   }
-  const base: SessionMove = {
+  const base: ExecutionTransition = {
     ...parts,
     stages,
     resolve,
-    to: session.run.status,
+    to: execution.run.status,
     control: next.control,
     events: parts.events ?? [],
     // A stage that ended shows that its worker survived it.
@@ -41,46 +41,50 @@ export function transition(
   };
   switch (next.kind) {
     case 'run':
-      return runMove(session, base, next, context);
+      return runTransition(execution, base, next, context);
     case 'retry':
-      return retryMove(session, base, next);
+      return retryTransition(execution, base, next);
     case 'snooze':
-      return snoozeMove(session, base, next, context);
+      return snoozeTransition(execution, base, next, context);
     case 'gate':
-      return gateMove(session, base, next, context);
+      return gateTransition(execution, base, next, context);
     case 'fail':
-      return failMove(session, base, next);
+      return failTransition(execution, base, next);
     case 'complete':
-      if (session.tree !== null && next.control.diffHash !== null && session.run.status !== 'completing') {
+      if (execution.tree !== null && next.control.diffHash !== null && execution.run.status !== 'completing') {
         return { ...base, to: 'completing', deadline_ms: context.staleSeconds * 4_000 };
       }
-      return completeMove(session, base, context);
+      return completeTransition(execution, base, context);
   }
 }
 
 /** Ends the task with its result. */
-function completeMove(session: TaskSession, base: SessionMove, context: TransitionContext): SessionMove {
+function completeTransition(
+  execution: TaskExecution,
+  base: ExecutionTransition,
+  context: TransitionContext,
+): ExecutionTransition {
   return {
     ...base,
     to: 'complete',
-    result: resultOf(session.run),
-    artifacts: [...(base.artifacts ?? []), ...artifactsOf(session, () => context.newId())],
+    result: resultOf(execution.run),
+    artifacts: [...(base.artifacts ?? []), ...artifactsOf(execution, () => context.newId())],
     error: null,
     events: [...base.events, { type: 'task.finished', data: { status: 'complete' } }],
   };
 }
 
-function runMove(
-  session: TaskSession,
-  base: SessionMove,
+function runTransition(
+  execution: TaskExecution,
+  base: ExecutionTransition,
   next: NextOf<'run'>,
   context: TransitionContext,
-): SessionMove {
-  const started = starts(session, next, context);
+): ExecutionTransition {
+  const started = starts(execution, next, context);
   return {
     ...base,
-    to: runningStatus(firstOf(session, next.roles)),
-    deadline_ms: deadlineMs(session, next.roles, context),
+    to: runningStatus(firstOf(execution, next.roles)),
+    deadline_ms: deadlineMs(execution, next.roles, context),
     stages: [...(base.stages ?? []), ...started],
     events: [
       ...base.events,
@@ -92,13 +96,17 @@ function runMove(
   };
 }
 
-function retryMove(session: TaskSession, base: SessionMove, next: NextOf<'retry'>): SessionMove {
+function retryTransition(
+  execution: TaskExecution,
+  base: ExecutionTransition,
+  next: NextOf<'retry'>,
+): ExecutionTransition {
   const ceilingMs = Math.min(RETRY_BASE_MS * 2 ** (next.retryNumber - 1), RETRY_MAX_MS);
   const delayMs = Math.round(ceilingMs / 2 + (ceilingMs / 2) * Math.random());
   return {
     ...base,
     to: 'queued',
-    queue: { next_status: runningStatus(firstOf(session, next.roles)), delay_ms: delayMs, wait_reason: 'retry_at' },
+    queue: { next_status: runningStatus(firstOf(execution, next.roles)), delay_ms: delayMs, wait_reason: 'retry_at' },
     retries: next.roles.length,
     events: [
       ...base.events,
@@ -107,20 +115,20 @@ function retryMove(session: TaskSession, base: SessionMove, next: NextOf<'retry'
   };
 }
 
-function snoozeMove(
-  session: TaskSession,
-  base: SessionMove,
+function snoozeTransition(
+  execution: TaskExecution,
+  base: ExecutionTransition,
   next: NextOf<'snooze'>,
   context: TransitionContext,
-): SessionMove {
+): ExecutionTransition {
   const until = new Date(next.until).toISOString();
-  const { newest } = session.situation;
+  const { newest } = execution.situation;
   const waiting = ROLES.filter((role) => newest[role]?.status === 'running');
   return {
     ...base,
     to: 'queued',
     queue: {
-      next_status: runningStatus(firstOf(session, waiting)),
+      next_status: runningStatus(firstOf(execution, waiting)),
       delay_ms: Math.max(next.until - context.nowMs(), 1),
       wait_reason: 'provider',
       wait_provider: next.provider,
@@ -129,12 +137,12 @@ function snoozeMove(
   };
 }
 
-function gateMove(
-  session: TaskSession,
-  base: SessionMove,
+function gateTransition(
+  execution: TaskExecution,
+  base: ExecutionTransition,
   next: NextOf<'gate'>,
   context: TransitionContext,
-): SessionMove {
+): ExecutionTransition {
   const id = context.newId();
   return {
     ...base,
@@ -143,16 +151,20 @@ function gateMove(
       id,
       kind: next.gate,
       reason: next.reason,
-      content_hash: session.situation.contentHash(),
+      content_hash: execution.situation.contentHash(),
       details: next.details,
     },
-    artifacts: [...(base.artifacts ?? []), ...pendingOutput(session, () => context.newId())],
+    artifacts: [...(base.artifacts ?? []), ...pendingOutput(execution, () => context.newId())],
     events: [...base.events, { type: 'gate.opened', data: { gate_id: id, kind: next.gate, reason: next.reason } }],
   };
 }
 
-function failMove(session: TaskSession, base: SessionMove, next: NextOf<'fail'>): SessionMove {
-  const stage = session.run.status.replace('_running', '');
+function failTransition(
+  execution: TaskExecution,
+  base: ExecutionTransition,
+  next: NextOf<'fail'>,
+): ExecutionTransition {
+  const stage = execution.run.status.replace('_running', '');
   return {
     ...base,
     to: 'failed',
@@ -164,27 +176,27 @@ function failMove(session: TaskSession, base: SessionMove, next: NextOf<'fail'>)
 }
 
 /** Rows of the stages that begin; a stage that was interrupted goes on in the row it has. */
-function starts(session: TaskSession, next: NextOf<'run'>, context: TransitionContext): StageWrite[] {
-  const { newest } = session.situation;
+function starts(execution: TaskExecution, next: NextOf<'run'>, context: TransitionContext): StageWrite[] {
+  const { newest } = execution.situation;
   return next.roles.flatMap((role) => {
-    const iteration = iterationOf(session.run.pod, next.control, role);
+    const iteration = iterationOf(execution.run.pod, next.control, role);
     const known = newest[role];
     if (known?.status === 'running' && known.iteration === iteration) return [];
     const attempt = known?.iteration === iteration ? known.attempt + 1 : 1;
-    const position = session.run.pod.agents.find((agent) => agent.role === role)?.position ?? 0;
+    const position = execution.run.pod.agents.find((agent) => agent.role === role)?.position ?? 0;
     const stage: StageWrite = { id: context.newId(), role, position, iteration, attempt, status: 'running' };
     return [stage];
   });
 }
 
-function firstOf(session: TaskSession, roles: readonly Role[]): Role {
-  const agent = session.run.pod.agents.find((candidate) => roles.includes(candidate.role));
+function firstOf(execution: TaskExecution, roles: readonly Role[]): Role {
+  const agent = execution.run.pod.agents.find((candidate) => roles.includes(candidate.role));
   if (agent === undefined) throw new Error('A step has no stage to run.');
   return agent.role;
 }
 
 /** The reaper's backstop stands well behind the stage's own time-out. */
-function deadlineMs(session: TaskSession, roles: readonly Role[], context: TransitionContext): number {
-  const agents = session.run.pod.agents.filter((agent) => roles.includes(agent.role));
+function deadlineMs(execution: TaskExecution, roles: readonly Role[], context: TransitionContext): number {
+  const agents = execution.run.pod.agents.filter((agent) => roles.includes(agent.role));
   return (Math.max(...agents.map((agent) => agent.timeoutSeconds)) + context.staleSeconds) * 1_000;
 }

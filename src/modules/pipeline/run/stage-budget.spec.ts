@@ -1,11 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
 import type { ModelCall } from '../../llm/index.js';
 import { Lease } from '../store/lease.js';
-import { CostLimitReached, PriceUnknown, StageBudget } from './stage-budget.js';
+import { CostLimitReachedError, PriceUnknownError, StageBudget } from './stage-budget.js';
 import { initialControl } from '../rules/task-control.js';
-import type { TaskMovesRepository } from '../store/transitions.repository.js';
-import type { TaskRun } from '../store/loaded-tasks.repository.js';
-import { TaskSession } from './task-execution.js';
+import type { TransitionsRepository } from '../store/transitions.repository.js';
+import type { LoadedTask } from '../store/loaded-tasks.repository.js';
+import { TaskExecution } from './task-execution.js';
 
 const WORST: Record<string, number> = { cheap: 1, dear: 4 };
 const USAGE = { inputTokens: 10, outputTokens: 5, estimated: false };
@@ -17,73 +17,80 @@ function call(): ModelCall {
 /** A stage of a task that may spend `limit` USD, of which `granted` were given away earlier. */
 function setup(limit: number | null, granted = 0, promise?: () => Promise<void>) {
   const control = initialControl(limit);
-  const run = { control, inputTokens: 0, outputTokens: 0, costUsd: 0, grantedUsd: granted, promisedUsd: 0 } as TaskRun;
-  const session = new TaskSession(run, new Lease('task', 1, 1, 1), {} as TaskMovesRepository, () => 0);
+  const run = {
+    control,
+    inputTokens: 0,
+    outputTokens: 0,
+    costUsd: 0,
+    grantedUsd: granted,
+    promisedUsd: 0,
+  } as LoadedTask;
+  const execution = new TaskExecution(run, new Lease('task', 1, 1, 1), {} as TransitionsRepository, () => 0);
   const grants: number[] = [];
   const promises: number[] = [];
   const llm = { worstCaseCostUsd: (model: string) => WORST[model] ?? null };
-  const budget = new StageBudget(session, llm, [], {
+  const budget = new StageBudget(execution, llm, [], {
     promise: promise ?? (async (usd) => void promises.push(usd)),
     grant: async (usd) => void grants.push(usd),
   });
   const used = (model: string, costUsd: number, failed = false) => ({ model, usage: USAGE, costUsd, failed });
-  return { session, budget, grants, promises, used };
+  return { execution, budget, grants, promises, used };
 }
 
 describe('the budget of a stage', () => {
   it('refuses the model of a chain that would go over, after what the ones before it really cost', async () => {
-    const { budget, session, used } = setup(5);
+    const { budget, execution, used } = setup(5);
     const asked = call();
     await budget.beforeCall('dear', asked);
     budget.afterCall(used('dear', 3.5, true), asked);
     await budget.beforeCall('cheap', asked);
     budget.afterCall(used('cheap', 0.5, true), asked);
-    await expect(budget.beforeCall('dear', asked)).rejects.toThrow(CostLimitReached);
-    expect(session.committedUsd).toBe(4);
+    await expect(budget.beforeCall('dear', asked)).rejects.toThrow(CostLimitReachedError);
+    expect(execution.committedUsd).toBe(4);
   });
 
   it('holds the worst case of every call under way, and frees it when that call has ended', async () => {
-    const { budget, session, promises } = setup(5);
+    const { budget, execution, promises } = setup(5);
     const [one, two] = [call(), call()];
     await budget.beforeCall('dear', one);
     await budget.beforeCall('cheap', two);
-    expect(session.committedUsd).toBe(5);
-    await expect(budget.beforeCall('cheap', call())).rejects.toThrow(CostLimitReached);
+    expect(execution.committedUsd).toBe(5);
+    await expect(budget.beforeCall('cheap', call())).rejects.toThrow(CostLimitReachedError);
     budget.endCall(two);
-    expect(session.committedUsd).toBe(4);
+    expect(execution.committedUsd).toBe(4);
     budget.endCall(one);
     budget.endCall(one);
-    expect(session.committedUsd).toBe(0);
+    expect(execution.committedUsd).toBe(0);
     expect(promises).toEqual([4, 1]);
-    expect(session.takeSpent()).toMatchObject({ promised_usd: -5 });
+    expect(execution.takeSpent()).toMatchObject({ promised_usd: -5 });
   });
 
   it('refuses a model whose price nobody knows, and asks nothing without a limit', async () => {
-    await expect(setup(5).budget.beforeCall('unknown', call())).rejects.toThrow(PriceUnknown);
+    await expect(setup(5).budget.beforeCall('unknown', call())).rejects.toThrow(PriceUnknownError);
     const { budget, promises } = setup(null);
     await budget.beforeCall('unknown', call());
     expect(promises).toEqual([]);
   });
 
   it('stores what it gives away, and counts what earlier workers gave', async () => {
-    const { budget, grants, session } = setup(8, 4);
+    const { budget, grants, execution } = setup(8, 4);
     expect(await budget.grantUsd()).toBe(2);
     expect(await budget.grantUsd()).toBe(1);
-    expect([grants, session.committedUsd]).toEqual([[2, 1], 7]);
-    await expect(budget.beforeCall('dear', call())).rejects.toThrow(CostLimitReached);
+    expect([grants, execution.committedUsd]).toEqual([[2, 1], 7]);
+    await expect(budget.beforeCall('dear', call())).rejects.toThrow(CostLimitReachedError);
     expect(await setup(null).budget.grantUsd()).toBeNull();
   });
 
   it('counts a promise against the limit while it is being stored', async () => {
     const { budget } = setup(5);
     const first = budget.beforeCall('dear', call());
-    await expect(budget.beforeCall('dear', call())).rejects.toThrow(CostLimitReached);
+    await expect(budget.beforeCall('dear', call())).rejects.toThrow(CostLimitReachedError);
     await first;
   });
 
   it('makes no call whose promise could not be stored', async () => {
-    const { budget, session } = setup(5, 0, () => Promise.reject(new Error('away')));
+    const { budget, execution } = setup(5, 0, () => Promise.reject(new Error('away')));
     await expect(budget.beforeCall('dear', call())).rejects.toThrow('away');
-    expect([session.committedUsd, session.takeSpent().promised_usd]).toEqual([0, 0]);
+    expect([execution.committedUsd, execution.takeSpent().promised_usd]).toEqual([0, 0]);
   });
 });

@@ -2,11 +2,11 @@ import type { CallSpend } from '../../loop/index.js';
 import type { LlmService, ModelCall } from '../../llm/index.js';
 import type { StageEntry } from '../store/journal.repository.js';
 import type { StageOutcome } from './stage-outcome.js';
-import type { TaskSession } from './task-execution.js';
+import type { TaskExecution } from './task-execution.js';
 
 /** The next model call could take the task over its cost limit. */
-export class CostLimitReached extends Error {
-  override readonly name = 'CostLimitReached';
+export class CostLimitReachedError extends Error {
+  override readonly name = 'CostLimitReachedError';
   constructor(readonly details: { spent_usd: number; asked_usd: number; limit_usd: number }) {
     super(
       `The next model call may cost up to ${details.asked_usd.toFixed(6)} USD; ${details.spent_usd.toFixed(6)} of ` +
@@ -16,8 +16,8 @@ export class CostLimitReached extends Error {
 }
 
 /** A task with a cost limit asked for a model whose price nobody knows. */
-export class PriceUnknown extends Error {
-  override readonly name = 'PriceUnknown';
+export class PriceUnknownError extends Error {
+  override readonly name = 'PriceUnknownError';
 }
 
 interface Stored {
@@ -41,7 +41,7 @@ export class StageBudget {
   private estimated = false;
 
   constructor(
-    private readonly session: TaskSession,
+    private readonly execution: TaskExecution,
     private readonly llm: Pick<LlmService, 'worstCaseCostUsd'>,
     recorded: readonly StageEntry[],
     /** Stores what is taken off the task's limit. */
@@ -58,21 +58,23 @@ export class StageBudget {
     return { model, inputTokens, outputTokens, costUsd, estimated };
   }
 
-  /** @throws CostLimitReached, PriceUnknown, what storing the promise throws. */
+  /** @throws CostLimitReachedError, PriceUnknownError, what storing the promise throws. */
   async beforeCall(model: string, call: ModelCall): Promise<void> {
     this.endCall(call);
-    const limit = this.session.run.control.costLimitUsd;
+    const limit = this.execution.run.control.costLimitUsd;
     if (limit === null) return;
     const asked = this.llm.worstCaseCostUsd(model, call);
-    if (asked === null) throw new PriceUnknown(`The task has a cost limit and the price of ${model} is not known.`);
-    const spent = this.session.committedUsd;
+    if (asked === null)
+      throw new PriceUnknownError(`The task has a cost limit and the price of ${model} is not known.`);
+    const spent = this.execution.committedUsd;
     // Written so that a sum which is no number refuses the call.
-    if (!(spent + asked <= limit)) throw new CostLimitReached({ spent_usd: spent, asked_usd: asked, limit_usd: limit });
-    this.session.reserve(asked);
+    if (!(spent + asked <= limit))
+      throw new CostLimitReachedError({ spent_usd: spent, asked_usd: asked, limit_usd: limit });
+    this.execution.reserve(asked);
     try {
       await this.store.promise(asked);
     } catch (error) {
-      this.session.reserve(-asked);
+      this.execution.reserve(-asked);
       throw error;
     }
     this.reservations.set(call, asked);
@@ -80,7 +82,7 @@ export class StageBudget {
 
   afterCall(spend: CallSpend, call: ModelCall): void {
     this.count(spend);
-    this.session.account({
+    this.execution.account({
       input_tokens: spend.usage.inputTokens,
       output_tokens: spend.usage.outputTokens,
       cost_usd: spend.costUsd ?? 0,
@@ -93,7 +95,7 @@ export class StageBudget {
   endCall(call: ModelCall): void {
     const promised = this.reservations.get(call);
     if (promised === undefined) return;
-    this.session.endPromise(promised);
+    this.execution.endPromise(promised);
     this.reservations.delete(call);
   }
 
@@ -103,10 +105,10 @@ export class StageBudget {
    * @throws what storing it throws; it is given away all the same.
    */
   async grantUsd(): Promise<number | null> {
-    const limit = this.session.run.control.costLimitUsd;
+    const limit = this.execution.run.control.costLimitUsd;
     if (limit === null) return null;
-    const granted = Math.max(0, limit - this.session.committedUsd) / 2;
-    this.session.reserve(granted);
+    const granted = Math.max(0, limit - this.execution.committedUsd) / 2;
+    this.execution.reserve(granted);
     await this.store.grant(granted);
     return granted;
   }

@@ -1,4 +1,4 @@
-import type { TaskSession } from './task-execution.js';
+import type { TaskExecution } from './task-execution.js';
 
 class StageTimeoutError extends Error {
   override readonly name = 'StageTimeoutError';
@@ -12,14 +12,14 @@ class ExecutionLimitError extends Error {
 export class StageDeadline {
   private readonly controller = new AbortController();
   private readonly timers: NodeJS.Timeout[];
-  private readonly onLease = (): void => this.controller.abort(this.session.lease.signal.reason);
+  private readonly onLease = (): void => this.controller.abort(this.execution.lease.signal.reason);
 
   constructor(
-    private readonly session: TaskSession,
+    private readonly execution: TaskExecution,
     timeoutSeconds: number,
   ) {
-    const limitSeconds = session.run.pod.maxExecutionSeconds;
-    const leftMs = Math.max(limitSeconds * 1_000 - session.executionMs, 0);
+    const limitSeconds = execution.run.pod.maxExecutionSeconds;
+    const leftMs = Math.max(limitSeconds * 1_000 - execution.executionMs, 0);
     const { controller } = this;
     this.timers = [
       setTimeout(
@@ -31,8 +31,8 @@ export class StageDeadline {
         leftMs,
       ),
     ];
-    if (session.lease.signal.aborted) this.onLease();
-    else session.lease.signal.addEventListener('abort', this.onLease, { once: true });
+    if (execution.lease.signal.aborted) this.onLease();
+    else execution.lease.signal.addEventListener('abort', this.onLease, { once: true });
   }
 
   get signal(): AbortSignal {
@@ -41,7 +41,7 @@ export class StageDeadline {
 
   clear(): void {
     for (const timer of this.timers) clearTimeout(timer);
-    this.session.lease.signal.removeEventListener('abort', this.onLease);
+    this.execution.lease.signal.removeEventListener('abort', this.onLease);
   }
 
   static isStageTimeout(error: unknown): error is Error {

@@ -9,16 +9,16 @@ import {
   type StageInput,
   type StageOutputs,
 } from '../stages/index.js';
-import type { TaskSession } from './task-execution.js';
+import type { TaskExecution } from './task-execution.js';
 
 /**
  * What `agent`'s stage reads, from everything that the task's stages have said so far. `shown` is the diff that the stage was
  * shown when it began, if it has begun: the tree has its own unfinished work by now.
  */
-export function stageInput(session: TaskSession, agent: AgentSnapshot, shown?: StageDiff): StageInput {
-  const { run } = session;
+export function stageInput(execution: TaskExecution, agent: AgentSnapshot, shown?: StageDiff): StageInput {
+  const { run } = execution;
   const iteration = iterationOf(run.pod, run.control, agent.role);
-  const { newest } = session.situation;
+  const { newest } = execution.situation;
   const earlier: Partial<StageOutputs> = {};
   for (const definition of Object.values(STAGES)) {
     const record = newest[definition.role];
@@ -30,20 +30,20 @@ export function stageInput(session: TaskSession, agent: AgentSnapshot, shown?: S
     iteration,
     systemPrompt: agent.systemPrompt,
     earlier,
-    feedback: feedback(session, agent.role === 'decision' ? iteration : iteration - 1),
-    diff: session.tree === null ? null : (shown ?? diffOf(session)),
+    feedback: feedback(execution, agent.role === 'decision' ? iteration : iteration - 1),
+    diff: execution.tree === null ? null : (shown ?? diffOf(execution)),
     flags: run.control.flags,
   };
 }
 
-function diffOf({ diff }: TaskSession): StageDiff {
+function diffOf({ diff }: TaskExecution): StageDiff {
   return { text: diff?.text ?? '', files: diff?.files ?? [], notShown: diff?.notShown ?? [] };
 }
 
 /** Every verdict of the iterations up to `last` that asked for something, oldest first. */
-function feedback(session: TaskSession, last: number): StageFeedback[] {
+function feedback(execution: TaskExecution, last: number): StageFeedback[] {
   const asked: StageFeedback[] = [];
-  for (const stage of session.run.stages) {
+  for (const stage of execution.run.stages) {
     if (stage.status !== 'complete' || stage.iteration > last) continue;
     const { iteration } = stage;
     if (stage.role === 'guardrail') {

@@ -2,20 +2,20 @@ import { describe, expect, it } from '@jest/globals';
 import { createHash } from 'node:crypto';
 import { storableJson } from '../../../platform/http/index.js';
 import { artifact, outcomeParts } from './stage-records.js';
-import { contentHash } from '../rules/situation.js';
-import type { TaskSession } from './task-execution.js';
+import { reviewedContentHash } from '../rules/situation.js';
+import type { TaskExecution } from './task-execution.js';
 
 describe('what a stage hands over', () => {
   it('has the same hash when it is read back, also with text that PostgreSQL refuses', () => {
     const stage = { id: 's', role: 'task', position: 1, iteration: 1, attempt: 1, status: 'running', output: null };
-    const session = { stage: () => stage, run: { findings: [] } } as unknown as TaskSession;
+    const execution = { stage: () => stage, run: { findings: [] } } as unknown as TaskExecution;
     const used = { model: null, inputTokens: 0, outputTokens: 0, costUsd: 0, estimated: false, durationMs: 1 };
     const output = { output: 'done', commands_run: ['echo \ud800', 'echo \u0000'] };
-    const parts = outcomeParts(session, { kind: 'complete', stageId: 's', role: 'task', output, used }, () => 'id');
+    const parts = outcomeParts(execution, { kind: 'complete', stageId: 's', role: 'task', output, used }, () => 'id');
     const written = parts.stages?.[0]?.output;
-    const shown = contentHash({ task: stage as never }, null);
+    const shown = reviewedContentHash({ task: stage as never }, null);
     const readBack = { ...stage, output: JSON.parse(JSON.stringify(storableJson(written))) as unknown };
-    expect(contentHash({ task: readBack as never }, null)).toBe(shown);
+    expect(reviewedContentHash({ task: readBack as never }, null)).toBe(shown);
   });
 
   it('hashes an artifact as it is stored', () => {

@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto';
 import { storableJson, storableText } from '../../../platform/http/index.js';
-import type { ArtifactWrite, FindingWrite, Move, StageWrite } from '../store/transition.js';
+import type { ArtifactWrite, FindingWrite, Transition, StageWrite } from '../store/transition.js';
 import { failureStatus, SEVERITIES, type Severity } from '../rules/plan.js';
 import { usage, type StageOutcome } from './stage-outcome.js';
-import type { TaskSession } from './task-execution.js';
+import type { TaskExecution } from './task-execution.js';
 
 /** What one ended stage adds to the move that follows it. */
-export type MoveParts = Partial<Pick<Move, 'stages' | 'findings' | 'resolve' | 'reviews' | 'artifacts' | 'events'>>;
+export type StageRecords = Partial<
+  Pick<Transition, 'stages' | 'findings' | 'resolve' | 'reviews' | 'artifacts' | 'events'>
+>;
 
 interface Verdicts {
   blocked?: boolean;
@@ -19,11 +21,11 @@ interface Verdicts {
 }
 
 /**
- * Turns a stage's outcome into rows and events, and brings the session's view up to them. Events never hold the text of an
+ * Turns a stage's outcome into rows and events, and brings the execution's view up to them. Events never hold the text of an
  * output: until release it is shown only to those who may review.
  */
-export function outcomeParts(session: TaskSession, outcome: StageOutcome, newId: () => string): MoveParts {
-  const stage = session.stage(outcome.stageId);
+export function outcomeParts(execution: TaskExecution, outcome: StageOutcome, newId: () => string): StageRecords {
+  const stage = execution.stage(outcome.stageId);
   if (stage === undefined) throw new Error('A stage ended that never began.');
   const isEnd =
     outcome.kind === 'complete' ||
@@ -39,7 +41,11 @@ export function outcomeParts(session: TaskSession, outcome: StageOutcome, newId:
         ? { code: outcome.gate, message: outcome.reason }
         : { code: outcome.code, message: outcome.message };
   stage.status =
-    failure === null ? 'complete' : outcome.kind === 'failed' ? failureStatus(session.situation, stage.role) : 'failed';
+    failure === null
+      ? 'complete'
+      : outcome.kind === 'failed'
+        ? failureStatus(execution.situation, stage.role)
+        : 'failed';
   // As it will be read back: a reviewer's hash is taken from it now and compared with the stored one later.
   stage.output = outcome.kind === 'complete' ? storableJson(outcome.output) : null;
   stage.error = failure?.message ?? null;
@@ -59,7 +65,7 @@ export function outcomeParts(session: TaskSession, outcome: StageOutcome, newId:
     error_code: failure?.code ?? null,
     ...usage(used),
   };
-  const parts: MoveParts = {
+  const parts: StageRecords = {
     stages: [write],
     events: [
       {
@@ -81,16 +87,16 @@ export function outcomeParts(session: TaskSession, outcome: StageOutcome, newId:
     ],
   };
   if (outcome.kind === 'complete') {
-    addVerdicts(session, { ...outcome, output: stage.output }, stage.iteration, parts, newId);
+    addVerdicts(execution, { ...outcome, output: stage.output }, stage.iteration, parts, newId);
   }
   return parts;
 }
 
 function addVerdicts(
-  session: TaskSession,
+  execution: TaskExecution,
   outcome: Extract<StageOutcome, { kind: 'complete' }>,
   iteration: number,
-  parts: MoveParts,
+  parts: StageRecords,
   newId: () => string,
 ): void {
   const output = outcome.output as Verdicts;
@@ -109,9 +115,9 @@ function addVerdicts(
     parts.resolve = [
       { resolved_by: 'guardrail_rerun', notes: 'The guardrail ran again.', before_iteration: iteration },
     ];
-    for (const known of session.run.findings) if (known.iteration < iteration) known.open = false;
+    for (const known of execution.run.findings) if (known.iteration < iteration) known.open = false;
     for (const finding of parts.findings) {
-      session.run.findings.push({
+      execution.run.findings.push({
         id: finding.id,
         type: finding.finding_type,
         severity: SEVERITIES.find((severity) => severity === finding.severity) ?? 'critical',

@@ -5,19 +5,19 @@ import { DomainError } from '../../../platform/errors/index.js';
 import { UnknownToolOutcomeError, type LoopHooks, type LoopJournal } from '../../loop/index.js';
 import { LlmService, ModelCallError } from '../../llm/index.js';
 import { stepsOf, type AgentSnapshot } from '../../pods/index.js';
-import { ToolRegistry, WorkTreeFenced, type AllowedTools } from '../../tools/index.js';
+import { ToolRegistry, WorkTreeFencedError, type AllowedTools } from '../../tools/index.js';
 import { JournalRepository, type StageEntry } from '../store/journal.repository.js';
 import { LeaseLostError } from '../store/lease.js';
 import { modelChain } from '../rules/model-chain.js';
 import { retryUnavailable } from '../store/retry-unavailable.js';
 import type { StageRecord } from '../rules/plan.js';
-import { CostLimitReached, PriceUnknown, StageBudget } from './stage-budget.js';
+import { CostLimitReachedError, PriceUnknownError, StageBudget } from './stage-budget.js';
 import { StageDeadline } from './stage-deadline.js';
 import { stageInput } from './stage-input.js';
 import { usage, type StageOutcome } from './stage-outcome.js';
 import { runStage, ScanFailedError, UnreadableAnswerError, type StageDiff } from '../stages/index.js';
 import { effectiveTier } from '../rules/task-sandbox.js';
-import type { TaskSession } from './task-execution.js';
+import type { TaskExecution } from './task-execution.js';
 import { TaskSpendsRepository } from '../store/task-spends.repository.js';
 import { TaskTrees } from './task-trees.js';
 import type { Role } from '../rules/task-status.js';
@@ -41,35 +41,35 @@ export class StageRunner {
   ) {}
 
   /**
-   * Runs the stage of `role` that the session has begun, from where its journal ends.
+   * Runs the stage of `role` that the execution has begun, from where its journal ends.
    * @throws LeaseLostError, DrainingError, or `dependency_unavailable` when nothing may or can be stored any more.
    */
-  async run(session: TaskSession, role: Role): Promise<StageOutcome> {
-    const agent = session.run.pod.agents.find((candidate) => candidate.role === role);
-    const stage = session.situation.newest[role];
+  async run(execution: TaskExecution, role: Role): Promise<StageOutcome> {
+    const agent = execution.run.pod.agents.find((candidate) => candidate.role === role);
+    const stage = execution.situation.newest[role];
     if (agent === undefined || stage?.status !== 'running') throw new Error(`The stage ${role} has not begun.`);
-    const recorded = session.run.journals.get(stage.id) ?? (await this.carried(session, stage));
-    const budget = new StageBudget(session, this.llm, recorded, {
+    const recorded = execution.run.journals.get(stage.id) ?? (await this.carried(execution, stage));
+    const budget = new StageBudget(execution, this.llm, recorded, {
       promise: (usd) =>
-        retryUnavailable(this.clock, session.lease.signal, () => this.spends.promise(session.lease, usd)),
-      grant: (usd) => this.spends.grant(session.lease, usd),
+        retryUnavailable(this.clock, execution.lease.signal, () => this.spends.promise(execution.lease, usd)),
+      grant: (usd) => this.spends.grant(execution.lease, usd),
     });
-    const deadline = new StageDeadline(session, agent.timeoutSeconds);
+    const deadline = new StageDeadline(execution, agent.timeoutSeconds);
     const startedMs = this.clock.monotonicMs();
     const used = (): StageOutcome['used'] => ({
       ...budget.used,
       durationMs: Math.round(this.clock.monotonicMs() - startedMs),
     });
     try {
-      const { output } = await this.turn(session, agent, stage, recorded, budget, deadline.signal);
+      const { output } = await this.turn(execution, agent, stage, recorded, budget, deadline.signal);
       return { kind: 'complete', stageId: stage.id, role, output, used: used() };
     } catch (error) {
       // Whatever a call threw because of an abort, the abort's own reason says what happened.
       const cause: unknown = deadline.signal.aborted ? deadline.signal.reason : error;
-      // Known to the whole session, so that what runs beside this stage stops spending too.
-      if (cause instanceof WorkTreeFenced || cause instanceof LeaseLostError) {
-        session.lease.lose(cause.message);
-        session.abandoned.push({ id: stage.id, ...usage(used()) });
+      // Known to the whole execution, so that what runs beside this stage stops spending too.
+      if (cause instanceof WorkTreeFencedError || cause instanceof LeaseLostError) {
+        execution.lease.lose(cause.message);
+        execution.abandoned.push({ id: stage.id, ...usage(used()) });
         throw new LeaseLostError(cause.message);
       }
       return { ...this.outcomeOf(cause), stageId: stage.id, role, used: used() };
@@ -79,14 +79,14 @@ export class StageRunner {
   }
 
   private async turn(
-    session: TaskSession,
+    execution: TaskExecution,
     agent: AgentSnapshot,
     stage: StageRecord,
     recorded: readonly StageEntry[],
     budget: StageBudget,
     signal: AbortSignal,
   ): Promise<{ output: unknown }> {
-    const { run } = session;
+    const { run } = execution;
     const defaultModel = await this.llm.defaultModel();
     const chain = modelChain(agent, run.pod, run.metadata, defaultModel).filter((model) =>
       this.llm.isConfigured(model),
@@ -96,7 +96,7 @@ export class StageRunner {
       afterCall: (spend, call) => budget.afterCall(spend, call),
       endCall: (call) => budget.endCall(call),
     };
-    const input = stageInput(session, agent, recorded[0]?.diff);
+    const input = stageInput(execution, agent, recorded[0]?.diff);
     return runStage(agent.role, input, {
       llm: this.llm,
       chain,
@@ -104,15 +104,15 @@ export class StageRunner {
       maxOutputTokens: agent.maxTokens,
       maxContextTokens: STAGE_CONTEXT_TOKENS,
       signal,
-      journal: this.journal(session, stage, recorded, agent.role === 'task' ? input.diff : null),
+      journal: this.journal(execution, stage, recorded, agent.role === 'task' ? input.diff : null),
       hooks,
-      changedFiles: async () => (await this.trees.measure(session))?.files.map(({ path }) => path) ?? null,
-      readChanged: (path) => this.trees.readChanged(session, path),
+      changedFiles: async () => (await this.trees.measure(execution))?.files.map(({ path }) => path) ?? null,
+      readChanged: (path) => this.trees.readChanged(execution, path),
       tools: {
         registry: this.tools,
-        allowed: this.allowedTools(session, agent),
+        allowed: this.allowedTools(execution, agent),
         context: {
-          root: session.tree?.root ?? this.config.workspace,
+          root: execution.tree?.root ?? this.config.workspace,
           tier: effectiveTier(run),
           network: run.pod.network === 'on',
           owner: run.owner,
@@ -135,11 +135,11 @@ export class StageRunner {
    * Only the task stage writes: the tree is measured when it ends. In a parallel group nobody does, also with tools that did
    * not exist when the pod was written.
    */
-  private allowedTools(session: TaskSession, agent: AgentSnapshot): AllowedTools {
-    const step = stepsOf(session.run.pod).find((members) => members.includes(agent));
+  private allowedTools(execution: TaskExecution, agent: AgentSnapshot): AllowedTools {
+    const step = stepsOf(execution.run.pod).find((members) => members.includes(agent));
     if (agent.role === 'task' && step?.length === 1) return agent.allowedTools;
     return this.tools
-      .offered(agent.allowedTools, effectiveTier(session.run))
+      .offered(agent.allowedTools, effectiveTier(execution.run))
       .flatMap(({ name }) => this.tools.find(name) ?? [])
       .filter((tool) => !tool.writes)
       .map((tool) => tool.name);
@@ -149,9 +149,9 @@ export class StageRunner {
    * What another attempt has of the one before: a retry goes on where the failed attempt's tools were, as a resume does, so
    * that none of them runs twice.
    */
-  private async carried(session: TaskSession, stage: StageRecord): Promise<StageEntry[]> {
-    const { run, lease } = session;
-    const before = attemptBefore(session, stage);
+  private async carried(execution: TaskExecution, stage: StageRecord): Promise<StageEntry[]> {
+    const { run, lease } = execution;
+    const before = attemptBefore(execution, stage);
     if (before === undefined) return [];
     return retryUnavailable(this.clock, lease.signal, () =>
       this.journals.carry(lease, before.id, stage.id, run.control.life ?? 0),
@@ -160,24 +160,24 @@ export class StageRunner {
 
   /** `diff` is what the prompt shows of files that the stage may change, also where it is empty. */
   private journal(
-    session: TaskSession,
+    execution: TaskExecution,
     stage: StageRecord,
     recorded: readonly StageEntry[],
     diff: StageDiff | null,
   ): LoopJournal {
     const store = async (entry: StageEntry): Promise<void> => {
-      const spent = session.takeSpent();
+      const spent = execution.takeSpent();
       try {
-        await retryUnavailable(this.clock, session.lease.signal, () =>
-          this.journals.append(session.lease, stage.id, entry, spent),
+        await retryUnavailable(this.clock, execution.lease.signal, () =>
+          this.journals.append(execution.lease, stage.id, entry, spent),
         );
       } catch (error) {
-        session.giveBack(spent);
+        execution.giveBack(spent);
         throw error;
       }
     };
     // Approving the gate lets the calls run again that it was opened for, and none that a crash of this attempt leaves open.
-    const isApproved = attemptBefore(session, stage)?.errorCode === 'tool_effect';
+    const isApproved = attemptBefore(execution, stage)?.errorCode === 'tool_effect';
     const carried = recorded.flatMap((entry) =>
       isApproved && entry.carried && entry.kind === 'answer' ? entry.answer.toolCalls : [],
     );
@@ -194,10 +194,10 @@ export class StageRunner {
     | { kind: 'failed' | 'fatal'; code: string; message: string }
     | { kind: 'snooze'; until: number; provider: string }
     | { kind: 'gate'; gate: 'cost' | 'tool_effect'; reason: string; details: Record<string, unknown> } {
-    if (error instanceof CostLimitReached) {
+    if (error instanceof CostLimitReachedError) {
       return { kind: 'gate', gate: 'cost', reason: error.message, details: error.details };
     }
-    if (error instanceof PriceUnknown) return { kind: 'fatal', code: 'price_unknown', message: error.message };
+    if (error instanceof PriceUnknownError) return { kind: 'fatal', code: 'price_unknown', message: error.message };
     if (error instanceof UnknownToolOutcomeError) {
       return {
         kind: 'gate',
@@ -224,7 +224,7 @@ export class StageRunner {
   }
 }
 
-function attemptBefore({ run }: TaskSession, stage: StageRecord): StageRecord | undefined {
+function attemptBefore({ run }: TaskExecution, stage: StageRecord): StageRecord | undefined {
   return run.stages.find(
     ({ role, iteration, attempt }) =>
       role === stage.role && iteration === stage.iteration && attempt === stage.attempt - 1,

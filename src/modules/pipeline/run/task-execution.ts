@@ -1,10 +1,10 @@
 import type { TreeDiff, WorkTree } from '../../tools/index.js';
 import { LeaseLostError, type Lease } from '../store/lease.js';
-import type { Move, Spent, StageWrite } from '../store/transition.js';
+import type { Transition, Spent, StageWrite } from '../store/transition.js';
 import type { Situation } from '../rules/plan.js';
 import { situationOf } from '../rules/situation.js';
-import type { TaskMovesRepository } from '../store/transitions.repository.js';
-import type { StageHistoryRecord, TaskRun } from '../store/loaded-tasks.repository.js';
+import type { TransitionsRepository } from '../store/transitions.repository.js';
+import type { StageHistoryRecord, LoadedTask } from '../store/loaded-tasks.repository.js';
 import type { AbandonedStage } from '../store/task-spends.repository.js';
 import type { Role } from '../rules/task-status.js';
 
@@ -14,7 +14,7 @@ const NOTHING: Readonly<Spent> = { input_tokens: 0, output_tokens: 0, cost_usd: 
  * One worker's stay with one task: what was loaded, kept in step with every commit. Commits of the members of a parallel
  * group take turns through `exclusive`.
  */
-export class TaskSession {
+export class TaskExecution {
   /** The task's own files; null while it writes none. */
   tree: WorkTree | null = null;
   /** How the tree differs from its base, once that was looked at. */
@@ -29,9 +29,9 @@ export class TaskSession {
   private tail: Promise<unknown> = Promise.resolve();
 
   constructor(
-    readonly run: TaskRun,
+    readonly run: LoadedTask,
     readonly lease: Lease,
-    private readonly moves: TaskMovesRepository,
+    private readonly moves: TransitionsRepository,
     private readonly monotonicMs: () => number,
   ) {
     this.reservedUsd = run.grantedUsd + run.promisedUsd;
@@ -118,7 +118,7 @@ export class TaskSession {
    * Applies a move under the lease.
    * @throws LeaseLostError when the lease no longer holds; nothing may be written after that.
    */
-  async commit(move: Omit<Move, 'task_id' | 'from' | 'guard' | 'spent'>): Promise<void> {
+  async commit(move: Omit<Transition, 'task_id' | 'from' | 'guard' | 'spent'>): Promise<void> {
     const executionMs = this.executionMs;
     const timed = executionMs - this.run.executionMs;
     const spent = { ...this.takeSpent(), execution_ms: timed };

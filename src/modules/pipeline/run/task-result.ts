@@ -1,7 +1,7 @@
 import type { ArtifactWrite } from '../store/transition.js';
 import { artifact } from './stage-records.js';
-import { newestStages, type TaskRun } from '../store/loaded-tasks.repository.js';
-import type { TaskSession } from './task-execution.js';
+import { newestStages, type LoadedTask } from '../store/loaded-tasks.repository.js';
+import type { TaskExecution } from './task-execution.js';
 
 /** What a task hands back, in the wire's words. */
 export interface TaskOutput {
@@ -24,7 +24,7 @@ export interface TaskSummary {
 const HEADLINE_LENGTH = 120;
 
 /** The result of a task whose last stage has ended. */
-export function resultOf(run: TaskRun): { output: TaskOutput | null; summary: Record<string, unknown> } {
+export function resultOf(run: LoadedTask): { output: TaskOutput | null; summary: Record<string, unknown> } {
   const newest = newestStages(run.stages);
   const output = newest.task?.status === 'complete' ? (newest.task.output as TaskOutput) : null;
   const review = newest.code_review?.status === 'complete' ? newest.code_review.output : null;
@@ -41,14 +41,14 @@ export function resultOf(run: TaskRun): { output: TaskOutput | null; summary: Re
 }
 
 /** Code and diff of a task that changed files, and the outputs that its agents want kept. */
-export function artifactsOf(session: TaskSession, newId: () => string): ArtifactWrite[] {
-  const { run, diff } = session;
+export function artifactsOf(execution: TaskExecution, newId: () => string): ArtifactWrite[] {
+  const { run, diff } = execution;
   const newest = newestStages(run.stages);
   const artifacts: ArtifactWrite[] = [];
   if (diff !== null && diff.files.length > 0) {
     const stageId = newest.task?.id ?? null;
     artifacts.push(artifact(newId(), stageId, 'diff', 'changes.diff', diff.text, { files: diff.files.length }));
-    for (const [path, content] of session.changedFiles) {
+    for (const [path, content] of execution.changedFiles) {
       const change = diff.files.find((file) => file.path === path);
       artifacts.push(artifact(newId(), stageId, 'code', path, content, { change: change?.change }, path));
     }
@@ -63,14 +63,14 @@ export function artifactsOf(session: TaskSession, newId: () => string): Artifact
 }
 
 /** What a reviewer is shown while the task waits: its text and its diff, as one artifact that only reviewers may read. */
-export function pendingOutput(session: TaskSession, newId: () => string): ArtifactWrite[] {
-  const { newest } = session.situation;
+export function pendingOutput(execution: TaskExecution, newId: () => string): ArtifactWrite[] {
+  const { newest } = execution.situation;
   if (newest.task?.status !== 'complete') return [];
   const output = newest.task.output as TaskOutput;
   const content = [
     output.output,
     ...(output.explanation ? ['', '## Explanation', '', output.explanation] : []),
-    ...(session.diff?.text ? ['', '## Changes', '', session.diff.text] : []),
+    ...(execution.diff?.text ? ['', '## Changes', '', execution.diff.text] : []),
   ].join('\n');
   return [artifact(newId(), newest.task.id, 'pending_output', `pending-output-${newest.task.iteration}.md`, content)];
 }

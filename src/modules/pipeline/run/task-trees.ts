@@ -1,9 +1,9 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { DomainError } from '../../../platform/errors/index.js';
-import { ToolRegistry, WorkTreeFenced, WorkTrees, type TreeDiff } from '../../tools/index.js';
+import { ToolRegistry, WorkTreeFencedError, WorkTrees, type TreeDiff } from '../../tools/index.js';
 import { LeaseLostError } from '../store/lease.js';
 import { effectiveTier } from '../rules/task-sandbox.js';
-import type { TaskSession } from './task-execution.js';
+import type { TaskExecution } from './task-execution.js';
 import { treeName, type TaskControl } from '../rules/task-control.js';
 import type { TaskStatus } from '../rules/task-status.js';
 
@@ -27,8 +27,8 @@ export class TaskTrees {
    * Opens the task's tree under the lease's epoch: whoever held an earlier epoch can no longer write to it. Answers why the
    * task cannot go on, or null.
    */
-  async open(session: TaskSession): Promise<{ code: string; message: string } | null> {
-    const { run, lease } = session;
+  async open(execution: TaskExecution): Promise<{ code: string; message: string } | null> {
+    const { run, lease } = execution;
     // Changes that were made stay the task's also when the tools that made them are gone by now.
     const writes =
       run.control.diffHash !== null || run.pod.agents.some((agent) => this.tools.holdsWriting(agent.allowedTools));
@@ -39,14 +39,14 @@ export class TaskTrees {
       return { code: 'work_tree_lost', message: 'The work tree of the task is no longer there.' };
     }
     try {
-      session.tree = await this.trees.open(treeName(run.id, run.control), lease.epoch, lease.signal);
-      if (run.control.diffHash !== null) session.diff = await this.trees.diff(session.tree, lease.signal);
+      execution.tree = await this.trees.open(treeName(run.id, run.control), lease.epoch, lease.signal);
+      if (run.control.diffHash !== null) execution.diff = await this.trees.diff(execution.tree, lease.signal);
       return null;
     } catch (error) {
       if (error instanceof DomainError && error.code !== 'dependency_unavailable') {
         return { code: error.code, message: error.detail };
       }
-      if (error instanceof WorkTreeFenced) {
+      if (error instanceof WorkTreeFencedError) {
         lease.lose(error.message);
         throw new LeaseLostError(error.message);
       }
@@ -55,36 +55,36 @@ export class TaskTrees {
   }
 
   /** Looks at the tree's difference and notes it in the control state; null where there is no tree. */
-  async measure(session: TaskSession): Promise<TreeDiff | null> {
-    if (session.tree === null) return null;
-    const diff = await this.trees.diff(session.tree, session.lease.signal);
-    session.diff = diff;
-    session.run.control = { ...session.run.control, diffHash: diff.files.length > 0 ? diff.contentHash : null };
+  async measure(execution: TaskExecution): Promise<TreeDiff | null> {
+    if (execution.tree === null) return null;
+    const diff = await this.trees.diff(execution.tree, execution.lease.signal);
+    execution.diff = diff;
+    execution.run.control = { ...execution.run.control, diffHash: diff.files.length > 0 ? diff.contentHash : null };
     return diff;
   }
 
   /** The whole new content of a changed file; null when it cannot be had. */
-  async readChanged(session: TaskSession, path: string): Promise<Buffer | null> {
-    const change = session.diff?.files.find((file) => file.path === path);
-    return session.tree === null || change === undefined ? null : this.trees.read(session.tree, change);
+  async readChanged(execution: TaskExecution, path: string): Promise<Buffer | null> {
+    const change = execution.diff?.files.find((file) => file.path === path);
+    return execution.tree === null || change === undefined ? null : this.trees.read(execution.tree, change);
   }
 
   /** Publishes the tree into the workspace; the files that stand in the way, or none. */
-  async publish(session: TaskSession): Promise<string[]> {
-    const { tree, diff, run } = session;
+  async publish(execution: TaskExecution): Promise<string[]> {
+    const { tree, diff, run } = execution;
     if (tree === null || run.control.diffHash === null) return [];
     let leftBytes = MOST_CODE_ARTIFACT_BYTES;
     for (const change of diff?.files ?? []) {
-      if (session.changedFiles.size >= MOST_CODE_ARTIFACTS || leftBytes <= 0) break;
+      if (execution.changedFiles.size >= MOST_CODE_ARTIFACTS || leftBytes <= 0) break;
       const content = await this.trees.read(tree, change, Math.min(LARGEST_CODE_ARTIFACT, leftBytes));
       if (content === null || content.includes(0)) continue;
-      session.changedFiles.set(change.path, content.toString('utf8'));
+      execution.changedFiles.set(change.path, content.toString('utf8'));
       leftBytes -= content.length;
     }
     const { conflicts } = await this.trees.publish(tree, {
       force: run.control.publishForce,
       contentHash: run.control.diffHash,
-      signal: session.lease.signal,
+      signal: execution.lease.signal,
     });
     return conflicts;
   }

@@ -9,7 +9,7 @@ export {
   type DecisionOutput,
   type GuardrailOutput,
   type StageOutputs,
-  type TaskOutput,
+  type TaskStageOutput,
 } from './outputs.js';
 export { runStage, STAGES, type StageDeps, type StageResult } from './run-stage.js';
 export type { StageDiff, StageFeedback, StageInput } from './stage-input.js';

@@ -83,7 +83,7 @@ export const decisionOutput = z
   });
 
 export type ContextOutput = z.output<typeof contextOutput>;
-export type TaskOutput = z.output<typeof taskOutput>;
+export type TaskStageOutput = z.output<typeof taskOutput>;
 export type GuardrailOutput = Omit<z.output<typeof guardrailOutput>, 'findings'> & { findings: Finding[] };
 export type CodeReviewOutput = z.output<typeof codeReviewOutput>;
 export type DecisionOutput = z.output<typeof decisionOutput>;
@@ -91,7 +91,7 @@ export type DecisionOutput = z.output<typeof decisionOutput>;
 /** What each stage returns and stores. */
 export interface StageOutputs {
   context: ContextOutput;
-  task: TaskOutput;
+  task: TaskStageOutput;
   guardrail: GuardrailOutput;
   code_review: CodeReviewOutput;
   decision: DecisionOutput;

@@ -5,7 +5,7 @@ import {
   withoutToolParts,
   withUserText,
   type LoopTools,
-  type SessionOptions,
+  type ModelSessionOptions,
   type ToolCallRecord,
 } from '../../loop/index.js';
 import type { ModelUsage } from '../../llm/index.js';
@@ -32,7 +32,7 @@ export const STAGES: Readonly<Record<Role, StageDefinition>> = {
   decision: decisionStage,
 };
 
-export interface StageDeps extends SessionOptions {
+export interface StageDeps extends ModelSessionOptions {
   maxContextTokens: number;
   /** Absent or empty: one structured call and nothing else. */
   tools?: LoopTools | undefined;

@@ -1,5 +1,5 @@
 import type { ToolCallRecord } from '../../loop/index.js';
-import type { TaskOutput } from './outputs.js';
+import type { TaskStageOutput } from './outputs.js';
 import { contextData, diffData, feedbackData, outputData, requestToServe } from './shown.js';
 import type { StageDefinition } from './stage-input.js';
 
@@ -36,7 +36,7 @@ export interface TaskFacts {
 const RAN = /^<tool_output [^>]*>\n\[[^\]\n]*; (?:sandbox |UNCONFINED)/;
 
 /** The output with facts in the place of claims: the files that differ, and the commands that were run. */
-export function withFacts(output: TaskOutput, facts: TaskFacts): TaskOutput {
+export function withFacts(output: TaskStageOutput, facts: TaskFacts): TaskStageOutput {
   if (!facts.hadTools) return { ...output, files_changed: [...(facts.changedFiles ?? [])], commands_run: [] };
   const commands = facts.toolCalls.flatMap(({ name, arguments: args, result }) => {
     const command = (args as { command?: unknown } | null)?.command;

@@ -21,7 +21,7 @@ export interface KnownFinding extends OpenFinding {
 }
 
 /** Everything that is needed to go on with a task. */
-export interface TaskRun {
+export interface LoadedTask {
   id: string;
   owner: string;
   status: TaskStatus;
@@ -70,16 +70,16 @@ interface RunRow {
   stages: StageHistoryRecord[];
   findings: KnownFinding[];
   journal: { stageId: string; entry: StageEntry }[];
-  gate: TaskRun['gate'];
+  gate: LoadedTask['gate'];
 }
 
 /** Loads a task with its request, stages, findings, journals and open gate. */
 @Injectable()
-export class TaskRunsRepository {
+export class LoadedTasksRepository {
   constructor(private readonly database: Database) {}
 
   /** The task as of one moment, or null when there is none. Every write afterwards is guarded by what was read. */
-  async find(taskId: string): Promise<TaskRun | null> {
+  async find(taskId: string): Promise<LoadedTask | null> {
     const row = await this.database.maybeOne<RunRow>(
       'tasks.findRun',
       preparedSql`

@@ -87,7 +87,7 @@ export interface Spent {
  * One atomic change of one task: its row, and everything that is told with it. It applies only while the guard holds and
  * at most once; `from` and `to` are checked against the table of legal moves.
  */
-export interface Move {
+export interface Transition {
   task_id: string;
   from: TaskStatus;
   to: TaskStatus;

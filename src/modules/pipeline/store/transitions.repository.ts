@@ -2,18 +2,18 @@ import { Injectable } from '@nestjs/common';
 import { Clock } from '../../../platform/clock/index.js';
 import { Database, json, preparedSql, sql, type Sql } from '../../../platform/database/index.js';
 import { storableJson } from '../../../platform/http/index.js';
-import type { Move } from './transition.js';
+import type { Transition } from './transition.js';
 import { retryUnavailable } from './retry-unavailable.js';
 import { TaskEventPublisher, type PublishedEvent } from './task-event-publisher.js';
-import { isLegalMove, isLeased, isTerminal } from '../rules/task-status.js';
+import { isLegalTransition, isLeased, isTerminal } from '../rules/task-status.js';
 
-/** Moves in flight at once; with two, one flush is written while the next one gathers. */
+/** Transitions in flight at once; with two, one flush is written while the next one gathers. */
 const LANES = 2;
 const FLUSH_LIMIT = 64;
 
 interface Pending {
   readonly id: string;
-  readonly move: Move;
+  readonly move: Transition;
   readonly signal: AbortSignal | undefined;
   resolve(applied: boolean): void;
   reject(error: unknown): void;
@@ -27,11 +27,11 @@ interface AppliedRow {
 }
 
 /**
- * The one door through which a task changes. Moves of several tasks are flushed together in one statement, as soon as a
+ * The one door through which a task changes. Transitions of several tasks are flushed together in one statement, as soon as a
  * lane is free: on two cores that is three to five times a transaction each, with the same fsync.
  */
 @Injectable()
-export class TaskMovesRepository {
+export class TransitionsRepository {
   private readonly waiting: Pending[] = [];
   private busyLanes = 0;
 
@@ -46,8 +46,8 @@ export class TaskMovesRepository {
    * commit whose answer was lost is tried again and recognises its own earlier success.
    * @throws DomainError `dependency_unavailable` when PostgreSQL stays away; Error when the move is not a legal one.
    */
-  commit(move: Move, signal?: AbortSignal): Promise<boolean> {
-    if (!isLegalMove(move.from, move.to)) throw new Error(`A task may not go from ${move.from} to ${move.to}.`);
+  commit(move: Transition, signal?: AbortSignal): Promise<boolean> {
+    if (!isLegalTransition(move.from, move.to)) throw new Error(`A task may not go from ${move.from} to ${move.to}.`);
     return new Promise<boolean>((resolve, reject) => {
       this.waiting.push({ id: this.clock.newId(), move, signal, resolve, reject });
       this.drainLanes();
@@ -98,7 +98,7 @@ export class TaskMovesRepository {
   /** Ids of the moves that hold now: applied by this statement, or by an earlier one whose answer was lost. */
   private async apply(batch: readonly Pending[]): Promise<Set<string>> {
     const rows = await this.database.query<AppliedRow & { move_id: string; now: boolean }>(
-      'tasks.applyMoves',
+      'tasks.applyTransitions',
       movesStatement(storable(batch.map(({ id, move }) => toRow(id, move)))),
     );
     const published: PublishedEvent[] = [];
@@ -112,7 +112,7 @@ export class TaskMovesRepository {
     const unsure = batch.filter(({ id }) => !applied.has(id));
     if (unsure.length > 0) {
       const earlier = await this.database.query<{ last_move_id: string }>(
-        'tasks.findAppliedMoves',
+        'tasks.findAppliedTransitions',
         sql`select last_move_id from tasks where last_move_id = any(${unsure.map(({ id }) => id)}::uuid[])
               and id = any(${unsure.map(({ move }) => move.task_id)}::uuid[])`,
       );
@@ -128,7 +128,7 @@ function storable(rows: readonly unknown[]): string | null {
   return text !== null && /\\u(0000|d[89a-f])/i.test(text) ? json(storableJson(rows)) : text;
 }
 
-function toRow(id: string, move: Move): Record<string, unknown> {
+function toRow(id: string, move: Transition): Record<string, unknown> {
   const leased = isLeased(move.to);
   return {
     ...move,

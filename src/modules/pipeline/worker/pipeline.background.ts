@@ -1,14 +1,14 @@
 import { Injectable } from '@nestjs/common';
 import { AppConfig } from '../../../config/index.js';
 import { PipelineReaper } from './pipeline.reaper.js';
-import { PipelineWorker } from './pipeline.consumer.js';
+import { PipelineConsumer } from './pipeline.consumer.js';
 
 /** Starts what this process does for the pipeline, by its roles. */
 @Injectable()
 export class PipelineBackground {
   constructor(
     private readonly config: AppConfig,
-    private readonly worker: PipelineWorker,
+    private readonly worker: PipelineConsumer,
     private readonly reaper: PipelineReaper,
   ) {}
 

@@ -4,9 +4,9 @@ import { AppConfig } from '../../../config/index.js';
 import { Clock } from '../../../platform/clock/index.js';
 import { EventBus, LiveState, TaskBell } from '../../../platform/redis/index.js';
 import { Lease } from '../store/lease.js';
-import { PipelineExecutor } from '../run/task-executor.js';
+import { TaskExecutor } from '../run/task-executor.js';
 import { TASK_EVENTS_CHANNEL, type PublishedEvent } from '../store/task-event-publisher.js';
-import { TaskMovesRepository } from '../store/transitions.repository.js';
+import { TransitionsRepository } from '../store/transitions.repository.js';
 import { TaskQueueRepository, type ClaimedTask } from '../store/task-queue.repository.js';
 import { WorkerHeartbeat } from './worker-heartbeat.js';
 import { WorkersRepository } from '../store/workers.repository.js';
@@ -23,7 +23,7 @@ const OWN_LEASES = 1_000;
  * with a wait before each claim, a backlog that nobody rings for would drain one task a wait.
  */
 @Injectable()
-export class PipelineWorker implements OnModuleDestroy, BeforeApplicationShutdown {
+export class PipelineConsumer implements OnModuleDestroy, BeforeApplicationShutdown {
   private readonly logger = new Logger('Worker');
   /** By lease: a task may come back while a run of it, whose lease is over, still winds up. */
   private readonly running = new Map<Lease, Promise<void>>();
@@ -46,9 +46,9 @@ export class PipelineWorker implements OnModuleDestroy, BeforeApplicationShutdow
     private readonly bus: EventBus,
     private readonly live: LiveState,
     private readonly queue: TaskQueueRepository,
-    private readonly moves: TaskMovesRepository,
+    private readonly moves: TransitionsRepository,
     private readonly workers: WorkersRepository,
-    private readonly executor: PipelineExecutor,
+    private readonly executor: TaskExecutor,
   ) {}
 
   /** Begins to claim; needs the database. Returns this worker's id. */

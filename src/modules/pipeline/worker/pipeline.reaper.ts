@@ -2,9 +2,9 @@ import { Injectable, Logger } from '@nestjs/common';
 import { AppConfig } from '../../../config/index.js';
 import { PeriodicJobs } from '../../../platform/clock/index.js';
 import { TaskBell } from '../../../platform/redis/index.js';
-import type { Move } from '../store/transition.js';
+import type { Transition } from '../store/transition.js';
 import { PipelineRetention } from './pipeline.retention.js';
-import { TaskMovesRepository } from '../store/transitions.repository.js';
+import { TransitionsRepository } from '../store/transitions.repository.js';
 import { TaskQueueRepository, type LeasedTask } from '../store/task-queue.repository.js';
 import { WorkersRepository } from '../store/workers.repository.js';
 
@@ -29,7 +29,7 @@ export class PipelineReaper {
     private readonly config: AppConfig,
     private readonly jobs: PeriodicJobs,
     private readonly queue: TaskQueueRepository,
-    private readonly moves: TaskMovesRepository,
+    private readonly moves: TransitionsRepository,
     private readonly workers: WorkersRepository,
     private readonly bell: TaskBell,
     private readonly retention: PipelineRetention,
@@ -111,7 +111,7 @@ export class PipelineReaper {
   }
 
   /** Puts the task back into the queue as a suspect, or ends it as a dead letter at its last crash. */
-  private async reap(task: LeasedTask, reason: string, guard: Partial<Move['guard']>): Promise<boolean> {
+  private async reap(task: LeasedTask, reason: string, guard: Partial<Transition['guard']>): Promise<boolean> {
     const crashes = task.stageCrashes + 1;
     const stage = task.status.replace('_running', '');
     const base = {

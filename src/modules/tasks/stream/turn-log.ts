@@ -1,4 +1,4 @@
-import { partsOf, TurnWords, type StoredWords } from './turn-text.js';
+import { partsOf, TurnText, type StoredWords } from './turn-text.js';
 
 /** One event of a turn: what a `data:` line holds, and its number, from 1 on. */
 export interface TurnEvent {
@@ -44,7 +44,7 @@ export class TurnLog {
   private coming: Promise<void> | null = null;
   private arrive: () => void = () => undefined;
   /** Everything said so far; null once the log has ended, since it is stored then. */
-  private words: TurnWords | null = new TurnWords();
+  private words: TurnText | null = new TurnText();
   /** The id of the last event that a reader who begins again has had with the words. */
   wordsId = 0;
   lastId = 0;

@@ -1,6 +1,6 @@
 import { expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { TurnWords } from './turn-text.js';
+import { TurnText } from './turn-text.js';
 
 async function read(pieces: AsyncIterable<string | Buffer>, before?: () => void): Promise<string> {
   let text = '';
@@ -18,7 +18,7 @@ it('gives the words from any character on, and all as they were when they were a
       fc.nat({ max: 100_000 }),
       fc.nat({ max: 12 }),
       async (lengths, from, readBefore) => {
-        const words = new TurnWords();
+        const words = new TurnText();
         let all = '';
         const stored = async function* (after: number, to: number): AsyncGenerator<string> {
           yield Array.from(all).slice(after, to).join('');

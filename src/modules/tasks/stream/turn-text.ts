@@ -8,7 +8,7 @@ export type StoredWords = (from: number, to: number) => AsyncIterable<string>;
  * A text that grows. Readers who take it at about the same time share the bytes of its JSON. None of them keeps it alive: of
  * a text that was let go they take the rest from where it is stored.
  */
-export class TurnWords {
+export class TurnText {
   private readonly whole: Piece[] = [];
   private last: string[] = [];
   private lastLength = 0;

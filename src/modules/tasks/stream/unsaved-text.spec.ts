@@ -1,6 +1,6 @@
 import { expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { UnstoredWords } from './unsaved-text.js';
+import { UnsavedText } from './unsaved-text.js';
 
 it('stores every word once, whichever checkpoints are lost, late or confirmed out of order', () => {
   const step = fc.oneof(
@@ -10,7 +10,7 @@ it('stores every word once, whichever checkpoints are lost, late or confirmed ou
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
       let all = '';
-      const words = new UnstoredWords((from) => all.slice(from));
+      const words = new UnsavedText((from) => all.slice(from));
       let stored: string[] = [];
       const late: (() => void)[] = [];
       const store = ({ said, after }: { said: string; after: number }): void => {

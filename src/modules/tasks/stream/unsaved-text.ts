@@ -14,7 +14,7 @@ export interface NewWords {
 }
 
 /** What a turn has said since its last checkpoint, so that each checkpoint carries only what is new. */
-export class UnstoredWords {
+export class UnsavedText {
   private stored: Mark = { characters: 0, codePoints: 0 };
 
   /** @param wordsFrom what the turn has said from a character on, without lone surrogates */

@@ -13,7 +13,7 @@ import {
   unlink,
   type FileHandle,
 } from 'node:fs/promises';
-import { asRefusal, errorCode, PathRefused } from './path-refused.js';
+import { asRefusal, errorCode, PathRefusedError } from './path-refused.js';
 
 const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
 
@@ -60,7 +60,7 @@ export class Directory {
 
   /**
    * Opens a root. The caller vouches for `path` itself, links in it included.
-   * @throws PathRefused when it is no folder, or this system has no `/proc`.
+   * @throws PathRefusedError when it is no folder, or this system has no `/proc`.
    */
   static async root(path: string): Promise<Directory> {
     let handle: FileHandle;
@@ -73,7 +73,7 @@ export class Directory {
       return new Directory(handle, await readlink(`/proc/self/fd/${handle.fd}`));
     } catch (error) {
       await handle.close();
-      throw new PathRefused('The file boundary cannot be enforced on this machine: /proc is not available.', {
+      throw new PathRefusedError('The file boundary cannot be enforced on this machine: /proc is not available.', {
         cause: error,
       });
     }
@@ -92,29 +92,31 @@ export class Directory {
   at(name: Name): PathLike {
     const text = name.toString();
     if (text === '' || text === '.' || text === '..' || text.includes('/') || text.includes('\0')) {
-      throw new PathRefused(`"${text}" is not a name.`);
+      throw new PathRefusedError(`"${text}" is not a name.`);
     }
     const path = `${this.descriptorPath}/`;
     return typeof name === 'string' ? path + name : Buffer.concat([Buffer.from(path), name]);
   }
 
-  /** @throws PathRefused when what `handle` refers to, or the root, is no longer where the root was. */
+  /** @throws PathRefusedError when what `handle` refers to, or the root, is no longer where the root was. */
   async assertInside(handle: FileHandle = this.handle): Promise<void> {
     const place = await readlink(`/proc/self/fd/${handle.fd}`);
     const prefix = this.root === '/' ? '/' : `${this.root}/`;
     if (place !== this.root && !place.startsWith(prefix)) {
-      throw new PathRefused('The path leads out of the workspace, or the workspace was moved meanwhile.');
+      throw new PathRefusedError('The path leads out of the workspace, or the workspace was moved meanwhile.');
     }
   }
 
-  /** Opens the folder `name`. @throws PathRefused when it is a link or no folder. */
+  /** Opens the folder `name`. @throws PathRefusedError when it is a link or no folder. */
   async directory(name: Name): Promise<Directory> {
     let handle: FileHandle;
     try {
       handle = await open(this.at(name), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     } catch (error) {
       if (errorCode(error) === 'ENOTDIR' && (await this.stat(name))?.isSymbolicLink()) {
-        throw new PathRefused(`"${name.toString()}" is a symbolic link, and links are not followed.`, { cause: error });
+        throw new PathRefusedError(`"${name.toString()}" is a symbolic link, and links are not followed.`, {
+          cause: error,
+        });
       }
       throw asRefusal(error, name);
     }
@@ -132,15 +134,15 @@ export class Directory {
     try {
       return await this.directory(name);
     } catch (error) {
-      if (error instanceof PathRefused) return null;
+      if (error instanceof PathRefusedError) return null;
       throw error;
     }
   }
 
-  /** Opens the regular file `name` for reading; never blocks on a FIFO. @throws PathRefused for anything else. */
+  /** Opens the regular file `name` for reading; never blocks on a FIFO. @throws PathRefusedError for anything else. */
   async file(name: string): Promise<{ handle: FileHandle; stat: Stats }> {
     const before = await this.stat(name);
-    if (before === null) throw new PathRefused(`"${name}" does not exist.`);
+    if (before === null) throw new PathRefusedError(`"${name}" does not exist.`);
     refuseIrregular(name, before);
     const opened = await this.walkedFile(name);
     try {
@@ -172,7 +174,7 @@ export class Directory {
 
   /**
    * The whole content of the regular file `name`, as it was when it was opened; null when it is larger than `maxBytes`.
-   * @throws PathRefused when it grows meanwhile.
+   * @throws PathRefusedError when it grows meanwhile.
    */
   async readFile(name: string, maxBytes: number): Promise<{ content: Buffer; stat: Stats } | null> {
     const { handle, stat } = await this.file(name);
@@ -185,7 +187,7 @@ export class Directory {
         if (bytesRead === 0) return { content: buffer.subarray(0, filled), stat };
         filled += bytesRead;
       }
-      throw new PathRefused(`"${name}" is being written by something else; try again.`);
+      throw new PathRefusedError(`"${name}" is being written by something else; try again.`);
     } finally {
       await handle.close();
     }
@@ -237,14 +239,14 @@ export class Directory {
   /**
    * Puts a file of this content in the place of `name`: written to a temporary file in this folder, renamed. What
    * was there is whole until then. When the service is root, the file belongs to whom the old one, else the folder, does.
-   * @throws PathRefused when `name` is anything but a regular file.
+   * @throws PathRefusedError when `name` is anything but a regular file.
    */
   async replaceFile(name: string, file: NewFile): Promise<void> {
     const present = await this.stat(name);
     if (present !== null && !(file.overLink && present.isSymbolicLink())) {
       refuseIrregular(name, present);
       if (file.onlyName && present.nlink > 1) {
-        throw new PathRefused(`"${name}" has more than one hard link; it is not written.`);
+        throw new PathRefusedError(`"${name}" has more than one hard link; it is not written.`);
       }
     }
     const temporary = this.at(`.nova-${file.temporary ?? randomUUID()}.tmp`);
@@ -267,7 +269,7 @@ export class Directory {
         await file.check?.(present);
         const [written, named] = [await handle.stat(), await lstat(temporary)];
         if (written.ino !== named.ino || written.dev !== named.dev)
-          throw new PathRefused(`"${name}" is being tampered with.`);
+          throw new PathRefusedError(`"${name}" is being tampered with.`);
         await this.assertInside(handle);
       } finally {
         await handle.close();
@@ -346,7 +348,7 @@ export class Directory {
 /**
  * Opens the folder that `segments` lead to below `root`, one component at a time, and closes everything afterwards.
  * With `create`, missing folders are made.
- * @throws PathRefused when a component is a link or no folder.
+ * @throws PathRefusedError when a component is a link or no folder.
  */
 export async function inDirectory<T>(
   root: string,
@@ -370,8 +372,8 @@ export async function inDirectory<T>(
 
 function refuseIrregular(name: string, stat: Stats): void {
   if (stat.isFile()) return;
-  if (stat.isSymbolicLink()) throw new PathRefused(`"${name}" is a symbolic link, and links are not followed.`);
-  throw new PathRefused(`"${name}" is ${stat.isDirectory() ? 'a folder' : 'not a regular file'}.`);
+  if (stat.isSymbolicLink()) throw new PathRefusedError(`"${name}" is a symbolic link, and links are not followed.`);
+  throw new PathRefusedError(`"${name}" is ${stat.isDirectory() ? 'a folder' : 'not a regular file'}.`);
 }
 
 async function unlinkIfPresent(path: PathLike): Promise<void> {

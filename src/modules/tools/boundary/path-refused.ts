@@ -1,6 +1,6 @@
 /** A path that a tool may not use, or cannot. `message` is a sentence for the model; it names no place outside the root. */
-export class PathRefused extends Error {
-  override readonly name = 'PathRefused';
+export class PathRefusedError extends Error {
+  override readonly name = 'PathRefusedError';
 }
 
 const REASONS: Readonly<Record<string, string>> = {
@@ -29,5 +29,5 @@ export function errorCode(error: unknown): string | undefined {
 /** `error` as a refusal of `path` where it is one of the file system's, else `error` itself. */
 export function asRefusal(error: unknown, path: string | Buffer): unknown {
   const reason = REASONS[errorCode(error) ?? ''];
-  return reason === undefined ? error : new PathRefused(`"${path.toString()}" ${reason}.`, { cause: error });
+  return reason === undefined ? error : new PathRefusedError(`"${path.toString()}" ${reason}.`, { cause: error });
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { PathRefused } from './path-refused.js';
+import { PathRefusedError } from './path-refused.js';
 import { isGitName, parsePath, refuseGit } from './relative-path.js';
 
 describe('parsePath', () => {
@@ -34,7 +34,7 @@ describe('parsePath', () => {
     'ä'.repeat(128),
     'a/'.repeat(2_100),
   ])('refuses %j', (path) => {
-    expect(() => parsePath(path)).toThrow(PathRefused);
+    expect(() => parsePath(path)).toThrow(PathRefusedError);
   });
 
   it('gives components that name something in their folder, whatever it is given', () => {
@@ -44,7 +44,7 @@ describe('parsePath', () => {
         try {
           segments = parsePath(path);
         } catch (error) {
-          expect(error).toBeInstanceOf(PathRefused);
+          expect(error).toBeInstanceOf(PathRefusedError);
           return;
         }
         for (const segment of segments) expect(segment).toMatch(/^(?!\.{1,2}$)[^/\0]{1,255}$/);
@@ -69,7 +69,7 @@ describe('isGitName', () => {
     '.ｇｉｔ',
   ])('knows %j', (name) => {
     expect(isGitName(name)).toBe(true);
-    expect(() => refuseGit(['a', name, 'config'])).toThrow(PathRefused);
+    expect(() => refuseGit(['a', name, 'config'])).toThrow(PathRefusedError);
   });
   it.each(['.gitignore', '.github', 'git', '.gitattributes', 'a.git'])('lets %j be', (name) => {
     expect(isGitName(name)).toBe(false);

@@ -1,4 +1,4 @@
-import { PathRefused } from './path-refused.js';
+import { PathRefusedError } from './path-refused.js';
 
 const MAX_PATH_BYTES = 4096;
 const MAX_NAME_BYTES = 255;
@@ -9,22 +9,23 @@ const ROOT_ALIAS = '/workspace';
 /**
  * The components of a path relative to a root, as a model writes it. `.` and empty components vanish; the path may begin
  * with `/workspace`, under which commands see the root. Whether the components exist, or are links, is for the walk to say.
- * @throws PathRefused for any other absolute path, `..`, NUL, and what is longer than file systems take.
+ * @throws PathRefusedError for any other absolute path, `..`, NUL, and what is longer than file systems take.
  */
 export function parsePath(path: string): string[] {
   const shown = path.length > 200 ? `${path.slice(0, 200)}…` : path;
   if (path.includes('\0') || !path.isWellFormed())
-    throw new PathRefused('The path holds characters that no path may hold.');
-  if (Buffer.byteLength(path) > MAX_PATH_BYTES) throw new PathRefused(`"${shown}" is too long.`);
+    throw new PathRefusedError('The path holds characters that no path may hold.');
+  if (Buffer.byteLength(path) > MAX_PATH_BYTES) throw new PathRefusedError(`"${shown}" is too long.`);
   let relative = path;
   if (path === ROOT_ALIAS || path.startsWith(`${ROOT_ALIAS}/`)) relative = path.slice(ROOT_ALIAS.length + 1);
   else if (path.startsWith('/')) {
-    throw new PathRefused(`"${shown}" is absolute; paths are relative to the root of the workspace.`);
+    throw new PathRefusedError(`"${shown}" is absolute; paths are relative to the root of the workspace.`);
   }
   const segments = relative.split('/').filter((segment) => segment !== '' && segment !== '.');
   for (const segment of segments) {
-    if (segment === '..') throw new PathRefused(`"${shown}" contains "..", which is not followed.`);
-    if (Buffer.byteLength(segment) > MAX_NAME_BYTES) throw new PathRefused(`"${shown}" has a name that is too long.`);
+    if (segment === '..') throw new PathRefusedError(`"${shown}" contains "..", which is not followed.`);
+    if (Buffer.byteLength(segment) > MAX_NAME_BYTES)
+      throw new PathRefusedError(`"${shown}" has a name that is too long.`);
   }
   return segments;
 }
@@ -43,8 +44,8 @@ export function isGitName(name: string): boolean {
   return folded === '.git' || folded === 'git~1';
 }
 
-/** @throws PathRefused when any component is `.git`, however it is spelt. */
+/** @throws PathRefusedError when any component is `.git`, however it is spelt. */
 export function refuseGit(segments: readonly string[]): void {
   if (segments.some(isGitName))
-    throw new PathRefused(`"${segments.join('/')}" is inside .git, which tools do not write.`);
+    throw new PathRefusedError(`"${segments.join('/')}" is inside .git, which tools do not write.`);
 }

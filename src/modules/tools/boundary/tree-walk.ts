@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { constants, type Dirent, type Stats } from 'node:fs';
 import { chmod, open, rename } from 'node:fs/promises';
 import { isTemporaryName, type Directory, type Name } from './directory.js';
-import { errorCode, PathRefused } from './path-refused.js';
+import { errorCode, PathRefusedError } from './path-refused.js';
 import { isGitName } from './relative-path.js';
 
 /** Folders inside folders; each level holds a descriptor while it is walked. */
@@ -40,7 +40,7 @@ export interface WalkOptions {
 /**
  * Everything below `directory`: folders before what is in them, else in no order. Links are reported and not followed.
  * What vanishes meanwhile is passed over; unfinished temporary files are too.
- * @throws PathRefused when folders are nested too deeply.
+ * @throws PathRefusedError when folders are nested too deeply.
  */
 export async function* walkTree(
   directory: Directory,
@@ -48,7 +48,7 @@ export async function* walkTree(
   prefix = '',
   depth = 0,
 ): AsyncGenerator<WalkEntry> {
-  if (depth > MAX_DEPTH) throw new PathRefused(`Folders are nested more than ${MAX_DEPTH} deep.`);
+  if (depth > MAX_DEPTH) throw new PathRefusedError(`Folders are nested more than ${MAX_DEPTH} deep.`);
   for await (const entry of directory.entries()) {
     const { name } = entry;
     options.signal?.throwIfAborted();

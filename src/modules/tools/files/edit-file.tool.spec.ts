@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { PathRefused } from '../boundary/path-refused.js';
+import { PathRefusedError } from '../boundary/path-refused.js';
 import { edit } from './edit-file.tool.js';
 import { globTest } from './glob.js';
 
@@ -32,7 +32,7 @@ describe('edit', () => {
           try {
             return edit(on, before, after);
           } catch (error) {
-            expect(error).toBeInstanceOf(PathRefused);
+            expect(error).toBeInstanceOf(PathRefusedError);
             return null;
           }
         };
@@ -65,7 +65,7 @@ describe('globTest', () => {
   });
 
   it('refuses what it cannot read', () => {
-    expect(() => globTest('{a,b')).toThrow(PathRefused);
-    expect(() => globTest('*'.repeat(501))).toThrow(PathRefused);
+    expect(() => globTest('{a,b')).toThrow(PathRefusedError);
+    expect(() => globTest('*'.repeat(501))).toThrow(PathRefusedError);
   });
 });

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { inDirectory } from '../boundary/directory.js';
-import { PathRefused } from '../boundary/path-refused.js';
+import { PathRefusedError } from '../boundary/path-refused.js';
 import type { ToolContext } from '../tool.js';
 import { FileTool, splitPath } from './file-tool.js';
 
@@ -29,7 +29,7 @@ export class EditFileTool extends FileTool<typeof schema> {
       inDirectory(root, folder, async (directory) => {
         context.signal.throwIfAborted();
         const read = await directory.readFile(name, MAX_BYTES);
-        if (read === null) throw new PathRefused(`"${name}" is larger than ${MAX_BYTES} bytes.`);
+        if (read === null) throw new PathRefusedError(`"${name}" is larger than ${MAX_BYTES} bytes.`);
         const edited = edit(decode(read.content, name), args.old, args.new);
         if (edited === null) return `${segments.join('/')} holds the new text already; nothing was changed.`;
         await directory.replaceFile(name, {
@@ -38,7 +38,7 @@ export class EditFileTool extends FileTool<typeof schema> {
           check: (present) => {
             context.signal.throwIfAborted();
             if (present?.ino !== read.stat.ino || present.ctimeMs !== read.stat.ctimeMs) {
-              throw new PathRefused(`"${name}" was changed by something else meanwhile; read it again.`);
+              throw new PathRefusedError(`"${name}" was changed by something else meanwhile; read it again.`);
             }
           },
         });
@@ -50,17 +50,17 @@ export class EditFileTool extends FileTool<typeof schema> {
 
 /**
  * `text` with the one occurrence of `before` replaced; null when it is already.
- * @throws PathRefused when `before` occurs never, or more than once.
+ * @throws PathRefusedError when `before` occurs never, or more than once.
  */
 export function edit(text: string, before: string, after: string): string | null {
-  if (before === after) throw new PathRefused('The old and the new text are the same.');
+  if (before === after) throw new PathRefusedError('The old and the new text are the same.');
   const at = text.indexOf(before);
   if (at === -1) {
     if (after !== '' && text.includes(after)) return null;
-    throw new PathRefused('The old text does not occur in the file.');
+    throw new PathRefusedError('The old text does not occur in the file.');
   }
   if (text.includes(before, at + 1))
-    throw new PathRefused('The old text occurs more than once; give more of what is around it.');
+    throw new PathRefusedError('The old text occurs more than once; give more of what is around it.');
   const within = after.indexOf(before);
   if (within !== -1 && text.startsWith(after, at - within)) return null;
   return text.slice(0, at) + after + text.slice(at + before.length);
@@ -70,6 +70,6 @@ function decode(content: Buffer, name: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(content);
   } catch (error) {
-    throw new PathRefused(`"${name}" is not a text file in UTF-8.`, { cause: error });
+    throw new PathRefusedError(`"${name}" is not a text file in UTF-8.`, { cause: error });
   }
 }

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { SandboxTier } from '../../../config/index.js';
-import { asRefusal, PathRefused } from '../boundary/path-refused.js';
+import { asRefusal, PathRefusedError } from '../boundary/path-refused.js';
 import { Turns } from '../boundary/turns.js';
 import type { Places } from './places.js';
 import type { Tool, ToolContext, ToolResult } from '../tool.js';
@@ -31,15 +31,15 @@ export abstract class FileTool<Arguments extends z.ZodType> implements Tool<Argu
       return { text: await this.work(args, context) };
     } catch (error) {
       const refused = asRefusal(error, 'The path');
-      if (refused instanceof PathRefused) return { text: refused.message, isError: true };
+      if (refused instanceof PathRefusedError) return { text: refused.message, isError: true };
       throw error;
     }
   }
 }
 
-/** The folder and the name that a path ends in. @throws PathRefused for the root itself. */
+/** The folder and the name that a path ends in. @throws PathRefusedError for the root itself. */
 export function splitPath(segments: readonly string[]): { folder: string[]; name: string } {
   const name = segments.at(-1);
-  if (name === undefined) throw new PathRefused('The path names the root, not a file.');
+  if (name === undefined) throw new PathRefusedError('The path names the root, not a file.');
   return { folder: segments.slice(0, -1), name };
 }

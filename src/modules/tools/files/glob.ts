@@ -1,12 +1,12 @@
 import { RE2JS } from 're2js';
-import { PathRefused } from '../boundary/path-refused.js';
+import { PathRefusedError } from '../boundary/path-refused.js';
 
 /**
  * A test for relative paths from a glob of `*`, `**`, `?` and `{a,b}`. A glob without `/` is matched with the name alone.
- * @throws PathRefused when braces do not pair, or the glob is too long.
+ * @throws PathRefusedError when braces do not pair, or the glob is too long.
  */
 export function globTest(glob: string): (path: string) => boolean {
-  if (glob.length > 500) throw new PathRefused('The file_glob is too long.');
+  if (glob.length > 500) throw new PathRefusedError('The file_glob is too long.');
   let source = '';
   let open = 0;
   for (let index = 0; index < glob.length; index++) {
@@ -28,7 +28,7 @@ export function globTest(glob: string): (path: string) => boolean {
     } else if (char === ',' && open > 0) source += '|';
     else source += RE2JS.quote(char);
   }
-  if (open > 0) throw new PathRefused('The file_glob has a { without a }.');
+  if (open > 0) throw new PathRefusedError('The file_glob has a { without a }.');
   const pattern = RE2JS.compile(source, RE2JS.DOTALL);
   return glob.includes('/')
     ? (path) => pattern.matches(path)

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { AppConfig } from '../../../config/index.js';
-import { PathRefused } from '../boundary/path-refused.js';
+import { PathRefusedError } from '../boundary/path-refused.js';
 import { parsePath, refuseGit } from '../boundary/relative-path.js';
 import { serviceFolders } from '../sandbox/service-folders.js';
 import type { ToolContext } from '../tool.js';
@@ -19,7 +19,7 @@ const SERVICE_ALIAS = '/nova/';
 export class Places {
   constructor(private readonly config: AppConfig) {}
 
-  /** @throws PathRefused when the tier does not reach `path`. */
+  /** @throws PathRefusedError when the tier does not reach `path`. */
   toRead(path: string, context: ToolContext): Place {
     if (context.tier === 'host') return this.onHost(path, context);
     if (context.tier === 'nova' && `${path}/`.startsWith(SERVICE_ALIAS)) return ofService(path);
@@ -29,7 +29,7 @@ export class Places {
   /** As `toRead`, for a file that is to be written. */
   toWrite(path: string, context: ToolContext): Place {
     if (context.tier === 'nova' && `${path}/`.startsWith(SERVICE_ALIAS)) {
-      throw new PathRefused(`"${path}" is part of the service and read-only.`);
+      throw new PathRefusedError(`"${path}" is part of the service and read-only.`);
     }
     const place = this.toRead(path, context);
     refuseGit(place.segments);
@@ -38,7 +38,7 @@ export class Places {
 
   private onHost(path: string, context: ToolContext): Place {
     if (this.config.sandbox !== 'host') {
-      throw new PathRefused('The sandbox tier "host" is not allowed here: the service was not started with it.');
+      throw new PathRefusedError('The sandbox tier "host" is not allowed here: the service was not started with it.');
     }
     const inside = !path.startsWith('/') || path === '/workspace' || path.startsWith('/workspace/');
     return inside
@@ -52,7 +52,7 @@ function ofService(path: string): Place {
   const folders = serviceFolders();
   const folder = folders.find((each) => each.name === name);
   if (folder === undefined) {
-    throw new PathRefused(`Of the service there is ${folders.map((each) => `/nova/${each.name}`).join(', ')}.`);
+    throw new PathRefusedError(`Of the service there is ${folders.map((each) => `/nova/${each.name}`).join(', ')}.`);
   }
   return { root: folder.path, segments };
 }

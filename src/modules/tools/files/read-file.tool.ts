@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { inDirectory } from '../boundary/directory.js';
-import { PathRefused } from '../boundary/path-refused.js';
+import { PathRefusedError } from '../boundary/path-refused.js';
 import type { ToolContext } from '../tool.js';
 import { FileTool, splitPath } from './file-tool.js';
 import { looksBinary, textLines } from './text-lines.js';
@@ -27,7 +27,7 @@ export class ReadFileTool extends FileTool<typeof schema> {
     return inDirectory(root, folder, async (directory) => {
       const { handle } = await directory.file(name);
       try {
-        if (await looksBinary(handle)) throw new PathRefused(`"${args.path}" is not a text file.`);
+        if (await looksBinary(handle)) throw new PathRefusedError(`"${args.path}" is not a text file.`);
         const first = args.offset ?? 1;
         const limit = args.limit ?? MAX_LINES;
         const lines: string[] = [];

@@ -1,7 +1,7 @@
 import { RE2JS } from 're2js';
 import { z } from 'zod';
 import { inDirectory, type Directory } from '../boundary/directory.js';
-import { PathRefused } from '../boundary/path-refused.js';
+import { PathRefusedError } from '../boundary/path-refused.js';
 import type { ToolContext } from '../tool.js';
 import { FileTool } from './file-tool.js';
 import { globTest } from './glob.js';
@@ -61,18 +61,18 @@ export class SearchCodebaseTool extends FileTool<typeof schema> {
   }
 }
 
-/** @throws PathRefused when the pattern is not valid, or too costly. */
+/** @throws PathRefusedError when the pattern is not valid, or too costly. */
 function compile(source: string, caseSensitive: boolean): RE2JS {
   let pattern: RE2JS;
   try {
     pattern = RE2JS.compile(source, caseSensitive ? 0 : RE2JS.CASE_INSENSITIVE);
   } catch (error) {
-    throw new PathRefused(`The pattern is not valid: ${error instanceof Error ? error.message : 'unreadable'}`, {
+    throw new PathRefusedError(`The pattern is not valid: ${error instanceof Error ? error.message : 'unreadable'}`, {
       cause: error,
     });
   }
   if (pattern.programSize() > MAX_PROGRAM)
-    throw new PathRefused('The pattern is too large; use fewer or smaller repetitions.');
+    throw new PathRefusedError('The pattern is too large; use fewer or smaller repetitions.');
   return pattern;
 }
 
@@ -108,7 +108,7 @@ class Search {
   /** Searches the file that the last component of `path` names in `directory`. What cannot be read is passed over. */
   async file(directory: Directory, path: readonly string[]): Promise<void> {
     const opened = await directory.file(path.at(-1) ?? '').catch((error: unknown) => {
-      if (error instanceof PathRefused) return null;
+      if (error instanceof PathRefusedError) return null;
       throw error;
     });
     if (opened === null) return;

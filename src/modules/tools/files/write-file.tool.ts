@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { inDirectory } from '../boundary/directory.js';
-import { PathRefused } from '../boundary/path-refused.js';
+import { PathRefusedError } from '../boundary/path-refused.js';
 import type { ToolContext } from '../tool.js';
 import { FileTool, splitPath } from './file-tool.js';
 
@@ -21,7 +21,7 @@ export class WriteFileTool extends FileTool<typeof schema> {
     const { root, segments } = this.places.toWrite(args.path, context);
     const { folder, name } = splitPath(segments);
     const content = Buffer.from(args.content);
-    if (content.length > MAX_BYTES) throw new PathRefused(`The content is larger than ${MAX_BYTES} bytes.`);
+    if (content.length > MAX_BYTES) throw new PathRefusedError(`The content is larger than ${MAX_BYTES} bytes.`);
     await FileTool.writers.take(root, () =>
       inDirectory(
         root,

@@ -1,8 +1,8 @@
 import type { z } from 'zod';
 import type { SandboxTier } from '../../../config/index.js';
-import { PathRefused } from '../boundary/path-refused.js';
+import { PathRefusedError } from '../boundary/path-refused.js';
 import { parsePath } from '../boundary/relative-path.js';
-import { Sandbox, SandboxRefused, type BoxResult } from '../sandbox/sandbox.js';
+import { Sandbox, SandboxRefusedError, type BoxResult } from '../sandbox/sandbox.js';
 import { describeResult } from '../shell/run-shell.tool.js';
 import type { Tool, ToolContext, ToolResult } from '../tool.js';
 
@@ -54,7 +54,7 @@ export abstract class GitTool<Arguments extends z.ZodType> implements Tool<Argum
     try {
       return describeResult(await this.work(args, context), SECONDS);
     } catch (error) {
-      if (error instanceof PathRefused || error instanceof SandboxRefused)
+      if (error instanceof PathRefusedError || error instanceof SandboxRefusedError)
         return { text: error.message, isError: true };
       throw error;
     }
@@ -82,7 +82,7 @@ export abstract class GitTool<Arguments extends z.ZodType> implements Tool<Argum
   }
 }
 
-/** `path` as git takes it after `--`: itself, no pattern. @throws PathRefused when it leads out of the root. */
+/** `path` as git takes it after `--`: itself, no pattern. @throws PathRefusedError when it leads out of the root. */
 export function literalPath(path: string): string {
   return `:(top,literal)${parsePath(path).join('/')}`;
 }

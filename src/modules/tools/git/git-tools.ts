@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { PathRefused } from '../boundary/path-refused.js';
+import { PathRefusedError } from '../boundary/path-refused.js';
 import { refuseGit, parsePath } from '../boundary/relative-path.js';
 import type { BoxResult } from '../sandbox/sandbox.js';
 import type { ToolContext } from '../tool.js';
@@ -84,7 +84,7 @@ export class GitCommitTool extends GitTool<typeof commitSchema> {
   override readonly writes = true;
 
   protected async work(args: z.output<typeof commitSchema>, context: ToolContext): Promise<BoxResult> {
-    if (args.message.includes('\0')) throw new PathRefused('The message holds a NUL.');
+    if (args.message.includes('\0')) throw new PathRefusedError('The message holds a NUL.');
     for (const path of args.files) refuseGit(parsePath(path));
     const names = args.files.map((path) => parsePath(path).join('/'));
     const taken = await this.git(context, ['update-index', '--add', '--remove', '--', ...names]);

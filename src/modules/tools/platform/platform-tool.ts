@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { SANDBOX_TIERS } from '../../../config/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
 import type { Tool, ToolContext, ToolResult } from '../index.js';
-import type { StartedByTools } from './started-work.repository.js';
+import type { StartedWorkRepository } from './started-work.repository.js';
 
 /** How deep work that tools start may go; what a person asks for has depth 0. */
 const DEEPEST = 3;
@@ -34,7 +34,7 @@ export abstract class PlatformTool<Arguments extends z.ZodType> implements Tool<
 export abstract class StartingTool<Arguments extends z.ZodType> extends PlatformTool<Arguments> {
   override readonly idempotent = false;
 
-  constructor(private readonly started: StartedByTools) {
+  constructor(private readonly started: StartedWorkRepository) {
     super();
   }
 

@@ -6,7 +6,7 @@ const MOST_STARTED = 20;
 
 /** Counts what tools start, so that a model cannot multiply itself. */
 @Injectable()
-export class StartedByTools {
+export class StartedWorkRepository {
   constructor(private readonly db: Database) {}
 
   /** Takes one of the starts that the task or turn `parentId` has; false when it has none left. */

@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import { checkedLookup, EgressRefused, urlFault } from '../../../platform/egress/index.js';
+import { checkedLookup, EgressRefusedError, urlFault } from '../../../platform/egress/index.js';
 
 /** Linux's number; Node does not name it. A socket can be opened no other way. */
 const O_PATH = 0o10000000;
@@ -93,7 +93,7 @@ export class Egress implements OnApplicationShutdown {
     far.on('error', (error) => {
       clearTimeout(giveUp);
       if (far.bytesRead > 0 || far.readyState === 'open') socket.destroy();
-      else socket.end(refusal(error instanceof EgressRefused ? error.message : 'the host cannot be reached'));
+      else socket.end(refusal(error instanceof EgressRefusedError ? error.message : 'the host cannot be reached'));
     });
     for (const end of [socket, far]) end.setTimeout(IDLE_MS, () => end.destroy());
     socket.once('close', () => far.destroy());
@@ -119,7 +119,7 @@ export class Egress implements OnApplicationShutdown {
     onwards.on('timeout', () => onwards.destroy(new Error('it does not answer')));
     onwards.on('error', (error) => {
       if (reply.headersSent) reply.destroy();
-      else refuse(reply, error instanceof EgressRefused ? error.message : 'the host cannot be reached');
+      else refuse(reply, error instanceof EgressRefusedError ? error.message : 'the host cannot be reached');
     });
     reply.once('close', () => onwards.destroy());
     message.pipe(onwards);

@@ -44,8 +44,8 @@ export interface BoxResult extends Attended {
 }
 
 /** The sandbox cannot give what was asked for; nothing was run. `message` is a sentence for the model. */
-export class SandboxRefused extends Error {
-  override readonly name = 'SandboxRefused';
+export class SandboxRefusedError extends Error {
+  override readonly name = 'SandboxRefusedError';
 }
 
 /** Whether tiers below `host` can be enforced on this machine. */
@@ -135,7 +135,7 @@ export class Sandbox implements OnModuleInit {
 
   /**
    * Runs `box` to its end and leaves nothing of it running.
-   * @throws SandboxRefused when the boundary asked for cannot be had; `signal.reason` when it aborts.
+   * @throws SandboxRefusedError when the boundary asked for cannot be had; `signal.reason` when it aborts.
    */
   async run(box: Box, options: { timeoutMs: number; signal: AbortSignal }): Promise<BoxResult> {
     return this.slots.use(options.signal, async () => {
@@ -149,21 +149,23 @@ export class Sandbox implements OnModuleInit {
   /**
    * Starts `box` with pipes to all three streams, for what is to live on: whoever calls this ends it. It dies with the
    * service, and after `lifeSeconds` (0 is never).
-   * @throws SandboxRefused
+   * @throws SandboxRefusedError
    */
   async start(box: Box, lifeSeconds: number): Promise<ChildProcess> {
-    if (box.tier === 'isolated') throw new SandboxRefused('The sandbox tier "isolated" runs no commands.');
+    if (box.tier === 'isolated') throw new SandboxRefusedError('The sandbox tier "isolated" runs no commands.');
     if (box.tier === 'host') return this.startOnHost(box);
     const state = await this.state();
     if (!state.enforced) {
-      throw new SandboxRefused(`The sandbox tier "${box.tier}" cannot be enforced on this machine: ${state.reason}.`);
+      throw new SandboxRefusedError(
+        `The sandbox tier "${box.tier}" cannot be enforced on this machine: ${state.reason}.`,
+      );
     }
     return this.startInBox(box, lifeSeconds);
   }
 
   private async startInBox(box: Box, lifeSeconds: number): Promise<ChildProcess> {
     const [program, ...before] = this.bubblewrap;
-    if (this.filter === null || program === undefined) throw new SandboxRefused('There is no sandbox.');
+    if (this.filter === null || program === undefined) throw new SandboxRefusedError('There is no sandbox.');
     const held = await this.openMounts(box);
     try {
       const owner = await held[0].handle.stat();
@@ -216,7 +218,7 @@ export class Sandbox implements OnModuleInit {
     try {
       root = await open(box.root, constants.O_RDONLY | constants.O_DIRECTORY);
     } catch (error) {
-      throw new SandboxRefused('The workspace does not exist.', { cause: error });
+      throw new SandboxRefusedError('The workspace does not exist.', { cause: error });
     }
     const mounts: [OpenMount, ...OpenMount[]] = [{ handle: root, at: '/workspace', readOnly: false }];
     try {
@@ -251,7 +253,9 @@ export class Sandbox implements OnModuleInit {
 
   private async startOnHost(box: Box): Promise<ChildProcess> {
     if (this.config.sandbox !== 'host') {
-      throw new SandboxRefused('The sandbox tier "host" is not allowed here: the service was not started with it.');
+      throw new SandboxRefusedError(
+        'The sandbox tier "host" is not allowed here: the service was not started with it.',
+      );
     }
     this.logger.warn(`Running a command UNCONFINED on the host, in ${box.root}.`);
     const child = spawn('/usr/bin/setpriv', ['--pdeathsig=KILL', '--', ...box.command], {
@@ -304,11 +308,13 @@ export class Sandbox implements OnModuleInit {
   }
 }
 
-/** `child` once it runs. @throws SandboxRefused when it cannot be started. */
+/** `child` once it runs. @throws SandboxRefusedError when it cannot be started. */
 async function started(child: ChildProcess): Promise<ChildProcess> {
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve);
-    child.once('error', (error) => reject(new SandboxRefused('The command could not be started.', { cause: error })));
+    child.once('error', (error) =>
+      reject(new SandboxRefusedError('The command could not be started.', { cause: error })),
+    );
   });
   child.on('error', () => undefined);
   return child;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { PathRefused } from '../boundary/path-refused.js';
+import { PathRefusedError } from '../boundary/path-refused.js';
 import { parsePath } from '../boundary/relative-path.js';
-import { Sandbox, SandboxRefused, type BoxResult } from '../sandbox/sandbox.js';
+import { Sandbox, SandboxRefusedError, type BoxResult } from '../sandbox/sandbox.js';
 import type { Tool, ToolContext, ToolResult } from '../tool.js';
 
 const DEFAULT_SECONDS = 30;
@@ -46,7 +46,7 @@ export class RunShellTool implements Tool<typeof schema> {
       );
       return describeResult(result, seconds);
     } catch (error) {
-      if (error instanceof PathRefused || error instanceof SandboxRefused)
+      if (error instanceof PathRefusedError || error instanceof SandboxRefusedError)
         return { text: error.message, isError: true };
       throw error;
     }

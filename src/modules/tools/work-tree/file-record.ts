@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Stats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import type { Directory } from '../boundary/directory.js';
-import { PathRefused } from '../boundary/path-refused.js';
+import { PathRefusedError } from '../boundary/path-refused.js';
 import { walkTree, type EntryKind } from '../boundary/tree-walk.js';
 import type { TreeBudget } from './tree-budget.js';
 
@@ -70,7 +70,7 @@ export async function recordOf(
       await opened.handle.close();
     }
   } catch (error) {
-    if (error instanceof PathRefused) return null;
+    if (error instanceof PathRefusedError) return null;
     throw error;
   }
 }

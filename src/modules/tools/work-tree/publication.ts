@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Stats } from 'node:fs';
 import { inDirectory } from '../boundary/directory.js';
-import { PathRefused } from '../boundary/path-refused.js';
+import { PathRefusedError } from '../boundary/path-refused.js';
 import { isGitName } from '../boundary/relative-path.js';
 import { entryKind, walkTree } from '../boundary/tree-walk.js';
 import { chunksOf, recordOf, sameRecord, type FileRecord } from './file-record.js';
@@ -84,7 +84,7 @@ export class Publication {
       try {
         await work();
       } catch (error) {
-        if (!(error instanceof PathRefused)) throw error;
+        if (!(error instanceof PathRefusedError)) throw error;
         late.push(planned.change.path);
       }
     };
@@ -110,7 +110,7 @@ export class Publication {
         return { kind: record === null ? 'other' : 'file', record, stat };
       });
     } catch (error) {
-      if (!(error instanceof PathRefused)) throw error;
+      if (!(error instanceof PathRefusedError)) throw error;
       if (!blocked) return { kind: 'other', record: null, stat: null };
       return { kind: (await this.parentIsMissing(folder)) ? 'nothing' : 'blocked', record: null, stat: null };
     }
@@ -244,7 +244,8 @@ export class Publication {
               hash.update(chunk);
               yield chunk;
             }
-            if (hash.digest('hex') !== after.sha256) throw new PathRefused(`"${path}" is being changed meanwhile.`);
+            if (hash.digest('hex') !== after.sha256)
+              throw new PathRefusedError(`"${path}" is being changed meanwhile.`);
           })(),
         );
       } finally {
@@ -273,9 +274,9 @@ function split(path: string): { folder: string[]; name: string } {
   return { folder: segments.slice(0, -1), name: segments.at(-1) ?? '' };
 }
 
-/** @throws PathRefused when `now` is not the very file that was looked at. */
+/** @throws PathRefusedError when `now` is not the very file that was looked at. */
 function assertUnchanged(name: string, now: Stats | null, then: Stats | null): void {
   if (now?.ino !== then?.ino || now?.ctimeMs !== then?.ctimeMs) {
-    throw new PathRefused(`"${name}" was changed by something else meanwhile.`);
+    throw new PathRefusedError(`"${name}" was changed by something else meanwhile.`);
   }
 }

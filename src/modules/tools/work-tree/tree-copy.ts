@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import type { Directory } from '../boundary/directory.js';
-import { PathRefused } from '../boundary/path-refused.js';
+import { PathRefusedError } from '../boundary/path-refused.js';
 import { walkTree, type WalkOptions } from '../boundary/tree-walk.js';
 import { chunksOf, fileType, linkRecord, type FileRecord } from './file-record.js';
 import type { TreeBudget } from './tree-budget.js';
@@ -61,7 +61,7 @@ async function copyOne(
   try {
     source = await from.walkedFile(name);
   } catch (error) {
-    if (error instanceof PathRefused) return;
+    if (error instanceof PathRefusedError) return;
     throw error;
   }
   try {
@@ -98,7 +98,7 @@ async function copyLink(
   try {
     target = await from.linkTarget(name);
   } catch (error) {
-    if (error instanceof PathRefused) return;
+    if (error instanceof PathRefusedError) return;
     throw error;
   }
   await into.replaceLink(name, target);

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { structuredPatch, type StructuredPatchHunk } from 'diff';
 import { inDirectory } from '../boundary/directory.js';
-import { PathRefused } from '../boundary/path-refused.js';
+import { PathRefusedError } from '../boundary/path-refused.js';
 import { contentOf, sameRecord, type FileRecord, type Manifest } from './file-record.js';
 
 export interface TreeChange {
@@ -166,14 +166,14 @@ async function textOf(root: string, path: string, record: FileRecord | null): Pr
 
 /**
  * The content of `path` below `root` as `record` says it is.
- * @throws PathRefused when it is something else by now.
+ * @throws PathRefusedError when it is something else by now.
  */
 export async function readRecorded(root: string, path: string, record: FileRecord): Promise<Buffer> {
   const segments = path.split('/');
   const name = segments.pop() ?? '';
   const content = await inDirectory(root, segments, (directory) => contentOf(directory, name, record.size));
   if (content === null || createHash('sha256').update(content).digest('hex') !== record.sha256) {
-    throw new PathRefused(`"${path}" is being changed meanwhile.`);
+    throw new PathRefusedError(`"${path}" is being changed meanwhile.`);
   }
   return content;
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { AppConfig } from '../../../config/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
 import { Directory, inDirectory } from '../boundary/directory.js';
-import { errorCode, PathRefused } from '../boundary/path-refused.js';
+import { errorCode, PathRefusedError } from '../boundary/path-refused.js';
 import { removeTree } from '../boundary/tree-walk.js';
 import { Turns } from '../boundary/turns.js';
 import { BOX_USER } from '../sandbox/box-user.js';
@@ -54,8 +54,8 @@ export interface PublishOptions {
 export type TaskFate = 'unfinished' | 'complete' | 'given_up';
 
 /** A later lease has opened the task's tree: whoever holds this epoch has lost it. */
-export class WorkTreeFenced extends Error {
-  override readonly name = 'WorkTreeFenced';
+export class WorkTreeFencedError extends Error {
+  override readonly name = 'WorkTreeFencedError';
   constructor(taskId: string, epoch: number) {
     super(`The work tree of task ${taskId} belongs to an epoch after ${epoch}.`);
   }
@@ -101,7 +101,7 @@ export class WorkTrees implements OnModuleInit {
   /**
    * The tree of `taskId` for the lease `epoch`: made from the workspace the first time, found again later. For a repository
    * it has a `.git` of its own, with the workspace's uncommitted changes and without what is ignored.
-   * @throws DomainError `workspace_too_large`; WorkTreeFenced when a later epoch has it.
+   * @throws DomainError `workspace_too_large`; WorkTreeFencedError when a later epoch has it.
    */
   open(taskId: string, epoch: number, signal?: AbortSignal): Promise<WorkTree> {
     const home = this.home(taskId);
@@ -112,7 +112,7 @@ export class WorkTrees implements OnModuleInit {
       if (epochs && !epochs.trees.includes(epoch)) await this.takeOver(taskId, epoch, signal);
       const now = await epochsIn(home);
       if (now === null || !now.trees.includes(epoch) || Math.max(...now.trees) > epoch) {
-        throw new WorkTreeFenced(taskId, epoch);
+        throw new WorkTreeFencedError(taskId, epoch);
       }
       await this.tidy(taskId, epoch);
       return { taskId, epoch, root: join(home, `tree-${epoch}`) };
@@ -126,7 +126,7 @@ export class WorkTrees implements OnModuleInit {
 
   /**
    * What the task has changed since its base. `.git` is left out.
-   * @throws WorkTreeFenced when the tree is another's by now; DomainError `workspace_too_large` when it grew too much.
+   * @throws WorkTreeFencedError when the tree is another's by now; DomainError `workspace_too_large` when it grew too much.
    */
   async diff(tree: WorkTree, signal?: AbortSignal): Promise<TreeDiff> {
     const changes = await this.changes(tree, signal);
@@ -144,7 +144,7 @@ export class WorkTrees implements OnModuleInit {
       const content = await inDirectory(tree.root, segments, (directory) => contentOf(directory, name, maxBytes));
       return content !== null && createHash('sha256').update(content).digest('hex') === change.sha256 ? content : null;
     } catch (error) {
-      if (error instanceof PathRefused) return null;
+      if (error instanceof PathRefusedError) return null;
       throw error;
     }
   }
@@ -156,7 +156,7 @@ export class WorkTrees implements OnModuleInit {
    * checked right before its rename.
    * @returns the paths in conflict; none means that the workspace holds the task's version of every file it changed. Where
    *   a folder, a device or a link stands in the way, also forced paths stay in conflict.
-   * @throws DomainError `content_changed` when the tree is not what was approved; WorkTreeFenced when it is another's.
+   * @throws DomainError `content_changed` when the tree is not what was approved; WorkTreeFencedError when it is another's.
    */
   async publish(tree: WorkTree, options: PublishOptions = {}): Promise<{ conflicts: string[] }> {
     const workspace = await this.workspace();
@@ -284,9 +284,9 @@ export class WorkTrees implements OnModuleInit {
   private async takeOver(taskId: string, epoch: number, signal?: AbortSignal): Promise<void> {
     const home = this.home(taskId);
     const { trees, fenced } = (await epochsIn(home)) ?? { trees: [], fenced: [] };
-    if (Math.max(-1, ...trees, ...fenced) > epoch) throw new WorkTreeFenced(taskId, epoch);
+    if (Math.max(-1, ...trees, ...fenced) > epoch) throw new WorkTreeFencedError(taskId, epoch);
     const source = await fence(home);
-    if (source === null) throw new WorkTreeFenced(taskId, epoch);
+    if (source === null) throw new WorkTreeFencedError(taskId, epoch);
     const making = `making-${epoch}-${randomUUID().slice(0, 8)}`;
     await this.makeTreeFolder(join(home, making));
     try {
@@ -337,7 +337,7 @@ export class WorkTrees implements OnModuleInit {
   }
 
   private async assertCurrent({ taskId, epoch, root }: WorkTree): Promise<void> {
-    if ((await lstatOrNull(root)) === null) throw new WorkTreeFenced(taskId, epoch);
+    if ((await lstatOrNull(root)) === null) throw new WorkTreeFencedError(taskId, epoch);
   }
 
   private async makeTreeFolder(path: string): Promise<void> {

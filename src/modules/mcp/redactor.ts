@@ -11,7 +11,7 @@ import type { Line } from './transports/transport-factory.js';
 const LOG_LINES_A_MINUTE = 200;
 
 /** What one server says, without its secrets. */
-export class ServerWords {
+export class Redactor {
   private readonly logger = new Logger('Mcp');
   private readonly cover: SecretCover;
   private window = { since: 0, lines: 0 };
