@@ -116,7 +116,7 @@ describe('secrets in the work', () => {
       expect(findings[0]?.evidence).toMatch(/^output, line [23] \[[\w ]+ ".{4}…" #[0-9a-f]{8}\]$/);
       const masked = await maskSecrets(text, 'task-1', budget());
       expect(masked).toMatch(/^first line\nvalue: /);
-      expect((await scanText(maskedSecret, { budget: budget(), secretsOnly: true })).length).toBe(0);
+      expect((await scanText(masked, { budget: budget(), secretsOnly: true })).length).toBe(0);
     }
   });
 
