@@ -18,6 +18,7 @@ export class ServerEndedError extends Error {
 const SYSTEM: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such program',
   EACCES: 'the program may not be run',
+  E2BIG: 'its arguments and environment are too large',
   ENOTFOUND: 'its name does not resolve',
   EAI_AGAIN: 'its name does not resolve at the moment',
   ECONNREFUSED: 'nothing listens there',
@@ -49,6 +50,10 @@ export function failureReason(error: unknown): string {
     if (sdkCode(one) === SdkErrorCode.CapabilityNotSupported) return 'it asked for input, which nobody here gives';
     if (sdkCode(one) === SdkErrorCode.InputRequiredRoundsExceeded) return 'it put off its answer too often';
   }
+  const method = SdkError.isInstance(error)
+    ? /^Invalid result for ([a-z/]{1,40}):/.exec(error.message)?.[1]
+    : undefined;
+  if (method !== undefined) return `its answer to ${method} is not what the protocol says`;
   if (SdkError.isInstance(error)) return 'it does not speak the protocol as it should';
   if (!(error instanceof Error)) return 'the reason is not known';
   return error.message.replace(/^SSE error: |\.$/g, '');

@@ -30,7 +30,7 @@ export class Redactor {
 
   /** `text` for people, in one line and cut. */
   clean(text: string): string {
-    return visibleText(hideShapes(this.hide(text)));
+    return visibleText(hideShapes(this.hide(text)).replace(/\s*\n\s*/g, ' '));
   }
 
   reason(error: unknown): string {

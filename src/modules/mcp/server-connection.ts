@@ -18,8 +18,8 @@ const ATTEMPT_MS = { stdio: 60_000, http: 15_000, sse: 15_000 };
 const BACKOFF_MS = { first: 1_000, most: 60_000 };
 /** A connection that lasted so long begins again with the shortest pause. */
 const SETTLED_MS = 60_000;
-/** Between two lists of tools that a server asks for. */
-const REFRESH_MS = 1_000;
+/** Between two lists of tools that a server asks for; each further one of a row waits twice as long. */
+const REFRESH_MS = { first: 1_000, most: 60_000 };
 
 export interface ConnectionPorts {
   readonly clock: Clock;
@@ -266,13 +266,15 @@ export class ServerConnection implements ToolSource {
     if (this.refreshing) return;
     this.refreshing = true;
     try {
+      let pause = REFRESH_MS.first;
       while (this.refreshWanted && !this.ending.signal.aborted) {
         this.refreshWanted = false;
         const { session } = this;
         if (session === null) return;
         const tools = await this.list(session, this.ending.signal);
         if (this.session === session) this.take(tools);
-        await this.ports.clock.sleep(REFRESH_MS, this.ending.signal);
+        await this.ports.clock.sleep(pause, this.ending.signal);
+        pause = Math.min(pause * 2, REFRESH_MS.most);
       }
     } catch (error) {
       this.logger.warn(

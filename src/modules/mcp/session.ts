@@ -1,16 +1,10 @@
-import {
-  Client,
-  type PriorDiscovery,
-  type Progress,
-  ProtocolError,
-  type Transport,
-} from '@modelcontextprotocol/client';
+import { Client, type PriorDiscovery, type Progress, ProtocolError } from '@modelcontextprotocol/client';
 import { z } from 'zod';
 import { ServerEndedError } from './failure-reason.js';
 import type { McpEra } from './mcp-server.js';
 import type { CallAnswer } from './tools/result-text.js';
 import type { ToolDefinition } from './tools/tool-definition.js';
-import { StdioTransport } from './transports/stdio-transport.js';
+import type { ServerTransport } from './transports/server-transport.js';
 
 /** Silence of a server on standard streams after which it is taken for one that does not know the first question. */
 const PROBE_MS = 8_000;
@@ -23,7 +17,10 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** A server may have been upgraded since it was found to speak an old protocol. */
 const ERA_LASTS_MS = 7 * 24 * 3_600_000;
 
-const page = z.object({ tools: z.array(z.unknown()), nextCursor: z.string().nullish() });
+/** Of all definitions of one server. A definition may have 4 MiB by itself, and costs a multiple of that to work on. */
+const MAX_LIST_BYTES = 4 * 1024 * 1024;
+
+const page = z.object({ tools: z.array(z.unknown()).default([]), nextCursor: z.string().optional() });
 
 export interface McpSessionOptions {
   /** How the server was spoken to last; undefined asks it. */
@@ -44,7 +41,7 @@ export class Session {
 
   private constructor(
     private readonly client: Client,
-    readonly transport: Transport,
+    private readonly transport: ServerTransport,
   ) {
     this.closed = new Promise((resolve) => {
       client.onclose = () => {
@@ -55,7 +52,7 @@ export class Session {
   }
 
   /** @throws when the server cannot be reached, does not answer in time, or speaks no protocol that is known. */
-  static async open(transport: Transport, options: McpSessionOptions): Promise<Session> {
+  static async open(transport: ServerTransport, options: McpSessionOptions): Promise<Session> {
     const { signal, timeoutMs } = options;
     const client = new Client(
       { name: 'nova-orchestrator', version: '1.0.0' },
@@ -76,7 +73,7 @@ export class Session {
       return session;
     } catch (error) {
       await transport.close().catch(() => undefined);
-      const farewell = farewellOf(transport);
+      const { farewell } = transport;
       throw farewell === '' || signal.aborted ? error : new ServerEndedError(farewell, { cause: error });
     } finally {
       signal.removeEventListener('abort', stop);
@@ -96,23 +93,27 @@ export class Session {
     return this.client.getNegotiatedProtocolVersion() ?? 'unknown';
   }
 
-  /** Every tool that the server lists, as it lists them; of more than 512 the first, with `more`. */
+  /** The tools that the server lists, as it lists them: the first 512 and 4 MiB of them, and `more` where there are others. */
   async listTools(signal: AbortSignal): Promise<{ tools: unknown[]; more: boolean }> {
     const tools: unknown[] = [];
     if (this.client.getServerCapabilities()?.tools === undefined) return { tools, more: false };
+    let bytes = 0;
     let cursor: string | undefined;
-    let more = true;
-    for (let pages = 0; more && pages < MAX_PAGES && tools.length <= MAX_TOOLS; pages += 1) {
-      const result = await this.client.request(
+    for (let pages = 0; pages < MAX_PAGES; pages += 1) {
+      const { tools: listed, nextCursor } = await this.client.request(
         { method: 'tools/list', params: cursor === undefined ? {} : { cursor } },
         page,
         { timeout: LIST_TIMEOUT_MS, signal },
       );
-      tools.push(...result.tools);
-      more = result.nextCursor !== null && result.nextCursor !== undefined && result.nextCursor !== cursor;
-      cursor = result.nextCursor ?? undefined;
+      for (const tool of listed) {
+        bytes += Buffer.byteLength(JSON.stringify(tool));
+        if (tools.length === MAX_TOOLS || bytes > MAX_LIST_BYTES) return { tools, more: true };
+        tools.push(tool);
+      }
+      if (nextCursor === undefined || nextCursor === '' || nextCursor === cursor) return { tools, more: false };
+      cursor = nextCursor;
     }
-    return { tools: tools.slice(0, MAX_TOOLS), more: more || tools.length > MAX_TOOLS };
+    return { tools, more: true };
   }
 
   /**
@@ -137,9 +138,9 @@ export class Session {
     );
   }
 
-  /** How the program of the server ended; empty for other transports and while it runs. */
+  /** Why the connection ended; empty while it stands, and where that is not known. */
   farewell(): string {
-    return farewellOf(this.transport);
+    return this.transport.farewell;
   }
 
   /** Whether the server still answers. */
@@ -158,10 +159,6 @@ export class Session {
     await this.client.close().catch(() => undefined);
     await this.transport.close().catch(() => undefined);
   }
-}
-
-function farewellOf(transport: Transport): string {
-  return transport instanceof StdioTransport ? transport.farewell : '';
 }
 
 /** What need not be asked of a server that was found to be of `era`; undefined asks. */

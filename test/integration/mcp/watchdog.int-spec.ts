@@ -1,8 +1,10 @@
 import { execFileSync } from 'node:child_process';
+import { chmodSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { startServerProcess } from '../../../src/modules/mcp/transports/server-process.js';
 import { temporaryFolder } from '../../support/servers/index.js';
-import { eventually, SMALL } from './connection-setup.js';
+import { eventually, ROOT, SMALL } from './connection-setup.js';
 
 let folder: ReturnType<typeof temporaryFolder>;
 beforeEach(() => {
@@ -59,4 +61,18 @@ describe.each([
     kill();
     await eventually(() => said === 'hello');
   });
+});
+
+/** Only root may become a user of whom this machine knows nothing. */
+const asRoot = process.getuid?.() === 0 ? it : it.skip;
+asRoot('starts for a user without HOME and without an entry in passwd, whose home is then its folder', () => {
+  chmodSync(folder.path, 0o777);
+  const script = `
+    const { startServerProcess } = await import(${JSON.stringify(join(ROOT, 'dist/modules/mcp/transports/server-process.js'))});
+    const folder = ${JSON.stringify(folder.path)};
+    const { child } = await startServerProcess({ command: 'sh', args: ['-c', 'echo "home: $HOME"'], env: {}, folder });
+    child.stdout.pipe(process.stdout);`;
+  const options = { uid: 12_345, gid: 12_345, env: { PATH: process.env['PATH'] ?? '' }, encoding: 'utf8' } as const;
+  const said = execFileSync(process.execPath, ['--input-type=module', '-e', script], options);
+  expect(said).toBe(`home: ${folder.path}\n`);
 });

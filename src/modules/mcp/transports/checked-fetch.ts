@@ -1,13 +1,12 @@
 import type { FetchLike } from '@modelcontextprotocol/client';
 import { Agent, fetch as undiciFetch, type RequestInit as UndiciInit } from 'undici';
 import { checkedLookup, EgressRefusedError, urlFault, type Resolve } from '../../../platform/egress/index.js';
+import { answerStream, type CountUnasked } from './answer-stream.js';
 
 const MAX_REDIRECTS = 3;
 const CONNECT_MS = 10_000;
 /** A call may take a minute, and answers only then. */
 const HEADERS_MS = 70_000;
-/** Of one JSON answer, and of one event of a stream. */
-const MAX_MESSAGE_BYTES = 4 * 1024 * 1024 + 64 * 1024;
 
 /** A fetch for one server, and the end of its connections. */
 export interface CheckedFetch {
@@ -18,9 +17,13 @@ export interface CheckedFetch {
 /**
  * A fetch that connects only to addresses that were checked, at the first hop and at each redirect. A redirect may not leave
  * the host and port (but from http to https), nor fall back from https, nor change the method: headers with secrets go
- * along. Answers are bounded.
+ * along. Answers are bounded and in the form of the protocol; see `answerStream`.
  */
-export function checkedFetch(allowPrivate: boolean, resolve?: Resolve): CheckedFetch {
+export function checkedFetch(
+  allowPrivate: boolean,
+  resolve?: Resolve,
+  countUnasked: CountUnasked = () => true,
+): CheckedFetch {
   const dispatcher = new Agent({
     connect: { lookup: checkedLookup(allowPrivate, resolve), timeout: CONNECT_MS },
     headersTimeout: HEADERS_MS,
@@ -39,7 +42,9 @@ export function checkedFetch(allowPrivate: boolean, resolve?: Resolve): CheckedF
       for (let hop = 0; ; hop += 1) {
         const response = await send(url, init);
         const location = response.headers.get('location');
-        if (location === null || ![301, 302, 303, 307, 308].includes(response.status)) return bounded(response);
+        if (location === null || ![301, 302, 303, 307, 308].includes(response.status)) {
+          return answerStream(response, countUnasked);
+        }
         await response.body?.cancel();
         if (hop === MAX_REDIRECTS) throw new EgressRefusedError(`it redirects more than ${MAX_REDIRECTS} times`);
         url = redirected(url, location, response.status, init?.method ?? 'GET');
@@ -61,24 +66,4 @@ function redirected(from: URL, location: string, status: number, method: string)
   if (method !== 'GET' && status !== 307 && status !== 308)
     throw new EgressRefusedError('its redirect would change the method');
   return to;
-}
-
-/** `response` whose body fails once a message in it is too large; events of a stream count one by one. */
-function bounded(response: Response): Response {
-  if (response.body === null) return response;
-  const events = response.headers.get('content-type')?.startsWith('text/event-stream') ?? false;
-  let size = 0;
-  const counter = new TransformStream<Uint8Array, Uint8Array>({
-    transform(chunk, controller) {
-      const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-      const end = events
-        ? Math.max(bytes.lastIndexOf('\n\n'), bytes.lastIndexOf('\r\n\r\n'), bytes.lastIndexOf('\r\r'))
-        : -1;
-      size = end === -1 ? size + bytes.length : bytes.length - end;
-      if (size > MAX_MESSAGE_BYTES) controller.error(new EgressRefusedError('it answered with more than 4 MiB'));
-      else controller.enqueue(chunk);
-    },
-  });
-  const { status, statusText, headers } = response;
-  return new Response(response.body.pipeThrough(counter), { status, statusText, headers });
 }

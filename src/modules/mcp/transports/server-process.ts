@@ -48,7 +48,7 @@ export async function startServerProcess(server: ServerCommand): Promise<McpProc
     prefix === null ? ['/bin/sh', '-c', WATCHDOG, 'sh', ...command] : [...prefix, ...command];
   const child = spawn(program, args, {
     cwd: server.folder,
-    env: { ...baseEnvironment(), ...server.env },
+    env: { ...baseEnvironment(server.folder), ...server.env },
     detached: true,
     stdio: prefix === null ? ['pipe', 'pipe', 'pipe', 'pipe'] : ['pipe', 'pipe', 'pipe'],
   });
@@ -77,12 +77,21 @@ export function killGroup(child: ChildProcess, signal: NodeJS.Signals = 'SIGKILL
   }
 }
 
-function baseEnvironment(): Record<string, string> {
+function baseEnvironment(folder: string): Record<string, string> {
   return {
     PATH: `${dirname(process.execPath)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
-    HOME: homedir(),
+    HOME: homeOr(folder),
     LANG: 'C.UTF-8',
   };
+}
+
+/** The home of the service's user, or `folder` for a user that has none: no HOME and no entry in passwd. */
+function homeOr(folder: string): string {
+  try {
+    return homedir();
+  } catch {
+    return folder;
+  }
 }
 
 let prefix: Promise<readonly string[] | null> | undefined;
@@ -93,9 +102,11 @@ function namespacePrefix(): Promise<readonly string[] | null> {
     const user = process.geteuid?.() === 0 ? [] : ['--user', '--map-current-user'];
     const args = ['--pdeathsig', 'KILL', '--', 'unshare', ...user, ...NAMESPACE, '--'];
     try {
-      await execute('setpriv', [...args, 'true'], { env: baseEnvironment(), timeout: 5_000 });
+      await execute('setpriv', [...args, 'true'], { env: baseEnvironment('/'), timeout: 5_000 });
       return ['setpriv', ...args];
     } catch {
+      // The machine may have been short of something; the next server asks again.
+      prefix = undefined;
       return null;
     }
   })();

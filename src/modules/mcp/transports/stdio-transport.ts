@@ -1,9 +1,13 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseJSONRPCMessage, type JSONRPCMessage, type Transport } from '@modelcontextprotocol/client';
+import type { JSONRPCMessage } from '@modelcontextprotocol/client';
+import { LastWords } from './last-words.js';
 import { LineReader, type CutLine } from './line-reader.js';
+import { repairedMessages } from './message-repair.js';
 import { killGroup, type McpProcess } from './server-process.js';
+import type { ServerTransport } from './server-transport.js';
+import { FLOODED, UnaskedMessages } from './unasked-messages.js';
 
 /** Of one message on standard output. */
 const MAX_LINE_BYTES = 4 * 1024 * 1024 + 64 * 1024;
@@ -15,12 +19,14 @@ const MAX_GARBAGE_LINES = 1_000;
 /** A server has this long to end by itself once its input is closed, and again once it was told to. */
 const END_MS = 1_500;
 const TERM_MS = 500;
+/** Notifications that nobody here listens to end where they arrive. */
+const UNHEARD = /^notifications\/(?:message$|resources\/|prompts\/|tasks\/)/;
 
 /**
  * MCP over the standard streams of a child process. Messages that are too large are answered in the server's place with an
  * error, so that one call fails and not the connection. Whatever ends, the child and its descendants end with it.
  */
-export class StdioTransport implements Transport {
+export class StdioTransport implements ServerTransport {
   onclose?: () => void;
   onerror?: (error: Error) => void;
   onmessage?: (message: JSONRPCMessage) => void;
@@ -30,8 +36,14 @@ export class StdioTransport implements Transport {
   private ended: Promise<void> | null = null;
   private closed = false;
   private garbage = 0;
-  private lastWords = '';
+  private readonly said = new LastWords();
+  /** Why it was ended from here, when it gave a reason to. */
+  private verdict = '';
+  /** How it ended when it did so by itself. */
   private exit = '';
+  /** Ids of the requests that wait for an answer. */
+  private readonly waiting = new Set<string | number>();
+  private readonly unasked = new UnaskedMessages();
 
   constructor(
     private readonly launch: () => Promise<McpProcess>,
@@ -42,10 +54,14 @@ export class StdioTransport implements Transport {
     return this.process?.child.pid ?? null;
   }
 
-  /** How the process ended and the line it said last, secrets included; empty while it runs. */
+  /**
+   * Why the process ended and what it said of that, secrets included; empty while it runs, and where it ended only because
+   * its connection was closed.
+   */
   get farewell(): string {
-    if (this.exit === '') return '';
-    return this.lastWords === '' ? this.exit : `${this.exit}: ${this.lastWords}`;
+    if (this.verdict !== '') return this.verdict;
+    const said = this.said.text;
+    return this.exit === '' || said === '' ? this.exit : `${this.exit}: ${said}`;
   }
 
   async start(): Promise<void> {
@@ -55,9 +71,11 @@ export class StdioTransport implements Transport {
     // After its exit, what it left behind would hold the pipes open: the exit is the end.
     this.ended = new Promise((resolve) => {
       child.once('exit', (code, signal) => {
-        this.exit = code === null ? `it was ended by ${signal ?? 'a signal'}` : `it ended with exit code ${code}`;
+        const exit = code === null ? `it was ended by ${signal ?? 'a signal'}` : `it ended with exit code ${code}`;
         process.kill();
         void Promise.race([once(child, 'close'), delay(250)]).then(() => {
+          // Only now its last words have been read.
+          if (!this.closed) this.exit = exit;
           for (const stream of child.stdio) stream?.destroy();
           resolve();
           this.finish();
@@ -74,12 +92,14 @@ export class StdioTransport implements Transport {
     const stdin = this.process?.child.stdin;
     if (!stdin?.writable) throw new Error('the server has ended');
     if (stdin.writableLength > MAX_UNREAD_BYTES) throw new Error('the server does not read what it is sent');
+    this.expect(message);
     stdin.write(`${JSON.stringify(message)}\n`);
   }
 
   async close(): Promise<void> {
-    this.closed = true;
     const { process, ended } = this;
+    // What can no longer be written to has ended by itself, which tells more than that it was closed.
+    this.closed ||= process === null || isRunning(process.child);
     if (process === null || ended === null) return this.finish();
     process.child.stdin?.end();
     if (!(await within(END_MS, ended))) {
@@ -89,10 +109,18 @@ export class StdioTransport implements Transport {
     await ended;
   }
 
-  /** Ends it at once. */
-  kill(): void {
+  /** Ends it at once, for a reason that it gave. */
+  private end(verdict: string): void {
+    this.verdict ||= verdict;
     this.closed = true;
     this.process?.kill();
+  }
+
+  private expect(message: JSONRPCMessage): void {
+    if ('method' in message && 'id' in message) this.waiting.add(message.id);
+    if ('method' in message && message.method === 'notifications/cancelled') {
+      this.waiting.delete(message.params?.['requestId'] as string | number);
+    }
   }
 
   private read(child: ChildProcess): void {
@@ -103,7 +131,7 @@ export class StdioTransport implements Transport {
     );
     child.stdout?.on('data', (chunk: Buffer) => messages.push(chunk)).on('error', () => undefined);
     const log = (line: string): void => {
-      if (line.trim() !== '') this.lastWords = line.trim();
+      this.said.add(line);
       this.onStderr(line);
     };
     const words = new LineReader(MAX_STDERR_LINE_BYTES, log, (cut) => log(`${cut.head}… (${cut.bytes} bytes)`));
@@ -111,20 +139,31 @@ export class StdioTransport implements Transport {
   }
 
   private receive(line: string): void {
-    if (line.trim() === '') return;
-    let message: JSONRPCMessage;
+    if (this.verdict !== '' || line.trim() === '') return;
+    let messages: JSONRPCMessage[];
     try {
-      message = parseJSONRPCMessage(JSON.parse(line));
+      messages = repairedMessages(JSON.parse(line));
     } catch {
+      messages = [];
+    }
+    if (messages.length === 0) {
       this.garbage += 1;
-      if (this.garbage === MAX_GARBAGE_LINES) {
-        this.lastWords = 'it writes what is not MCP to its standard output';
-        this.kill();
-      }
+      if (this.garbage === MAX_GARBAGE_LINES) this.end('it writes what is not MCP to its standard output');
       return;
     }
     this.garbage = 0;
-    this.onmessage?.(message);
+    for (const message of messages) this.deliver(message, line.length / messages.length);
+  }
+
+  private deliver(message: JSONRPCMessage, bytes: number): void {
+    if (!('method' in message)) {
+      // An error that does not say whose it is belongs to the only request there is.
+      const [only, ...others] = this.waiting;
+      const id = message.id ?? (others.length === 0 ? only : undefined);
+      if (id !== undefined && this.waiting.delete(id)) return this.onmessage?.({ ...message, id });
+    }
+    if (!this.unasked.take(bytes)) return this.end(FLOODED);
+    if ('method' in message && !UNHEARD.test(message.method)) this.onmessage?.(message);
   }
 
   /** Fails the call that a message too large to read belongs to, or everything if that cannot be known or it never ends. */
@@ -133,9 +172,9 @@ export class StdioTransport implements Transport {
       cut.ended &&
       (/"id"\s*:\s*(\d{1,15})\s*\}\s*$/.exec(cut.tail) ??
         /^\s*\{(?:\s*"jsonrpc"\s*:\s*"2\.0"\s*,)?\s*"id"\s*:\s*(\d{1,15})\s*,/.exec(cut.head));
-    if (!id) {
-      this.lastWords = 'it sent a message of more than 4 MiB';
-      this.kill();
+    if (!id) return this.end('it sent a message of more than 4 MiB');
+    if (!this.waiting.delete(Number(id[1]))) {
+      if (!this.unasked.take(cut.bytes)) this.end(FLOODED);
       return;
     }
     const error = { code: -32_000, message: `The answer was larger than 4 MiB (${cut.bytes} bytes).` };
@@ -147,6 +186,10 @@ export class StdioTransport implements Transport {
     this.onclose = undefined;
     onclose?.();
   }
+}
+
+function isRunning(child: ChildProcess): boolean {
+  return child.exitCode === null && child.signalCode === null && child.stdin?.writable === true;
 }
 
 async function within(ms: number, event: Promise<void>): Promise<boolean> {

@@ -1,13 +1,15 @@
 import { join } from 'node:path';
 import { Injectable } from '@nestjs/common';
-import { SSEClientTransport, StreamableHTTPClientTransport, type Transport } from '@modelcontextprotocol/client';
+import { SSEClientTransport, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { AppConfig } from '../../../config/index.js';
 import { Sandbox } from '../../tools/index.js';
 import type { McpServer } from '../mcp-server.js';
 import { readable } from '../secrets.js';
 import { checkedFetch, type CheckedFetch } from './checked-fetch.js';
 import { killGroup, startServerProcess, type McpProcess } from './server-process.js';
+import type { ServerTransport } from './server-transport.js';
 import { StdioTransport } from './stdio-transport.js';
+import { FLOODED, UnaskedMessages } from './unasked-messages.js';
 
 /** What a server wrote to its standard error. */
 export type Line = string;
@@ -23,18 +25,26 @@ export class TransportFactory {
     private readonly sandbox: Sandbox,
   ) {}
 
-  create(server: McpServer, onStderr: (line: Line) => void): Transport {
+  create(server: McpServer, onStderr: (line: Line) => void): ServerTransport {
     if (server.transport === 'stdio') return new StdioTransport(() => this.launch(server), onStderr);
-    const checked = checkedFetch(this.config.mcp.allowPrivateNetworks);
     const url = new URL(server.url ?? '');
+    const unasked = new UnaskedMessages();
+    const countUnasked = (bytes: number): boolean => {
+      const bearable = unasked.take(bytes);
+      if (!bearable) transport.end(FLOODED);
+      return bearable;
+    };
+    const checked = checkedFetch(this.config.mcp.allowPrivateNetworks, undefined, countUnasked);
     const options = {
       fetch: checked.fetch,
       redirectPolicy: 'follow',
       requestInit: { headers: readable(server.headers, 'headers') },
     } as const;
-    return server.transport === 'http'
-      ? new HttpTransport(url, options, checked)
-      : new LegacySseTransport(url, options, checked);
+    const transport =
+      server.transport === 'http'
+        ? new HttpTransport(url, options, checked)
+        : new LegacySseTransport(url, options, checked);
+    return transport;
   }
 
   private async launch(server: McpServer): Promise<McpProcess> {
@@ -56,13 +66,20 @@ export class TransportFactory {
   }
 }
 
-class HttpTransport extends StreamableHTTPClientTransport {
+class HttpTransport extends StreamableHTTPClientTransport implements ServerTransport {
+  farewell = '';
+
   constructor(
     url: URL,
     options: ConstructorParameters<typeof StreamableHTTPClientTransport>[1],
     private readonly checked: CheckedFetch,
   ) {
     super(url, options);
+  }
+
+  end(verdict: string): void {
+    this.farewell ||= verdict;
+    void this.close();
   }
 
   override async close(): Promise<void> {
@@ -72,13 +89,20 @@ class HttpTransport extends StreamableHTTPClientTransport {
 }
 
 /** The two-endpoint transport of 2024. Its stream is the connection: when that is cut, so is everything under way. */
-class LegacySseTransport extends SSEClientTransport {
+class LegacySseTransport extends SSEClientTransport implements ServerTransport {
+  farewell = '';
+
   constructor(
     url: URL,
     options: ConstructorParameters<typeof SSEClientTransport>[1],
     private readonly checked: CheckedFetch,
   ) {
     super(url, options);
+  }
+
+  end(verdict: string): void {
+    this.farewell ||= verdict;
+    void this.close();
   }
 
   override async close(): Promise<void> {
