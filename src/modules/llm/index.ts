@@ -9,6 +9,7 @@ export {
   type ModelToolCall,
   type ModelUsage,
   type OfferedTool,
+  type ResponseSchema,
 } from './model-call.js';
 export { noModel } from './no-model.js';
 export { estimatePromptTokens, estimateTokens } from './token-estimate.js';

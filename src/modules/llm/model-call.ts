@@ -8,13 +8,24 @@ export interface OfferedTool {
   inputSchema: Record<string, unknown>;
 }
 
+/** The form that an answer has to have. `schema` is JSON Schema. */
+export interface ResponseSchema {
+  name: string;
+  schema: Record<string, unknown>;
+  /** The prompt tells the schema already, so that it need not be written into it again. */
+  inPrompt?: boolean;
+}
+
 /** One request to one model. */
 export interface ModelCall {
   prompt: LanguageModelV3Prompt;
   tools?: readonly OfferedTool[];
   toolChoice?: LanguageModelV3ToolChoice;
-  /** Ask for JSON of this schema: with the provider's own support where it has it, else written into the prompt. */
-  responseSchema?: { name: string; schema: Record<string, unknown> };
+  /**
+   * Ask for JSON of this schema: with the provider's own support where it has it, else written into the prompt. Beside tools
+   * only a provider that is known to take both is held to it.
+   */
+  responseSchema?: ResponseSchema;
   temperature?: number;
   /** Tokens. */
   maxOutputTokens?: number;

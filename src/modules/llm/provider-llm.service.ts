@@ -281,8 +281,9 @@ function toOptions(
   abortSignal: AbortSignal,
 ): LanguageModelV3CallOptions {
   const schema = call.responseSchema;
+  const enforced = sendSchema && (!call.tools?.length || address.provider.takesSchemaBesideTools === true);
   return {
-    prompt: schema && !sendSchema ? withSchemaInPrompt(call.prompt, schema.schema) : call.prompt,
+    prompt: schema && !schema.inPrompt && !enforced ? withSchemaInPrompt(call.prompt, schema.schema) : call.prompt,
     ...(call.temperature !== undefined && { temperature: call.temperature }),
     ...(call.maxOutputTokens !== undefined && { maxOutputTokens: call.maxOutputTokens }),
     ...(call.tools?.length && {
@@ -290,7 +291,7 @@ function toOptions(
       toolChoice: call.toolChoice ?? { type: 'auto' as const },
     }),
     ...(schema &&
-      sendSchema && { responseFormat: { type: 'json' as const, name: schema.name, schema: schema.schema } }),
+      enforced && { responseFormat: { type: 'json' as const, name: schema.name, schema: schema.schema } }),
     ...(address.provider.callOptions && { providerOptions: address.provider.callOptions }),
     abortSignal,
   };

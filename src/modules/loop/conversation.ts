@@ -5,6 +5,7 @@ import {
   type ModelToolCall,
   type ModelUsage,
   type OfferedTool,
+  type ResponseSchema,
 } from '../llm/index.js';
 import { fitHistory, withoutToolParts, withUserText } from './history.js';
 import { ModelSession, type LoopHooks, type ModelSessionOptions, type ToolCallRecord } from './model-session.js';
@@ -16,8 +17,10 @@ export interface ConversationInput {
   /** Model answers that may ask for tools: 5 for a turn, 10 for a stage. */
   roundLimit: number;
   maxContextTokens: number;
-  /** Another model call follows in the same journal, so the final answer is recorded too. */
-  recordFinal?: boolean | undefined;
+  /** The form of the final answer; tool rounds are told it from the first one on. */
+  responseSchema?: ResponseSchema | undefined;
+  /** Whether another model call follows the final answer in the same journal, so that it is recorded too. */
+  recordFinal?: boolean | ((answer: ModelAnswer) => boolean) | undefined;
 }
 
 export type AgentLoopInput = ConversationInput & ModelSessionOptions;
@@ -130,9 +133,10 @@ class Conversation {
       {
         prompt: fitHistory(messages, budget),
         ...(tools.length > 0 ? { tools } : {}),
+        ...(this.input.responseSchema ? { responseSchema: this.input.responseSchema } : {}),
         ...(hooks.onText ? { onText } : {}),
       },
-      (answer) => !this.input.recordFinal && (answer.toolCalls.length === 0 || tools.length === 0),
+      (answer) => (answer.toolCalls.length === 0 || tools.length === 0) && !this.isRecorded(answer),
     );
     if (generatingSince !== null) {
       hooks.onStep?.({ step: 'generating', state: 'done', elapsed_ms: millisecondsSince(generatingSince) });
@@ -146,6 +150,11 @@ class Conversation {
       if (asked.answer.text !== '') this.say(separator + asked.answer.text, hooks);
     }
     return asked;
+  }
+
+  private isRecorded(final: ModelAnswer): boolean {
+    const { recordFinal } = this.input;
+    return typeof recordFinal === 'function' ? recordFinal(final) : recordFinal === true;
   }
 
   private say(text: string, hooks: LoopHooks): void {

@@ -4,6 +4,8 @@ import type { LanguageModelV3 } from '@ai-sdk/provider';
 export interface ModelProvider {
   /** The prefix it is addressed by: `gateway`, `ollama`, `openai`, `script`, … */
   readonly name: string;
+  /** Whether its models take a schema for their answer in a call that offers tools too; absent is no. */
+  readonly takesSchemaBesideTools?: boolean;
   /** Settings that its calls carry beside the request, if any. */
   readonly callOptions?: Readonly<Record<string, Record<string, string | boolean>>>;
   /**

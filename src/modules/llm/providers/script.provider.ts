@@ -6,6 +6,7 @@ import { ProviderNotUsableError, type ModelProvider } from './model-provider.js'
 /** The scripted models in the box (`script/<name>`). */
 export class ScriptProvider implements ModelProvider {
   readonly name = 'script';
+  readonly takesSchemaBesideTools = true;
 
   has(id: string): boolean {
     return Object.hasOwn(SCRIPTS, id);

@@ -7,8 +7,8 @@ const ASKS_FOR_WORK = /\b(?:fix|repair|correct|bug|implement|refactor|change|edi
 const ASKS_TO_LOOK = /\b(?:files?|folder|code|repository|repo|workspace|source|project|analy[sz]e|context)\b/i;
 
 /**
- * The demo's model. With a schema it gives a valid answer of it; with tools and a request for work it explores, edits and
- * tests; else it repeats the request.
+ * The demo's model. With tools and a request for work it explores, edits and tests; then it gives a valid answer of the
+ * schema it was told, or words where it was told none.
  *
  * The repository it knows how to work on is a small ES module package with
  * - a source file with two exported functions that each `return x - x * percent;` where a percentage is meant (it divides
@@ -20,18 +20,23 @@ const ASKS_TO_LOOK = /\b(?:files?|folder|code|repository|repo|workspace|source|p
  * A repository without these leaves it nothing to do, and it says so.
  */
 function demo(turn: ScriptTurn): ScriptAnswer {
-  if (turn.schema) return { json: structuredAnswer(turn) };
+  return (turn.tools.length > 0 ? work(turn) : null) ?? finalAnswer(turn);
+}
+
+/** The next tool call; null when there is nothing to do or nothing is left to do. */
+function work(turn: ScriptTurn): ScriptAnswer | null {
   const asked = turn.request;
-  if (turn.tools.length > 0 && (ASKS_FOR_WORK.test(asked) || ASKS_TO_LOOK.test(asked))) {
-    const look = explore(turn);
-    if (look) return look;
-    const edit =
-      turn.tools.some(({ name }) => name === 'edit_file') && ASKS_FOR_WORK.test(asked) ? nextEdit(turn) : null;
-    if (edit) return { calls: [{ tool: 'edit_file', args: { path: edit.path, old: edit.old, new: edit.new } }] };
-    const run = testRun(turn);
-    if (run) return run;
-  }
-  return { text: workSummary(turn) };
+  if (!ASKS_FOR_WORK.test(asked) && !ASKS_TO_LOOK.test(asked)) return null;
+  const look = explore(turn);
+  if (look) return look;
+  const edit =
+    turn.tools.some(({ name }) => name === 'edit_file') && ASKS_FOR_WORK.test(asked) ? nextEdit(turn) : null;
+  if (edit) return { calls: [{ tool: 'edit_file', args: { path: edit.path, old: edit.old, new: edit.new } }] };
+  return testRun(turn);
+}
+
+function finalAnswer(turn: ScriptTurn): ScriptAnswer {
+  return turn.schema ? { json: structuredAnswer(turn) } : { text: workSummary(turn) };
 }
 
 /** Calls the first offered tool as long as it may, each time with other arguments. */
