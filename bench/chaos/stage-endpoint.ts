@@ -2,7 +2,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import type { Answer } from '../../test/support/model-server.js';
-import { PASSING, streamed, type StageAnswer, type StageRole } from '../../test/support/stage-models.js';
+import { PASSING, roleIn, streamed, type StageAnswer, type StageRole } from '../../test/support/stage-models.js';
 
 /** One question for a stage's result, or one of its tool rounds or corrections. */
 export interface Question {
@@ -82,13 +82,13 @@ export class StageEndpoint {
     const tag = Number(/tag-(\d+)/.exec(text)?.[1]);
     if (!path.endsWith('/chat/completions') || Number.isNaN(tag)) return void response.writeHead(404).end();
     const body = JSON.parse(text) as Record<string, unknown> & { messages: { role: string }[] };
-    const schema = (body.response_format as { json_schema?: { name?: string } } | undefined)?.json_schema?.name;
-    const role = (schema?.replace(/_output$/, '') ?? 'task') as StageRole;
+    const role = roleIn(text) ?? 'task';
     const iteration = Number(/(?:This is|work of|Review) iteration (\d+)/.exec(text)?.[1] ?? 1);
     const corrects = text.includes('This answer is not a valid');
-    const kind = schema === undefined ? 'tools' : corrects ? 'correction' : 'result';
+    const asksForTool = body.tools !== undefined && !body.messages.some((message) => message.role === 'tool');
+    const kind = asksForTool ? 'tools' : corrects ? 'correction' : 'result';
     this.questions.push({ tag, role, iteration, kind, at: Date.now() });
-    const answer = schema === undefined ? toolRound(tag, body.messages) : result(tag, role, iteration, corrects);
+    const answer = asksForTool ? toolRound(tag) : result(tag, role, iteration, corrects);
     const asked = { path, headers: {}, body, closed: new Promise<never>(() => undefined) };
     const [fastest, slowest] = this.delaysMs;
     const delayMs = fastest + Math.random() * (slowest - fastest);
@@ -96,8 +96,7 @@ export class StageEndpoint {
   }
 }
 
-function toolRound(tag: number, messages: readonly { role: string }[]): Words {
-  if (messages.some(({ role }) => role === 'tool')) return 'done';
+function toolRound(tag: number): Words {
   return { tool_calls: [{ name: 'write_file', arguments: fileOf(tag) }] };
 }
 

@@ -118,7 +118,7 @@ describe('a service that is killed at a commit', () => {
     const heir = await start(workspace);
     await expectWhole(await PipelineClient.of(heir), id, workspace);
     const later = models.calls.slice(answered).filter((call) => call.model === model);
-    const askedAgain = new Set<string>(later.map(({ role }) => (role === 'tools' ? 'task' : role)));
+    const askedAgain = new Set(later.map(({ role }) => role));
     for (const { role } of finished) expect(askedAgain).not.toContain(role);
   });
 });

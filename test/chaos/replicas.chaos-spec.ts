@@ -68,7 +68,7 @@ describe('two workers', () => {
       expect(await fleet.count(id, 'task.reaped')).toBe(1);
       expect(fleet.models.asked(model, 'context')).toBe(1);
       const beginnings = fleet.models.calls.filter(
-        (call) => call.model === model && call.role === 'tools' && !call.prompt.includes('"role":"tool"'),
+        (call) => call.model === model && call.offersTools && !call.prompt.includes('"role":"tool"'),
       );
       expect(beginnings).toHaveLength(begun);
     });

@@ -19,10 +19,10 @@ export const PASSING: Record<StageRole, Record<string, unknown>> = {
 
 /**
  * A model endpoint for pipeline tasks. Each model id has a script of its own, so that tasks of many tests can run at once;
- * `calls` is the endpoint's own log of what it was asked.
+ * `calls` is the endpoint's own log of what it was asked; its `role` is null outside stages.
  */
 export class StageModels {
-  readonly calls: { model: string; role: StageRole | 'tools'; prompt: string }[] = [];
+  readonly calls: { model: string; role: StageRole | null; offersTools: boolean; prompt: string }[] = [];
   private readonly scripts = new Map<string, StageScript>();
   private readonly counts = new Map<string, number>();
 
@@ -62,11 +62,10 @@ export class StageModels {
   private answer(asked: Asked): Answer {
     if (!asked.path.endsWith('/chat/completions')) return (response) => void response.writeHead(404).end();
     const model = String(asked.body.model);
-    const format = asked.body.response_format as { json_schema?: { name?: string } } | undefined;
-    const schema = format?.json_schema?.name?.replace(/_output$/, '') as StageRole | undefined;
     const prompt = JSON.stringify(asked.body.messages);
-    this.calls.push({ model, role: schema ?? 'tools', prompt });
-    const role = schema ?? 'task';
+    const stage = roleIn(prompt);
+    this.calls.push({ model, role: stage, offersTools: asked.body.tools !== undefined, prompt });
+    const role = stage ?? 'task';
     const key = `${model} ${role}`;
     const count = this.counts.get(key) ?? 0;
     this.counts.set(key, count + 1);
@@ -75,6 +74,11 @@ export class StageModels {
     if (typeof wanted === 'function') return wanted;
     return asked.body.stream === true ? streamed(wanted) : whole(wanted);
   }
+}
+
+/** The stage that a prompt is of; null for an agent's turn. It tells its form in the first message, beside tools too. */
+export function roleIn(prompt: string): StageRole | null {
+  return (/Your final answer is a (\w+)_output/.exec(prompt)?.[1] as StageRole | undefined) ?? null;
 }
 
 /** `answer` as one well-formed streamed completion. */

@@ -290,8 +290,7 @@ function toOptions(
       tools: call.tools.map((tool) => ({ type: 'function' as const, ...tool })),
       toolChoice: call.toolChoice ?? { type: 'auto' as const },
     }),
-    ...(schema &&
-      enforced && { responseFormat: { type: 'json' as const, name: schema.name, schema: schema.schema } }),
+    ...(schema && enforced && { responseFormat: { type: 'json' as const, name: schema.name, schema: schema.schema } }),
     ...(address.provider.callOptions && { providerOptions: address.provider.callOptions }),
     abortSignal,
   };

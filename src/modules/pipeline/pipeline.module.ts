@@ -7,6 +7,7 @@ import { PodsModule } from '../pods/index.js';
 import { PIPELINE_CONTROLLERS, PIPELINE_VIEWS } from './http/pipeline-http.js';
 import { ReviewService } from './commands/review.service.js';
 import { IdempotencyRepository } from '../../platform/idempotency/index.js';
+import { DataMarkKeyRepository } from './store/data-mark-key.repository.js';
 import { JournalRepository } from './store/journal.repository.js';
 import { PipelineBackground } from './worker/pipeline.background.js';
 import { PipelineCommands } from './pipeline.commands.js';
@@ -37,6 +38,7 @@ import { WorkersRepository } from './store/workers.repository.js';
     { provide: PipelineCommands, useClass: PipelineService },
     ReviewService,
     IdempotencyRepository,
+    DataMarkKeyRepository,
     JournalRepository,
     TaskSpendsRepository,
     PipelineBackground,

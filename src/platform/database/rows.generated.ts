@@ -47,6 +47,12 @@ export interface ArtifactRow {
   created_at: Date;
 }
 
+/** A row of `data_mark_key`. */
+export interface DataMarkKeyRow {
+  the_only_row: boolean;
+  key: Buffer;
+}
+
 /** A row of `dead_letters`. */
 export interface DeadLetterRow {
   task_id: string;

@@ -259,7 +259,7 @@ describe('a pipeline task', () => {
     const model = models.model({ task: [{ tool_calls: [call] }, 'So it is.', PASSING.task] });
     const task = await pipeline.run(model, { agents: { task: { allowed_tools: allowedTools } } });
     expect(task).toMatchObject({ status: 'complete', output: { output: PASSING.task['output'] } });
-    return models.calls.filter((asked) => asked.model === model && asked.role === 'tools')[1]?.prompt ?? '';
+    return models.calls.filter((asked) => asked.model === model && asked.offersTools)[1]?.prompt ?? '';
   }
 
   it('uses the tool of a server in its task stage', async () => {

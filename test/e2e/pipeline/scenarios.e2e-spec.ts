@@ -396,10 +396,10 @@ interface Named {
   config: { name: string };
 }
 
-/** The prompts of `model`'s rounds with tools. */
+/** The prompts of `model`'s rounds with tools, and of its turns. */
 function toolRounds(model: string): unknown[][] {
   return models.calls
-    .filter((call) => call.model === model && call.role === 'tools')
+    .filter((call) => call.model === model && (call.offersTools || call.role === null))
     .map(({ prompt }) => JSON.parse(prompt) as unknown[]);
 }
 

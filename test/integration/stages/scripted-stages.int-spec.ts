@@ -56,6 +56,7 @@ async function setup() {
       chain: ['script/demo'],
       signal,
       maxContextTokens: 50_000,
+      markKey: Buffer.alloc(32, 7),
       tools: { registry, allowed, context: contextFor(tree.root) },
       changedFiles: async () => (await trees.diff(tree)).files.map(({ path }) => path),
     };

@@ -29,8 +29,7 @@ function work(turn: ScriptTurn): ScriptAnswer | null {
   if (!ASKS_FOR_WORK.test(asked) && !ASKS_TO_LOOK.test(asked)) return null;
   const look = explore(turn);
   if (look) return look;
-  const edit =
-    turn.tools.some(({ name }) => name === 'edit_file') && ASKS_FOR_WORK.test(asked) ? nextEdit(turn) : null;
+  const edit = turn.tools.some(({ name }) => name === 'edit_file') && ASKS_FOR_WORK.test(asked) ? nextEdit(turn) : null;
   if (edit) return { calls: [{ tool: 'edit_file', args: { path: edit.path, old: edit.old, new: edit.new } }] };
   return testRun(turn);
 }

@@ -15,6 +15,9 @@ import type { Role } from './task-status.js';
 export type Severity = 'low' | 'medium' | 'high' | 'critical';
 export const SEVERITIES: readonly Severity[] = ['low', 'medium', 'high', 'critical'];
 
+/** Begins the part of a stage's error that quotes its model: the stage and a task that failed tell it, gates do not. */
+export const QUOTED_ANSWER = '\nIt sent: ';
+
 /** Finding types that a re-run of the task stage can repair. */
 const REMEDIABLE: readonly string[] = ['prompt_injection', 'pii_exposure', 'credential_leak'];
 
@@ -185,12 +188,14 @@ function onErrors(situation: Situation, ended: readonly AgentSnapshot[]): Next |
   const failed = ended.filter((agent) => current(situation, agent.role)?.status === 'failed');
   const { control } = situation;
   const spent = failed.filter((agent) => retriesSpent(situation, agent.role));
-  const words = (agents: readonly AgentSnapshot[]): string =>
-    agents.map((agent) => `${agent.role}: ${current(situation, agent.role)?.error ?? 'failed'}`).join('; ');
+  const words = (agents: readonly AgentSnapshot[], tell: (error: string) => string = (error) => error): string =>
+    agents.map((agent) => `${agent.role}: ${tell(current(situation, agent.role)?.error ?? 'failed')}`).join('; ');
+  // A gate's reason is part of an event, and events never hold the text of an output.
+  const unquoted = (error: string): string => error.split(QUOTED_ANSWER, 1).join('');
 
   // Also when the stage's own gate was never opened, because its neighbour's end decided the step later.
   const unknown = failed.filter((agent) => current(situation, agent.role)?.errorCode === 'tool_effect');
-  if (unknown.length > 0) return openGate(situation, 'tool_effect', words(unknown));
+  if (unknown.length > 0) return openGate(situation, 'tool_effect', words(unknown, unquoted));
   const aborting = spent.filter((agent) => agent.onFailure === 'abort');
   if (aborting.length > 0) return failTask(situation, 'stage_failed', words(aborting));
   const retried = failed.filter((agent) => !spent.includes(agent));
@@ -211,7 +216,7 @@ function onErrors(situation: Situation, ended: readonly AgentSnapshot[]): Next |
     };
   }
   const escalating = spent.filter((agent) => agent.onFailure === 'escalate');
-  return escalating.length > 0 ? openGate(situation, 'stage_error', words(escalating)) : null;
+  return escalating.length > 0 ? openGate(situation, 'stage_error', words(escalating, unquoted)) : null;
 }
 
 /** A re-run of the task stage, when a verdict asks for one, may have one, and one can help. */

@@ -6,11 +6,12 @@ import { UnknownToolOutcomeError, type LoopHooks, type LoopJournal } from '../..
 import { LlmService, ModelCallError } from '../../llm/index.js';
 import { stepsOf, type AgentSnapshot } from '../../pods/index.js';
 import { ToolRegistry, WorkTreeFencedError, type AllowedTools } from '../../tools/index.js';
+import { DataMarkKeyRepository } from '../store/data-mark-key.repository.js';
 import { JournalRepository, type StageEntry } from '../store/journal.repository.js';
 import { LeaseLostError } from '../store/lease.js';
 import { modelChain } from '../rules/model-chain.js';
 import { retryUnavailable } from '../store/retry-unavailable.js';
-import type { StageRecord } from '../rules/plan.js';
+import { QUOTED_ANSWER, type StageRecord } from '../rules/plan.js';
 import { CostLimitReachedError, PriceUnknownError, StageBudget } from './stage-budget.js';
 import { StageDeadline } from './stage-deadline.js';
 import { stageInput } from './stage-input.js';
@@ -38,6 +39,7 @@ export class StageRunner {
     private readonly journals: JournalRepository,
     private readonly spends: TaskSpendsRepository,
     private readonly trees: TaskTrees,
+    private readonly markKeys: DataMarkKeyRepository,
   ) {}
 
   /**
@@ -103,6 +105,7 @@ export class StageRunner {
       temperature: agent.temperature,
       maxOutputTokens: agent.maxTokens,
       maxContextTokens: STAGE_CONTEXT_TOKENS,
+      markKey: await this.markKeys.find(),
       signal,
       journal: this.journal(execution, stage, recorded, agent.role === 'task' ? input.diff : null),
       hooks,
@@ -211,8 +214,9 @@ export class StageRunner {
       if (retryAt !== undefined) return { kind: 'snooze', until: retryAt, provider };
       return { kind: 'failed', code: `model_${error.kind}`, message: error.message };
     }
-    if (error instanceof UnreadableAnswerError)
-      return { kind: 'failed', code: 'unreadable_answer', message: error.message };
+    if (error instanceof UnreadableAnswerError) {
+      return { kind: 'failed', code: 'unreadable_answer', message: error.message + QUOTED_ANSWER + error.sent };
+    }
     if (error instanceof ScanFailedError) return { kind: 'failed', code: 'scan_failed', message: error.message };
     if (StageDeadline.isStageTimeout(error)) return { kind: 'failed', code: 'stage_timeout', message: error.message };
     if (StageDeadline.isExecutionLimit(error)) {

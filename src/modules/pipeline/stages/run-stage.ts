@@ -1,9 +1,8 @@
-import type { LanguageModelV3Prompt } from '@ai-sdk/provider';
 import {
   converse,
+  cutMiddle,
   ModelSession,
   withoutToolParts,
-  withUserText,
   type LoopTools,
   type ModelSessionOptions,
   type ToolCallRecord,
@@ -21,7 +20,13 @@ import { guardrailStage, withDeterministic } from './guardrail.js';
 import { STAGE_SCHEMAS, type StageOutputs } from './outputs.js';
 import type { DataBlock, StageDefinition, StageInput } from './stage-input.js';
 import { stagePrompt } from './stage-prompt.js';
-import { askStructured } from './structured-answer.js';
+import {
+  readAnswer,
+  responseSchema,
+  settledAnswer,
+  UnreadableAnswerError,
+  type AnswerForm,
+} from './structured-answer.js';
 import { taskStage, withFacts } from './task.js';
 
 export const STAGES: Readonly<Record<Role, StageDefinition>> = {
@@ -34,7 +39,9 @@ export const STAGES: Readonly<Record<Role, StageDefinition>> = {
 
 export interface StageDeps extends ModelSessionOptions {
   maxContextTokens: number;
-  /** Absent or empty: one structured call and nothing else. */
+  /** Of the data marks: random, and the same on every replica. */
+  markKey: Uint8Array;
+  /** Absent or empty: one call and nothing else. */
   tools?: LoopTools | undefined;
   /** Paths that differ from the base once the task agent is done; null when there is no work tree. */
   changedFiles?: (() => Promise<readonly string[] | null>) | undefined;
@@ -54,11 +61,12 @@ export interface StageResult<R extends Role = Role> {
 /** Model answers of a stage that may ask for tools. */
 const ROUND_LIMIT = 10;
 const MASKING_SECONDS = 60;
-const ANSWER_NOW = 'Now give your result as one JSON value of the schema that was asked for. No prose around it.';
+/** Characters of an answer that cannot be read, for the task's record. */
+const KEPT_ANSWER = 600;
 
 /**
- * Runs one stage's turn: its tools first, where it has any, then one structured answer. With the same input and journal it
- * asks the models the same.
+ * Runs one stage's turn: its tools, where it has any, until the model gives its final answer, which is the stage's result when
+ * it can be read. With the same input and journal it asks the models the same.
  * @throws UnreadableAnswerError, ScanFailedError, ModelCallError, UnknownToolOutcomeError, what hooks and journal throw,
  *   `signal.reason`. No output exists then, so nothing counts as passed.
  */
@@ -68,32 +76,35 @@ export async function runStage<R extends Role>(role: R, input: StageInput, deps:
   const deterministic = role === 'guardrail' ? await scan(input, deps) : [];
   const budget = new ScanBudget(MASKING_SECONDS, deps.signal);
   const blocks = await maskedBlocks(definition, input, deterministic, budget);
+  const form: AnswerForm = STAGE_SCHEMAS[role];
+  const { maxContextTokens, markKey } = deps;
   const prompt = stagePrompt(definition, input, blocks, {
-    maxContextTokens: deps.maxContextTokens,
+    form,
+    markKey,
+    maxContextTokens,
     withTools: tools !== undefined,
   });
   const session = new ModelSession(deps);
-  const { maxContextTokens } = deps;
-  let conversation: LanguageModelV3Prompt = prompt;
-  let toolCalls: ToolCallRecord[] = [];
-  if (tools !== undefined) {
-    const talk = await converse(session, {
-      prompt,
-      tools,
-      roundLimit: ROUND_LIMIT,
-      maxContextTokens,
-      recordFinal: true,
-    });
-    conversation = withoutToolParts(talk.messages);
-    toolCalls = talk.toolCalls;
-  }
-  const { name, schema } = STAGE_SCHEMAS[role];
-  const answer = await askStructured(session, {
-    prompt: withUserText(conversation, ANSWER_NOW),
-    schema,
-    name,
+  const talk = await converse(session, {
+    prompt,
+    tools,
+    roundLimit: ROUND_LIMIT,
     maxContextTokens,
+    responseSchema: responseSchema(form),
+    recordFinal: (answer) => !readAnswer(answer, form).valid,
   });
+  const said = talk.messages.at(-1)?.role === 'assistant' ? talk.messages.slice(0, -1) : talk.messages;
+  const answer = await settledAnswer(session, {
+    conversation: withoutToolParts(said),
+    final: { text: talk.text, finishReason: talk.finishReason, toolCalls: [] },
+    form,
+    maxContextTokens,
+  }).catch(async (error: unknown) => {
+    if (!(error instanceof UnreadableAnswerError)) throw error;
+    const sent = await maskSecrets(error.sent, input.taskId, new ScanBudget(MASKING_SECONDS, deps.signal));
+    throw new UnreadableAnswerError(error.schemaName, error.faults, cutMiddle(sent, KEPT_ANSWER));
+  });
+  const { toolCalls } = talk;
   const output = await finished(role, answer, input, { deps, deterministic, toolCalls, hadTools: tools !== undefined });
   const { usage, costUsd, model } = session;
   return { output: output as StageOutputs[R], usage, costUsd, model, toolCalls };

@@ -1,94 +1,179 @@
 import type { LanguageModelV3Prompt } from '@ai-sdk/provider';
 import { z } from 'zod';
 import { cutMiddle, fitHistory, withUserText, type ModelSession } from '../../loop/index.js';
-import type { ModelAnswer } from '../../llm/index.js';
+import type { ModelAnswer, ResponseSchema } from '../../llm/index.js';
+import { DECIDING_KEYS, settled } from './outputs.js';
+import { caseless, repeatedKeys } from './repeated-keys.js';
+import { wholeJson } from './wire-artefacts.js';
 
-/** A model gave no valid answer, also when shown its own and what was wrong with it. `faults` quotes nothing of it. */
+/** A model gave no valid answer, also when shown its own and the faults in it. */
 export class UnreadableAnswerError extends Error {
   override readonly name = 'UnreadableAnswerError';
   constructor(
     readonly schemaName: string,
+    /** These quote nothing of the answer. */
     readonly faults: readonly string[],
+    /** The last answer. Those of `runStage` are cut, and the secrets in them masked. */
+    readonly sent: string,
   ) {
     super(`The model gave no valid ${schemaName}: ${faults.join('; ')}`);
   }
 }
 
+/** The form of one kind of answer. */
+export interface AnswerForm {
+  name: string;
+  schema: z.ZodObject;
+}
+
+/** The part of an answer that decides whether it can be read. */
+export type ReadableAnswer = Pick<ModelAnswer, 'text' | 'finishReason' | 'finishName'> & {
+  toolCalls: readonly { name: string }[];
+};
+
+export type Reading = { valid: true; value: Record<string, unknown> } | { valid: false; faults: string[] };
+
 /** Characters; anything longer is no answer of any stage. */
 const LONGEST_ANSWER = 1_000_000;
 const SHOWN_ANSWER = 8_000;
 const MOST_FAULTS = 20;
+const MOST_NOTES = 20;
 
 /** Limits that some providers refuse in a schema; the answer is held to them all the same. */
 const UNSENT_KEYWORDS = ['default', 'minLength', 'maxLength', 'minItems', 'maxItems', 'minimum', 'maximum', 'pattern'];
 
+/** The schema as calls carry it; `schemaText` tells it in the prompt. */
+export function responseSchema({ name, schema }: AnswerForm): ResponseSchema {
+  return { name, schema: wireSchema(schema), inPrompt: true };
+}
+
+/** The demand for an answer of `form`, in words. The same form gives the same text. */
+export function schemaText({ name, schema }: AnswerForm): string {
+  return [
+    `Your final answer is a ${name}: one JSON value that is valid against this JSON Schema, without prose or a code fence around it. Where you have tools, use them before you give it.`,
+    JSON.stringify(wireSchema(schema)),
+  ].join('\n');
+}
+
 /**
- * Asks for JSON of `schema` and nothing else: one call, and one corrective retry that shows the model its own invalid answer.
- * Nothing is coerced; an answer that ended for any reason but a normal stop is not valid. The first invalid answer is
- * journalled, the last call is not.
+ * The value of a conversation's final answer; where it is not valid, that of one more call, which offers nothing but the
+ * schema and shows the model its invalid answer and the faults in it.
+ * @param conversation everything before `final`, in words alone.
  * @throws UnreadableAnswerError; what `ModelSession.ask` throws.
  */
-export async function askStructured<Schema extends z.ZodType>(
+export async function settledAnswer(
   session: ModelSession,
-  input: { prompt: LanguageModelV3Prompt; schema: Schema; name: string; maxContextTokens: number },
-): Promise<z.output<Schema>> {
-  const responseSchema = { name: input.name, schema: wireSchema(input.schema) };
-  const ask = async (prompt: LanguageModelV3Prompt, isLast: (answer: ModelAnswer) => boolean): Promise<ModelAnswer> => {
-    const { answer } = await session.ask(
-      { prompt: fitHistory(prompt, input.maxContextTokens), responseSchema },
-      isLast,
+  input: { conversation: LanguageModelV3Prompt; final: ReadableAnswer; form: AnswerForm; maxContextTokens: number },
+): Promise<Record<string, unknown>> {
+  const { conversation, form, maxContextTokens } = input;
+  let answer = input.final;
+  let reading = readAnswer(answer, form);
+  for (let asksAgain = true; !reading.valid && asksAgain;) {
+    const corrected = withUserText(
+      [
+        ...conversation,
+        { role: 'assistant', content: [{ type: 'text', text: cutMiddle(shown(answer), SHOWN_ANSWER) }] },
+      ],
+      [
+        `This answer is not a valid ${form.name}:`,
+        ...reading.faults.map((fault) => `- ${fault}`),
+        'Give the whole answer again, in the form that was demanded:',
+        schemaText(form),
+      ].join('\n'),
     );
-    return answer;
-  };
-  const first = await ask(input.prompt, (answer) => read(answer, input.schema).valid);
-  const reading = read(first, input.schema);
+    const asked = await session.ask(
+      { prompt: fitHistory(corrected, maxContextTokens), responseSchema: responseSchema(form) },
+      () => true,
+    );
+    answer = asked.answer;
+    reading = readAnswer(answer, form);
+    // Nothing records this answer; one that was recorded is an earlier version's, which asked once more after it.
+    asksAgain = asked.replayed;
+  }
   if (reading.valid) return reading.value;
-
-  const corrected = withUserText(
-    [...input.prompt, { role: 'assistant', content: [{ type: 'text', text: shown(first) }] }],
-    [
-      `This answer is not a valid ${input.name}:`,
-      ...reading.faults.map((fault) => `- ${fault}`),
-      'Give the whole answer again: one JSON value of the schema, no prose around it.',
-    ].join('\n'),
-  );
-  const second = read(await ask(corrected, () => true), input.schema);
-  if (second.valid) return second.value;
-  throw new UnreadableAnswerError(input.name, second.faults);
+  throw new UnreadableAnswerError(form.name, reading.faults, shown(answer));
 }
 
-type Reading<T> = { valid: true; value: T } | { valid: false; faults: string[] };
-
-function read<Schema extends z.ZodType>(answer: ModelAnswer, schema: Schema): Reading<z.output<Schema>> {
-  const fault = (text: string): Reading<never> => ({ valid: false, faults: [text] });
-  if (answer.finishReason !== 'stop') return fault(`it ended with "${answer.finishReason}" instead of a normal stop`);
+/**
+ * Reads an answer: strict on what decides, forgiving on what describes. An answer that ended for any reason but a normal
+ * stop is not valid. The mended places are in the value's `notes`.
+ */
+export function readAnswer(answer: ReadableAnswer, form: AnswerForm): Reading {
+  const fault = (text: string): Reading => ({ valid: false, faults: [text] });
   if (answer.toolCalls.length > 0) return fault('it asked for a tool where none was offered');
+  if (answer.finishReason !== 'stop') {
+    const name = (answer.finishName ?? answer.finishReason).replace(/\s+/g, ' ');
+    return fault(`it ended with "${name}" instead of a normal stop`);
+  }
   if (answer.text.trim() === '') return fault('it is empty');
   if (answer.text.length > LONGEST_ANSWER) return fault(`it is longer than ${LONGEST_ANSWER} characters`);
-  let value: unknown;
-  try {
-    value = JSON.parse(unfenced(answer.text));
-  } catch {
-    return fault('it is not one JSON value and nothing else');
+  const whole = wholeJson(answer.text);
+  if (whole === null) return fault('it is not one JSON value and nothing else');
+  const repeated = repeatedKeys(whole.json);
+  const faults = [
+    ...DECIDING_KEYS.filter((key) => repeated.has(key)).map((key) => `${key}: given more than once`),
+    ...misspelt(whole.value, form.schema),
+  ];
+  if (faults.length > 0) return { valid: false, faults };
+  const parsed = form.schema.safeParse(whole.value);
+  if (!parsed.success) {
+    const found = parsed.error.issues.map(
+      ({ path, message }) => `${path.map(String).join('.').slice(0, 100) || 'the answer'}: ${message.slice(0, 200)}`,
+    );
+    return { valid: false, faults: found.slice(0, MOST_FAULTS) };
   }
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return { valid: true, value: parsed.data };
-  const faults = parsed.error.issues.map(
-    ({ path, message }) => `${path.map(String).join('.').slice(0, 100) || 'the answer'}: ${message.slice(0, 200)}`,
-  );
-  return { valid: false, faults: faults.slice(0, MOST_FAULTS) };
+  const { value, note } = settled(parsed.data);
+  const notes = [
+    ...(note === null ? [] : [note]),
+    ...mendings(whole.value, parsed.data, ''),
+    ...(repeated.size > 0 ? ['A key was given more than once; its last value counts.'] : []),
+  ];
+  return { valid: true, value: notes.length === 0 ? value : { ...value, notes: notes.slice(0, MOST_NOTES) } };
 }
 
-/** What stands inside a code fence when the whole text is one; else the text as it is. */
-function unfenced(text: string): string {
-  const trimmed = text.trim();
-  const firstLine = /^```(?:json)?[ \t]*\r?\n/i.exec(trimmed)?.[0];
-  return firstLine !== undefined && trimmed.endsWith('```') ? trimmed.slice(firstLine.length, -3) : trimmed;
+/** Deciding keys of the schema that the answer gives in another case, so that their value would not be looked at. */
+function misspelt(value: unknown, schema: z.ZodObject): string[] {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return [];
+  const deciding = DECIDING_KEYS.filter((key) => key in schema.shape);
+  return Object.entries(value).flatMap(([key, inner]) => {
+    const meant = deciding.find((name) => name === caseless(key));
+    if (meant === undefined) return [];
+    if (meant !== key) return [`${meant}: its name is spelled in another case`];
+    const item = itemSchema(schema.shape[meant]);
+    return item && Array.isArray(inner) ? inner.flatMap((entry) => misspelt(entry, item)) : [];
+  });
 }
 
-function shown(answer: ModelAnswer): string {
+/** The schema of the objects in a list. */
+function itemSchema(schema: unknown): z.ZodObject | null {
+  const list = schema instanceof z.ZodPipe ? schema.out : schema;
+  return list instanceof z.ZodArray && list.element instanceof z.ZodObject ? list.element : null;
+}
+
+/** The places at which a value was read otherwise than it was written. A missing or null part that stays empty is none. */
+function mendings(written: unknown, read: unknown, path: string): string[] {
+  if (Array.isArray(read) && Array.isArray(written) && read.length === written.length) {
+    return read.flatMap((item, index) => mendings(written[index], item, `${path}${index}.`));
+  }
+  if (isRecord(read) && isRecord(written)) {
+    const ignored = Object.keys(written).filter((key) => !(key in read)).length;
+    return [
+      ...Object.entries(read).flatMap(([key, value]) => mendings(written[key], value, `${path}${key}.`)),
+      ...(ignored > 0 ? [`${path.slice(0, -1) || 'the answer'}: ${ignored} unknown key(s) were left out.`] : []),
+    ];
+  }
+  const isEmpty = read === null || read === '' || (Array.isArray(read) && read.length === 0);
+  if (read === written || (isEmpty && (written === undefined || written === null))) return [];
+  return [`${path.slice(0, -1)}: mended.`];
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function shown(answer: ReadableAnswer): string {
   const calls = answer.toolCalls.map(({ name }) => `[called ${name}]`).join(' ');
-  return cutMiddle(`${answer.text}${calls}`.trim(), SHOWN_ANSWER) || '(an empty answer)';
+  return `${answer.text}${calls}`.trim() || '(an empty answer)';
 }
 
 /** The JSON Schema that providers are sent: strict modes want every property required and know few limits. */
