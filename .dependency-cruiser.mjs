@@ -7,6 +7,33 @@ const upward = ORDER.slice(0, -1).map((name, index) => ({
   from: { path: `^src/modules/${name}/` },
   to: { path: `^src/modules/(${ORDER.slice(index + 1).join('|')})/` },
 }));
+// The rooms of the pipeline. A task is carried by the first chain, each room building on those before it; people and
+// programs come in by the second, each room knowing those before it and what it names of the first chain.
+const CHAIN = ['rules', 'guardrail', 'stages', 'store', 'run', 'worker'];
+const FRONT = [
+  // Views read tables; they know how a task is stored, and nothing that changes one.
+  { room: 'views', knows: ['rules', 'guardrail', 'stages', 'store'] },
+  // Commands store a task and its transitions, and clean up what a run has left. They call no worker: it finds its work.
+  { room: 'commands', knows: ['rules', 'guardrail', 'stages', 'store', 'run', 'views'] },
+  // The operator's routes reach the worker itself: one runs a pass of the reaper.
+  { room: 'http', knows: [...CHAIN, 'views', 'commands'] },
+];
+const ROOMS = [...CHAIN, ...FRONT.map(({ room }) => room)];
+const pipelineRooms = [...CHAIN.map((room, index) => ({ room, knows: CHAIN.slice(0, index) })), ...FRONT].flatMap(
+  ({ room, knows }) => {
+    const hidden = ROOMS.filter((other) => other !== room && !knows.includes(other));
+    return hidden.length === 0
+      ? []
+      : [
+          {
+            name: `pipeline-${room}-knows-only-rooms-below`,
+            severity: 'error',
+            from: { path: `^src/modules/pipeline/${room}/` },
+            to: { path: `^src/modules/pipeline/(${hidden.join('|')})/` },
+          },
+        ];
+  },
+);
 const only = (name, library, path) => ({
   name,
   severity: 'error',
@@ -61,6 +88,13 @@ export default {
     only('pg-only-in-the-database', 'pg', '^src/platform/(database|embedded-postgres)/'),
     only('ioredis-only-in-redis', 'ioredis', '^src/platform/redis/'),
     ...upward,
+    ...pipelineRooms,
+    {
+      name: 'pipeline-module-assembles-its-rooms',
+      severity: 'error',
+      from: { path: '^src/modules/pipeline/[^/]+/' },
+      to: { path: '^src/modules/pipeline/[^/]+\\.ts$' },
+    },
   ],
   options: {
     doNotFollow: { path: 'node_modules' },

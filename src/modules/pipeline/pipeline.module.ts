@@ -4,17 +4,15 @@ import { StartedWorkRepository, ToolRegistry, ToolsModule } from '../tools/index
 import { AuthModule } from '../auth/index.js';
 import { LlmModule } from '../llm/index.js';
 import { PodsModule } from '../pods/index.js';
-import { PIPELINE_CONTROLLERS, PIPELINE_VIEWS } from './http/pipeline-http.js';
 import { ReviewService } from './commands/review.service.js';
 import { IdempotencyRepository } from '../../platform/idempotency/index.js';
 import { DataMarkKeyRepository } from './store/data-mark-key.repository.js';
 import { JournalRepository } from './store/journal.repository.js';
 import { PipelineBackground } from './worker/pipeline.background.js';
-import { PipelineCommands } from './pipeline.commands.js';
 import { TaskExecutor } from './run/task-executor.js';
 import { PipelineReaper } from './worker/pipeline.reaper.js';
 import { PipelineRetention } from './worker/pipeline.retention.js';
-import { PipelineService } from './commands/task-commands.service.js';
+import { TaskCommandsService } from './commands/task-commands.service.js';
 import { PipelineConsumer } from './worker/pipeline.consumer.js';
 import { pipelineTools } from './commands/task.tools.js';
 import { StageRunner } from './run/stage-runner.js';
@@ -26,16 +24,37 @@ import { TaskQueueRepository } from './store/task-queue.repository.js';
 import { TaskSpendsRepository } from './store/task-spends.repository.js';
 import { LoadedTasksRepository } from './store/loaded-tasks.repository.js';
 import { TaskTrees } from './run/task-trees.js';
+import { NotificationFeed } from './http/notification-feed.js';
+import { PipelineEventsController } from './http/pipeline-events.controller.js';
+import { PipelineQueueController } from './http/pipeline-queue.controller.js';
+import { PipelineTaskPartsController } from './http/pipeline-task-parts.controller.js';
+import { PipelineTasksController } from './http/pipeline-tasks.controller.js';
+import { TaskEventFeed } from './http/task-event-feed.js';
 import { PipelineViews } from './views/pipeline-views.service.js';
+import { QueueViewsRepository } from './views/queue-views.repository.js';
+import { TaskEventsRepository } from './views/task-events.repository.js';
+import { TaskPartsRepository } from './views/task-parts.repository.js';
+import { TaskViewsRepository } from './views/task-views.repository.js';
 import { WorkersRepository } from './store/workers.repository.js';
 
 /** The Quartet: tasks, their stages, the queue that workers serve, and the gates where people decide. */
 @Module({
   imports: [AuthModule, LlmModule, ToolsModule, AgentsModule, PodsModule],
-  controllers: PIPELINE_CONTROLLERS,
+  controllers: [
+    PipelineTasksController,
+    PipelineTaskPartsController,
+    PipelineEventsController,
+    PipelineQueueController,
+  ],
   providers: [
-    ...PIPELINE_VIEWS,
-    { provide: PipelineCommands, useClass: PipelineService },
+    TaskViewsRepository,
+    TaskPartsRepository,
+    TaskEventsRepository,
+    QueueViewsRepository,
+    PipelineViews,
+    TaskEventFeed,
+    NotificationFeed,
+    TaskCommandsService,
     ReviewService,
     IdempotencyRepository,
     DataMarkKeyRepository,
@@ -61,10 +80,10 @@ import { WorkersRepository } from './store/workers.repository.js';
 export class PipelineModule {
   constructor(
     registry: ToolRegistry,
-    commands: PipelineCommands,
+    submissions: SubmitService,
     views: PipelineViews,
     started: StartedWorkRepository,
   ) {
-    for (const tool of pipelineTools(commands, views, started)) registry.register(tool);
+    for (const tool of pipelineTools(submissions, views, started)) registry.register(tool);
   }
 }

@@ -5,7 +5,7 @@ import { Logger } from '@nestjs/common';
 import { AppConfig } from '../../../src/config/index.js';
 import { Lease } from '../../../src/modules/pipeline/store/lease.js';
 import { TaskExecutor } from '../../../src/modules/pipeline/run/task-executor.js';
-import { PipelineService } from '../../../src/modules/pipeline/commands/task-commands.service.js';
+import { TaskCommandsService } from '../../../src/modules/pipeline/commands/task-commands.service.js';
 import type { StageRunner } from '../../../src/modules/pipeline/run/stage-runner.js';
 import { TaskAdminRepository } from '../../../src/modules/pipeline/store/task-admin.repository.js';
 import { initialControl, treeName } from '../../../src/modules/pipeline/rules/task-control.js';
@@ -63,7 +63,6 @@ async function setup(trees: WorkTrees, ...lives: Work[]) {
   } as unknown as StageRunner;
   const spends = new TaskSpendsRepository(db.database);
   const executor = new TaskExecutor(config, clock, runs, moves, spends, stages, taskTrees);
-  const none = null as never;
   const id = clock.newId();
   await queue.insert({
     id,
@@ -80,7 +79,7 @@ async function setup(trees: WorkTrees, ...lives: Work[]) {
     id,
     admin,
     moves,
-    pipeline: new PipelineService(config, none, none, admin, runs, moves, none, taskTrees, new SilentBell()),
+    pipeline: new TaskCommandsService(config, admin, runs, moves, taskTrees, new SilentBell()),
     run: async (): Promise<boolean> => {
       const [task] = await queue.claim(1, 1, 60, false);
       return executor.run(task!, new Lease(id, 1, task!.epoch, task!.version));

@@ -4,23 +4,22 @@ import { AppConfig } from '../../../config/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
 import { ownerOf, visibleOwners, type Principal } from '../../auth/index.js';
 import type { Transition } from '../store/transition.js';
-import type { Decision } from '../pipeline.commands.js';
+import { mayReview } from '../rules/review-rights.js';
 import { approved, enter } from '../rules/plan.js';
-import { lastStatus } from './submit.service.js';
 import { TransitionsRepository } from '../store/transitions.repository.js';
-import { situationOf } from '../rules/situation.js';
+import { firstStatus, situationOf } from '../rules/situation.js';
 import { LoadedTasksRepository, type LoadedTask } from '../store/loaded-tasks.repository.js';
 import { TaskTrees } from '../run/task-trees.js';
-import { runningStatus, type TaskStatus } from '../rules/task-status.js';
+import type { TaskStatus } from '../rules/task-status.js';
 
 /** Gates whose approval forgives what was found. */
 const FORGIVING: readonly string[] = ['escalation', 'finding', 'final'];
 
-/** Whether `principal` may decide gates of a task, and see what waits behind them. */
-export function mayReview(principal: Principal, task: { owner: string; reviewBy: 'owner' | 'admin' }): boolean {
-  if (principal.kind === 'admin') return true;
-  if (principal.kind === 'anonymous' || task.reviewBy === 'admin') return false;
-  return task.owner === ownerOf(principal) || task.owner === 'anonymous';
+export interface Decision {
+  decision: 'approve' | 'reject';
+  comment?: string;
+  /** The gate that is meant; the open one when left out. */
+  gateId?: string;
 }
 
 /** Lets people decide gates: once, on what is current, and never anonymously. */
@@ -34,7 +33,10 @@ export class ReviewService {
     private readonly bell: TaskBell,
   ) {}
 
-  /** See `PipelineCommands.review`. */
+  /**
+   * Decides the open gate once; returns the task's status after it.
+   * @throws DomainError not_found, forbidden, no_open_gate, gate_stale, content_changed.
+   */
   async review(principal: Principal, taskId: string, decision: Decision): Promise<{ status: TaskStatus }> {
     const run = await this.runs.find(taskId);
     const owners = visibleOwners(principal, this.config.auth.required);
@@ -90,16 +92,11 @@ function approval(run: LoadedTask, gate: NonNullable<LoadedTask['gate']>): Outco
   const control = approved(gate.kind, situation, conflicts);
   const forgiving = FORGIVING.includes(gate.kind);
   const next = enter({ ...situation, control, findings: forgiving ? [] : situation.findings });
-  const nextStatus =
-    next.kind === 'run'
-      ? runningStatus(next.roles[0] ?? 'task')
-      : control.diffHash !== null
-        ? ('completing' as const)
-        : lastStatus(run.pod);
+  const publishes = next.kind !== 'run' && control.diffHash !== null;
   return {
     to: 'queued',
     control,
-    queue: { next_status: nextStatus, delay_ms: 0 },
+    queue: { next_status: publishes ? 'completing' : firstStatus(run.pod, next), delay_ms: 0 },
     ...(forgiving ? { resolve: [] } : {}),
     events: [],
   };

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { AppConfig, SANDBOX_TIERS } from '../../../config/index.js';
+import { AppConfig, SANDBOX_TIERS, type SandboxTier } from '../../../config/index.js';
 import { Clock } from '../../../platform/clock/index.js';
 import { Database } from '../../../platform/database/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
@@ -9,17 +9,47 @@ import { LlmService, noModel } from '../../llm/index.js';
 import { PodsService, type PodSnapshot } from '../../pods/index.js';
 import { IdempotencyRepository } from '../../../platform/idempotency/index.js';
 import { modelChain } from '../rules/model-chain.js';
-import { ToolRegistry } from '../../tools/index.js';
-import type { Inherited, Submission, Submitted } from '../pipeline.commands.js';
+import { ToolRegistry, type AllowedTools } from '../../tools/index.js';
 import { enter } from '../rules/plan.js';
-import { situationOf } from '../rules/situation.js';
+import { firstStatus, situationOf } from '../rules/situation.js';
 import { initialControl } from '../rules/task-control.js';
 import { TaskQueueRepository } from '../store/task-queue.repository.js';
 import { isWithin } from '../rules/task-sandbox.js';
-import { runningStatus, type TaskStatus } from '../rules/task-status.js';
 import { TaskAdminRepository } from '../store/task-admin.repository.js';
 
 const ROUTE = 'POST /api/v1/pipeline/tasks';
+
+export interface Submission {
+  userInput: string;
+  podId?: string;
+  podName?: string;
+  metadata: Record<string, unknown>;
+  maxRetries: number;
+  priority: number;
+  /** Of the `Idempotency-Key` header; the hash covers the whole body. */
+  idempotency?: { key: string; bodyHash: string };
+  /** What a task that a tool starts may have at the most. */
+  inherited?: Inherited;
+}
+
+/** The rights of the work that starts a task. */
+export interface Inherited {
+  /** Of the new task; one that a person submits has 0. */
+  depth: number;
+  tier: SandboxTier;
+  network: boolean;
+  allowed: AllowedTools;
+  /** USD; null is no limit. */
+  costUsd: number | null;
+}
+
+export interface Submitted {
+  taskId: string;
+  podName: string;
+  queuedAt: Date;
+  /** True when an Idempotency-Key named a task that exists already. */
+  replayed: boolean;
+}
 
 /** Takes tasks in: checks what may be asked for, and stores the task, with its key in one transaction. */
 @Injectable()
@@ -37,7 +67,11 @@ export class SubmitService {
     private readonly bell: TaskBell,
   ) {}
 
-  /** See `PipelineCommands.submit`. */
+  /**
+   * Stores a task and rings the bell; it is durable when this resolves.
+   * @throws DomainError not_found, pod_disabled, validation_failed, idempotency_key_reused, forbidden, model_not_allowed,
+   *   sandbox_not_allowed, price_unknown, no_model.
+   */
   async submit(principal: Principal, submission: Submission): Promise<Submitted> {
     const defaultModel = await this.llm.defaultModel();
     const store = (): Promise<Submitted> => this.store(principal, submission, defaultModel);
@@ -72,7 +106,7 @@ export class SubmitService {
       metadata: submission.metadata,
       maxRetries: submission.maxRetries,
       priority: submission.priority,
-      nextStatus: first.kind === 'run' ? runningStatus(first.roles[0] ?? 'task') : lastStatus(pod),
+      nextStatus: firstStatus(pod, first),
       control,
     });
     return { taskId: id, podName: pod.name, queuedAt, replayed: false };
@@ -137,9 +171,4 @@ export class SubmitService {
       }
     }
   }
-}
-
-/** A pod whose every condition says no runs nothing: its tasks complete from its last stage's status. */
-export function lastStatus(pod: PodSnapshot): TaskStatus {
-  return runningStatus(pod.agents.at(-1)?.role ?? 'task');
 }

@@ -3,47 +3,37 @@ import { AppConfig } from '../../../config/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
 import { TaskBell } from '../../../platform/redis/index.js';
 import { ownerOf, visibleOwners, type Principal } from '../../auth/index.js';
-import { ReviewService } from './review.service.js';
-import { PipelineCommands, type Decision, type Submission, type Submitted } from '../pipeline.commands.js';
-import { PipelineReaper } from '../worker/pipeline.reaper.js';
 import { stepsOf } from '../../pods/index.js';
 import { enter } from '../rules/plan.js';
-import { lastStatus, SubmitService } from './submit.service.js';
 import { stageKey, type TaskControl } from '../rules/task-control.js';
 import { TaskAdminRepository, type TaskHead } from '../store/task-admin.repository.js';
 import { TransitionsRepository } from '../store/transitions.repository.js';
-import { situationOf } from '../rules/situation.js';
+import { firstStatus, situationOf } from '../rules/situation.js';
 import { LoadedTasksRepository, type LoadedTask } from '../store/loaded-tasks.repository.js';
 import { TaskTrees } from '../run/task-trees.js';
-import { isTerminal, runningStatus } from '../rules/task-status.js';
+import { isTerminal, type TaskStatus } from '../rules/task-status.js';
 import type { TaskFilter } from '../store/task-filter.repository.js';
 
 /** A running task moves on while a cancel looks at it; this many looks catch it. */
 const CANCEL_ATTEMPTS = 100;
 const DELETE_BATCH = 500;
 
-/** The commands of people and programs. */
+/**
+ * Commands on tasks that are there already. A task that the principal may not see does not exist for it (`not_found`).
+ */
 @Injectable()
-export class PipelineService extends PipelineCommands {
+export class TaskCommandsService {
   constructor(
     private readonly config: AppConfig,
-    private readonly submission: SubmitService,
-    private readonly humanReview: ReviewService,
     private readonly admin: TaskAdminRepository,
     private readonly runs: LoadedTasksRepository,
     private readonly moves: TransitionsRepository,
-    private readonly reaper: PipelineReaper,
     private readonly trees: TaskTrees,
     private readonly bell: TaskBell,
-  ) {
-    super();
-  }
+  ) {}
 
-  override submit(principal: Principal, submission: Submission): Promise<Submitted> {
-    return this.submission.submit(principal, submission);
-  }
-
-  override async cancel(principal: Principal, taskId: string): Promise<void> {
+  /** Cancels a task in any non-terminal state and stops its work. @throws DomainError not_found, task_terminal. */
+  async cancel(principal: Principal, taskId: string): Promise<void> {
     for (let attempt = 1; attempt <= CANCEL_ATTEMPTS; attempt += 1) {
       const task = await this.getVisible(principal, taskId);
       if (isTerminal(task.status)) throw new DomainError('task_terminal', `The task is ${task.status} already.`);
@@ -76,18 +66,16 @@ export class PipelineService extends PipelineCommands {
     throw new DomainError('conflict', 'The task moved on too fast to be cancelled; try again.');
   }
 
-  override review(principal: Principal, taskId: string, decision: Decision): Promise<{ status: string }> {
-    return this.humanReview.review(principal, taskId, decision);
-  }
-
-  override async delete(principal: Principal, taskId: string): Promise<void> {
+  /** Deletes a task that has ended. @throws DomainError not_found, task_not_terminal. */
+  async delete(principal: Principal, taskId: string): Promise<void> {
     const task = await this.getVisible(principal, taskId);
     if (!isTerminal(task.status) || !(await this.admin.deleteEndedTask(taskId))) {
       throw new DomainError('task_not_terminal', `The task is ${task.status}; only ended tasks can be deleted.`);
     }
   }
 
-  override async deleteEnded(filter: TaskFilter): Promise<number> {
+  /** Deletes every ended task that `filter` names, whoever owns it; returns how many. */
+  async deleteEnded(filter: TaskFilter): Promise<number> {
     let total = 0;
     for (;;) {
       const deleted = await this.admin.deleteEnded(filter, DELETE_BATCH);
@@ -96,7 +84,8 @@ export class PipelineService extends PipelineCommands {
     }
   }
 
-  override async requeue(taskId: string): Promise<{ status: string }> {
+  /** Puts a dead letter back into the queue with its checkpoint. @throws DomainError not_found, not_a_dead_letter. */
+  async requeue(taskId: string): Promise<{ status: TaskStatus }> {
     const run = await this.runs.find(taskId);
     if (run === null) throw DomainError.notFound('task', taskId);
     const isDead = run.status === 'failed' && (await this.admin.isDeadLetter(taskId));
@@ -122,12 +111,9 @@ export class PipelineService extends PipelineCommands {
     return { status: 'queued' };
   }
 
-  override async discardDeadLetter(taskId: string): Promise<void> {
+  /** Discards the dead letter; the failed task stays. @throws DomainError not_found. */
+  async discardDeadLetter(taskId: string): Promise<void> {
     if (!(await this.admin.deleteDeadLetter(taskId))) throw DomainError.notFound('dead letter', taskId);
-  }
-
-  override reapNow(): Promise<void> {
-    return this.reaper.pass();
   }
 
   private async getVisible(principal: Principal, taskId: string): Promise<TaskHead> {
@@ -145,7 +131,7 @@ export class PipelineService extends PipelineCommands {
  */
 function revival(run: LoadedTask): {
   control: TaskControl;
-  queue: { next_status: LoadedTask['status']; delay_ms: number };
+  queue: { next_status: TaskStatus; delay_ms: number };
 } {
   const steps = stepsOf(run.pod);
   const taskStep = steps.findIndex((step) => step.some((agent) => agent.role === 'task'));
@@ -175,7 +161,7 @@ function revival(run: LoadedTask): {
   return {
     control: again ? atTask : control,
     queue: {
-      next_status: next.kind === 'run' ? runningStatus(next.roles[0] ?? 'task') : lastStatus(run.pod),
+      next_status: firstStatus(run.pod, next),
       delay_ms: 0,
     },
   };

@@ -9,7 +9,7 @@ import {
   type ToolResult,
 } from '../../tools/index.js';
 import { principalOfOwner } from '../../auth/index.js';
-import type { PipelineCommands } from '../pipeline.commands.js';
+import type { SubmitService } from './submit.service.js';
 import type { PipelineViews } from '../views/pipeline-views.service.js';
 
 /** Characters of a task's output that its reader is shown. */
@@ -17,11 +17,11 @@ const MOST_OUTPUT = 20_000;
 
 /** The tools by which agents put work into the pipeline and look at it, as their owner. */
 export function pipelineTools(
-  commands: PipelineCommands,
+  submissions: SubmitService,
   views: PipelineViews,
   started: StartedWorkRepository,
 ): Tool[] {
-  return [new CreateTaskTool(started, commands), new GetTaskTool(views)];
+  return [new CreateTaskTool(started, submissions), new GetTaskTool(views)];
 }
 
 const newTask = z.strictObject({
@@ -37,7 +37,7 @@ class CreateTaskTool extends StartingTool<typeof newTask> {
 
   constructor(
     started: StartedWorkRepository,
-    private readonly commands: PipelineCommands,
+    private readonly submissions: SubmitService,
   ) {
     super(started);
   }
@@ -49,7 +49,7 @@ class CreateTaskTool extends StartingTool<typeof newTask> {
   ): Promise<ToolResult> {
     const costUsd = (await spending?.grantUsd()) ?? null;
     if (costUsd === 0) throw new DomainError('conflict', 'Nothing is left of the cost limit.');
-    const submitted = await this.commands.submit(principalOfOwner(owner), {
+    const submitted = await this.submissions.submit(principalOfOwner(owner), {
       userInput: description,
       ...(podName !== undefined && { podName }),
       metadata: {},

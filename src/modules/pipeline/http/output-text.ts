@@ -1,4 +1,4 @@
-import type { TaskOutput } from '../run/task-result.js';
+import type { TaskOutput } from '../store/transition.js';
 
 /**
  * A result as one text: its output, then its explanation, the files changed and the commands run as sections of Markdown.

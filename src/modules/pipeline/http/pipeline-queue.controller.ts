@@ -3,9 +3,9 @@ import { ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { linkNext, PageQueryDto, pageRequest, Problems, UuidParam } from '../../../platform/http/index.js';
 import { RequiresAdmin, RequiresKey } from '../../auth/index.js';
-import { PipelineCommands } from '../pipeline.commands.js';
-import type { TaskStatus } from '../rules/task-status.js';
+import { TaskCommandsService } from '../commands/task-commands.service.js';
 import { QueueViewsRepository } from '../views/queue-views.repository.js';
+import { PipelineReaper } from '../worker/pipeline.reaper.js';
 import { DeadLetterDto, PipelineQueueStatsDto, ReapedDto } from './pipeline-queue.dto.js';
 import { MovedPipelineTaskDto } from './pipeline-task.dto.js';
 
@@ -14,7 +14,8 @@ import { MovedPipelineTaskDto } from './pipeline-task.dto.js';
 @Controller('api/v1/pipeline')
 export class PipelineQueueController {
   constructor(
-    private readonly commands: PipelineCommands,
+    private readonly commands: TaskCommandsService,
+    private readonly reaper: PipelineReaper,
     private readonly queue: QueueViewsRepository,
   ) {}
 
@@ -42,7 +43,7 @@ export class PipelineQueueController {
   @Problems('not_found', 'not_a_dead_letter')
   async requeue(@UuidParam() id: string): Promise<MovedPipelineTaskDto> {
     const { status } = await this.commands.requeue(id);
-    return { task_id: id, status: status as TaskStatus };
+    return { task_id: id, status };
   }
 
   /** Discards a dead letter; the failed task stays. */
@@ -57,7 +58,7 @@ export class PipelineQueueController {
   @Post('reap-now')
   @HttpCode(200)
   async reapNow(): Promise<ReapedDto> {
-    await this.commands.reapNow();
+    await this.reaper.pass();
     return { status: 'reaped' };
   }
 }

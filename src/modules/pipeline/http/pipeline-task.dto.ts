@@ -1,5 +1,5 @@
 import { ApiProperty } from '@nestjs/swagger';
-import type { TaskOutput, TaskSummary } from '../run/task-result.js';
+import type { TaskOutput, TaskSummary } from '../store/transition.js';
 import type { GateKind } from '../rules/task-control.js';
 import type { Role, TaskStatus } from '../rules/task-status.js';
 import { cutForList } from '../../../platform/http/index.js';

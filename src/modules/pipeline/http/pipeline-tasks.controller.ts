@@ -12,9 +12,11 @@ import {
   UuidParam,
 } from '../../../platform/http/index.js';
 import { CurrentPrincipal, RequiresAdmin, RequiresCredential, RequiresKey, type Principal } from '../../auth/index.js';
-import { PipelineCommands } from '../pipeline.commands.js';
+import { ReviewService } from '../commands/review.service.js';
+import { SubmitService } from '../commands/submit.service.js';
+import { TaskCommandsService } from '../commands/task-commands.service.js';
 import type { TaskFilter } from '../store/task-filter.repository.js';
-import { isTerminal, type TaskStatus } from '../rules/task-status.js';
+import { isTerminal } from '../rules/task-status.js';
 import { PipelineViews } from '../views/pipeline-views.service.js';
 import { idempotencyOf } from '../../../platform/idempotency/index.js';
 import { DeletePipelineTasksDto, ListPipelineTasksDto } from './pipeline-queries.dto.js';
@@ -36,7 +38,9 @@ const SUBMISSION_BYTES = 4 * 1024 * 1024;
 @Controller('api/v1/pipeline/tasks')
 export class PipelineTasksController {
   constructor(
-    private readonly commands: PipelineCommands,
+    private readonly submissions: SubmitService,
+    private readonly reviews: ReviewService,
+    private readonly commands: TaskCommandsService,
     private readonly views: PipelineViews,
   ) {}
 
@@ -65,7 +69,7 @@ export class PipelineTasksController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<SubmittedPipelineTaskDto> {
     const idempotency = idempotencyOf(key, body);
-    const submitted = await this.commands.submit(principal, {
+    const submitted = await this.submissions.submit(principal, {
       userInput: body.user_input,
       metadata: body.metadata ?? {},
       maxRetries: body.max_retries ?? 2,
@@ -130,12 +134,12 @@ export class PipelineTasksController {
     @UuidParam() id: string,
     @Body() body: ReviewPipelineTaskDto,
   ): Promise<ReviewedPipelineTaskDto> {
-    const { status } = await this.commands.review(principal, id, {
+    const { status } = await this.reviews.review(principal, id, {
       decision: body.decision,
       ...(body.comment !== undefined && { comment: body.comment }),
       ...(body.gate_id !== undefined && { gateId: body.gate_id.toLowerCase() }),
     });
-    return { task_id: id, status: status as TaskStatus, decision: body.decision };
+    return { task_id: id, status, decision: body.decision };
   }
 
   /** Deletes a task that has ended, with all that belongs to it. */

@@ -1,5 +1,5 @@
 import { SANDBOX_TIERS, type SandboxTier } from '../../../config/index.js';
-import type { LoadedTask } from '../store/loaded-tasks.repository.js';
+import type { PodSnapshot } from '../../pods/index.js';
 
 /** Whether `tier` gives no more than `limit`. */
 export function isWithin(tier: SandboxTier, limit: SandboxTier): boolean {
@@ -7,7 +7,10 @@ export function isWithin(tier: SandboxTier, limit: SandboxTier): boolean {
 }
 
 /** The tier that a task's stages run in: the pod's, or the narrower one the task asked for. */
-export function effectiveTier(run: Pick<LoadedTask, 'pod' | 'metadata'>): SandboxTier {
+export function effectiveTier(run: {
+  pod: Pick<PodSnapshot, 'sandbox'>;
+  metadata: Record<string, unknown>;
+}): SandboxTier {
   const asked = SANDBOX_TIERS.find((tier) => tier === run.metadata.sandbox_override);
   return asked !== undefined && isWithin(asked, run.pod.sandbox) ? asked : run.pod.sandbox;
 }

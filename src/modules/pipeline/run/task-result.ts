@@ -1,30 +1,13 @@
-import type { ArtifactWrite } from '../store/transition.js';
+import type { ArtifactWrite, TaskOutput, TaskSummary } from '../store/transition.js';
 import { artifact } from './stage-records.js';
-import { newestStages, type LoadedTask } from '../store/loaded-tasks.repository.js';
+import { newestStages } from '../rules/situation.js';
+import type { LoadedTask } from '../store/loaded-tasks.repository.js';
 import type { TaskExecution } from './task-execution.js';
-
-/** What a task hands back, in the wire's words. */
-export interface TaskOutput {
-  output: string;
-  explanation: string;
-  files_changed: string[];
-  commands_run: string[];
-}
-
-export interface TaskSummary {
-  headline: string;
-  files_modified: string[];
-  commands_run: string[];
-  findings_count: number;
-  review_verdict: 'pass' | 'needs_refactor' | 'reject' | null;
-  cost_usd: number;
-  duration_s: number;
-}
 
 const HEADLINE_LENGTH = 120;
 
 /** The result of a task whose last stage has ended. */
-export function resultOf(run: LoadedTask): { output: TaskOutput | null; summary: Record<string, unknown> } {
+export function resultOf(run: LoadedTask): { output: TaskOutput | null; summary: TaskSummary } {
   const newest = newestStages(run.stages);
   const output = newest.task?.status === 'complete' ? (newest.task.output as TaskOutput) : null;
   const review = newest.code_review?.status === 'complete' ? newest.code_review.output : null;
@@ -37,7 +20,7 @@ export function resultOf(run: LoadedTask): { output: TaskOutput | null; summary:
     cost_usd: run.costUsd,
     duration_s: Math.round(run.executionMs / 100) / 10,
   };
-  return { output, summary: { ...summary } };
+  return { output, summary };
 }
 
 /** Code and diff of a task that changed files, and the outputs that its agents want kept. */

@@ -4,7 +4,7 @@ import type { PodSnapshot } from '../../pods/index.js';
 import type { StageEntry } from './journal.repository.js';
 import type { OpenFinding, StageRecord } from '../rules/plan.js';
 import type { TaskControl, GateKind } from '../rules/task-control.js';
-import type { Role, TaskStatus } from '../rules/task-status.js';
+import type { TaskStatus } from '../rules/task-status.js';
 
 export interface StageHistoryRecord extends StageRecord {
   position: number;
@@ -135,18 +135,4 @@ export class LoadedTasksRepository {
       gate: row.gate,
     };
   }
-}
-
-/** The newest attempt of each role's newest iteration. */
-export function newestStages(stages: readonly StageRecord[]): Partial<Record<Role, StageRecord>> {
-  const newest: Partial<Record<Role, StageRecord>> = {};
-  for (const stage of stages) {
-    const known = newest[stage.role];
-    const later =
-      known === undefined ||
-      stage.iteration > known.iteration ||
-      (stage.iteration === known.iteration && stage.attempt > known.attempt);
-    if (later) newest[stage.role] = stage;
-  }
-  return newest;
 }

@@ -83,6 +83,24 @@ export interface Spent {
   promised_usd: number;
 }
 
+/** What a task hands back, in the wire's words. */
+export interface TaskOutput {
+  output: string;
+  explanation: string;
+  files_changed: string[];
+  commands_run: string[];
+}
+
+export interface TaskSummary {
+  headline: string;
+  files_modified: string[];
+  commands_run: string[];
+  findings_count: number;
+  review_verdict: 'pass' | 'needs_refactor' | 'reject' | null;
+  cost_usd: number;
+  duration_s: number;
+}
+
 /**
  * One atomic change of one task: its row, and everything that is told with it. It applies only while the guard holds and
  * at most once; `from` and `to` are checked against the table of legal moves.
@@ -120,7 +138,7 @@ export interface Transition {
   artifacts?: ArtifactWrite[];
   open_gate?: { id: string; kind: GateKind; reason: string; content_hash: string; details: Record<string, unknown> };
   decide_gate?: { id: string; decision: 'approve' | 'reject' | 'cancel'; decided_by: string; comment: string | null };
-  result?: { output: unknown; summary: Record<string, unknown> };
+  result?: { output: TaskOutput | null; summary: TaskSummary };
   dead_letter?: { reason: string; error: string; stage: string | null };
   /** A dead letter that is requeued. */
   revive?: boolean;

@@ -3,7 +3,7 @@ import { AppConfig } from '../../../config/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
 import type { Page, PageRequest } from '../../../platform/http/index.js';
 import { visibleOwners, type Principal } from '../../auth/index.js';
-import { mayReview } from '../commands/review.service.js';
+import { mayReview } from '../rules/review-rights.js';
 import {
   TaskPartsRepository,
   type ArtifactView,

@@ -2,7 +2,7 @@
  * Views are what callers see of the pipeline, read straight from the tables. What a caller may not see does not exist in
  * the caller's views.
  */
-import type { TaskOutput, TaskSummary } from '../run/task-result.js';
+import type { TaskOutput, TaskSummary } from '../store/transition.js';
 import type { GateKind } from '../rules/task-control.js';
 import { RUNNING_STATUSES, runningStatus, ROLES, type Role, type TaskStatus } from '../rules/task-status.js';
 

@@ -3,7 +3,7 @@ import { Database, joinSql, preparedSql, sql, type Sql } from '../../../platform
 import { pageOf, type Cursor, type Page, type PageRequest } from '../../../platform/http/index.js';
 import type { ReviewBy } from '../../pods/index.js';
 import { filterConditions, type TaskFilter } from '../store/task-filter.repository.js';
-import type { TaskOutput, TaskSummary } from '../run/task-result.js';
+import type { TaskOutput, TaskSummary } from '../store/transition.js';
 import type { GateKind } from '../rules/task-control.js';
 import type { Role, TaskStatus } from '../rules/task-status.js';
 import { roleOf, type TaskDetailView, type TaskView, type WaitingFor } from './task-view.js';
