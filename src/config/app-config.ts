@@ -31,6 +31,8 @@ export class AppConfig {
   readonly dataDir: string;
   readonly workspace: string;
   readonly sandbox: SandboxTier;
+  /** What a work tree may begin with; it may grow to twice that. */
+  readonly trees: { readonly files: number; readonly bytes: number };
   readonly logLevel: LogLevel;
   readonly http: {
     readonly host: string;
@@ -94,6 +96,7 @@ export class AppConfig {
     this.dataDir = resolve(env.NOVA_DATA_DIR ?? '.nova');
     this.workspace = resolve(env.NOVA_WORKSPACE ?? 'workspace');
     this.sandbox = env.SHELL_SANDBOX ?? 'workspace';
+    this.trees = { files: env.TREE_MAX_FILES ?? 200_000, bytes: (env.TREE_MAX_MIB ?? 2_048) * 1024 * 1024 };
     this.logLevel = LOG_LEVEL[env.LOG_LEVEL ?? 'INFO'] ?? 'info';
     this.http = {
       host: env.HOST ?? (required ? '0.0.0.0' : '127.0.0.1'),

@@ -162,6 +162,10 @@ export class Environment {
   @IsOptional() @Folder() NOVA_WORKSPACE?: string;
   /** Folder of the embedded database, the generated secrets and the work trees. */
   @IsOptional() @Folder() NOVA_DATA_DIR?: string;
+  /** Files that a work tree may begin with. */
+  @Int(1, 10_000_000) TREE_MAX_FILES?: number;
+  /** MiB that a work tree may begin with. */
+  @Int(1, 1_048_576) TREE_MAX_MIB?: number;
   /** Sandbox tier of agents outside a pod, and the widest a pod may have. */
   @IsOptional() @IsIn(SANDBOX_TIERS) SHELL_SANDBOX?: SandboxTier;
   /** Least severe line that is logged, any case. */

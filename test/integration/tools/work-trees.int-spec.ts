@@ -326,29 +326,8 @@ describe('a tree of a repository', () => {
     expect(gitIn(tree, 'log', '--format=%s')).toBe('task\nfirst\n');
   });
 
-  it.each([
-    ['a repository above it', async () => rename(join(workspace, '.git'), join(workspace, '..', '.git'))],
-    [
-      'a worktree of another',
-      async () => {
-        await rename(join(workspace, '.git'), join(workspace, '..', 'elsewhere'));
-        await writeFile(join(workspace, '.git'), 'gitdir: ../elsewhere');
-      },
-    ],
-    [
-      'a link to another',
-      async () => {
-        await rename(join(workspace, '.git'), join(workspace, '..', 'elsewhere'));
-        await symlink('../elsewhere', join(workspace, '.git'));
-      },
-    ],
-    [
-      'a repository with objects elsewhere',
-      async () => put(workspace, { '.git/objects/info/alternates': '/elsewhere' }),
-    ],
-    ['a repository of another folder', async () => git('config', 'core.worktree', '/')],
-  ])('is a plain copy in %s', async (_, change) => {
-    await change();
+  it('is a plain copy where the repository is the one above', async () => {
+    await rename(join(workspace, '.git'), join(workspace, '..', '.git'));
     const tree = await trees.open(TASK, 1);
     expect(await contentOf(tree.root)).toHaveProperty(['.env']);
     await expect(lstat(join(tree.root, '.git'))).rejects.toThrow('ENOENT');
@@ -376,6 +355,25 @@ describe('the difference', () => {
     expect(text).toContain('-two\n-three\n+TWO\n+three\n\\ No newline at end of file\n');
     execFileSync('git', ['apply'], { cwd: workspace, input: text, env: { ...process.env, GIT_DIR: '/nonexistent' } });
     expect(await contentOf(workspace)).toEqual(await contentOf(tree.root));
+  });
+
+  it('finds what was rewritten with its old size and its old times', async () => {
+    const [file, reference] = [join(tree.root, 'a.txt'), join(tree.root, '..', 'reference')];
+    execFileSync('cp', ['-p', file, reference]);
+    const content = await readFile(file, 'utf8');
+    await writeFile(file, content.replace(/\S/, '!'));
+    execFileSync('touch', ['-r', reference, file]);
+    expect((await stat(file)).mtimeMs).toBe((await stat(reference)).mtimeMs);
+    expect((await trees.diff(tree)).files).toMatchObject([{ path: 'a.txt', change: 'modified' }]);
+    await writeFile(file, content);
+    expect((await trees.diff(tree)).files).toEqual([]);
+  });
+
+  it('reads nothing of what is as it was, also after a take-over', async () => {
+    const later = await trees.open(TASK, 2);
+    const base = join(dataDir, 'trees', TASK, 'base');
+    await writeFile(base, Buffer.alloc((await stat(base)).size));
+    expect((await trees.diff(later)).files).toEqual([]);
   });
 
   it('has the same hash for the same changes, and another for others', async () => {

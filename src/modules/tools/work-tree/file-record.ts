@@ -3,8 +3,7 @@ import type { Stats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import type { Directory } from '../boundary/directory.js';
 import { PathRefusedError } from '../boundary/path-refused.js';
-import { walkTree, type EntryKind } from '../boundary/tree-walk.js';
-import type { TreeBudget } from './tree-budget.js';
+import type { EntryKind } from '../boundary/tree-walk.js';
 
 /** As git sees a file: of the permission bits only whether it is executable counts. */
 export type FileType = 'file' | 'executable' | 'link';
@@ -15,10 +14,9 @@ export interface FileRecord {
   sha256: string;
   /** Bytes. */
   size: number;
+  /** Of what a base holds: where its content begins in the pack. */
+  at?: number;
 }
-
-/** Every file and link of a tree by its relative path; folders stand in it only as parts of paths. */
-export type Manifest = ReadonlyMap<string, FileRecord>;
 
 const CHUNK_BYTES = 128 * 1024;
 
@@ -38,34 +36,25 @@ export async function contentOf(directory: Directory, name: string, maxBytes: nu
   return (await directory.readFile(name, maxBytes))?.content ?? null;
 }
 
-export function fileType(stat: Stats): FileType {
-  return (stat.mode & 0o100) === 0 ? 'file' : 'executable';
-}
-
 export function linkRecord(target: string): FileRecord {
   return { type: 'link', sha256: createHash('sha256').update(target).digest('hex'), size: Buffer.byteLength(target) };
 }
 
 /** What `name` holds; null when there is nothing, or neither a file nor a link. */
-export async function recordOf(
-  directory: Directory,
-  name: string,
-  kind: EntryKind,
-  budget?: TreeBudget,
-): Promise<FileRecord | null> {
+export async function recordOf(directory: Directory, name: string, kind: EntryKind): Promise<FileRecord | null> {
   try {
     if (kind === 'link') return linkRecord(await directory.linkTarget(name));
     if (kind !== 'file') return null;
     const opened = await directory.walkedFile(name);
     try {
-      budget?.grow(opened.stat.size);
       const hash = createHash('sha256');
       let size = 0;
       for await (const chunk of chunksOf(opened)) {
         hash.update(chunk);
         size += chunk.length;
       }
-      return { type: fileType(opened.stat), sha256: hash.digest('hex'), size };
+      const type = (opened.stat.mode & 0o100) === 0 ? 'file' : 'executable';
+      return { type, sha256: hash.digest('hex'), size };
     } finally {
       await opened.handle.close();
     }
@@ -73,18 +62,6 @@ export async function recordOf(
     if (error instanceof PathRefusedError) return null;
     throw error;
   }
-}
-
-/** Reads and hashes everything below `directory` but `.git`. */
-export async function manifestOf(directory: Directory, budget: TreeBudget, signal?: AbortSignal): Promise<Manifest> {
-  const manifest = new Map<string, FileRecord>();
-  for await (const { path, name, parent, kind } of walkTree(directory, { signal })) {
-    if (kind === 'folder') continue;
-    budget.charge(0);
-    const record = await recordOf(parent, name, kind, budget);
-    if (record !== null) manifest.set(path, record);
-  }
-  return manifest;
 }
 
 export function sameRecord(a: FileRecord | null | undefined, b: FileRecord | null | undefined): boolean {

@@ -1,84 +1,200 @@
+import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { DomainError } from '../../../platform/errors/index.js';
-import { Directory } from '../boundary/directory.js';
-import { removeTree } from '../boundary/tree-walk.js';
-import type { FileRecord, Manifest } from './file-record.js';
-import { copyRepositoryObjects, copyRepositoryState, listWorkingFiles } from './git-history.js';
+import { isTemporaryName } from '../boundary/directory.js';
+import { isGitName } from '../boundary/relative-path.js';
+import { PackWriter, stampOf, writeBase, type BaseRecord } from './base-record.js';
+import { FileCopier, type Copied } from './file-copier.js';
+import { copyRepositoryObjects, copyRepositoryState } from './git-history.js';
+import { OpenFolder, within } from './open-folder.js';
+import { hasRepository, openRepository } from './repository.js';
 import { TreeBudget, type TreeLimits } from './tree-budget.js';
-import { copyTree } from './tree-copy.js';
+import { MAX_DEPTH, unreadable } from './unreadable.js';
+import { listWorkingFiles, type WorkingFiles } from './working-files.js';
 
 /** What a new tree began with. */
 export interface FilledTree {
-  base: Manifest;
-  /** Whether the tree has a `.git` of its own. */
-  history: 'cloned' | 'none' | 'too_large';
+  /** Whether the tree has a `.git` of its own; if not, why. */
+  history: 'cloned' | 'none' | 'too_large' | 'elsewhere';
+  /** Files that kept changing while they were copied: the tree holds them as they were at different moments. */
+  moving: string[];
 }
+
+export interface FillOrder {
+  workspace: string;
+  /** The folder of the task's trees, in which the base is written. */
+  home: string;
+  /** The empty folder to be filled; what is copied belongs to its owner. */
+  tree: string;
+  limits: TreeLimits;
+}
+
+/** Passes over a workspace that is being written; each copies what changed since the one before. */
+const MOST_PASSES = 4;
+/** Longer than between two ticks of any kernel's clock for files. */
+const CLOCK_TICK_MS = 20;
+/** Repositories inside the workspace, each of which git is asked about. */
+const MOST_NESTED = 200;
 
 /**
- * Fills the empty folders `base` and `tree` from `workspace`: both get the same files, which are hashed as they are read, and
- * the tree gets the repository, if the workspace is one. Then what is ignored is left out.
- * @throws DomainError `workspace_too_large`.
+ * Fills the empty `tree` from `workspace` and writes the base: the same content in one pack, and its record. What is ignored is
+ * left out, in repositories inside the workspace too; if the workspace is a repository, the tree gets a copy of it. Runs in a
+ * worker thread.
+ * @throws DomainError `workspace_too_large`, `workspace_unreadable`.
  */
-export async function fillTree(
-  workspace: string,
-  base: string,
-  tree: string,
-  limits: TreeLimits,
-  signal?: AbortSignal,
-): Promise<FilledTree> {
-  const records = new Map<string, FileRecord>();
-  const budget = new TreeBudget(limits);
-  let history: FilledTree['history'] = 'none';
-  await inDirectories([workspace, base, tree], async (from, toBase, toTree) => {
-    const isRepository = await copyRepositoryState(from, toTree, budget);
-    const listed = isRepository ? await listWorkingFiles(join(tree, '.git'), workspace, signal) : null;
-    await copyTree(from, toBase, {
-      budget,
-      signal,
-      include: listed === null ? undefined : belongsTo(listed),
-      onCopied: (path, record) => records.set(path, record),
-    });
-    await copyTree(toBase, toTree, { budget: new TreeBudget(limits), signal, trusted: true });
-    if (listed !== null) history = await cloneObjects(from, toTree, limits);
-    if (history !== 'cloned') await removeTree(toTree, '.git');
-  });
-  return { base: records, history };
-}
-
-async function cloneObjects(from: Directory, to: Directory, limits: TreeLimits): Promise<'cloned' | 'too_large'> {
-  try {
-    await copyRepositoryObjects(from, to, new TreeBudget(limits));
-    return 'cloned';
-  } catch (error) {
-    if (error instanceof DomainError) return 'too_large';
-    throw error;
-  }
-}
-
-/** A filter for walks: the listed paths, the folders on the way to them, and all that is in listed folders. */
-function belongsTo(listed: ReadonlySet<string>): (path: string, isFolder: boolean) => boolean {
-  const ways = new Set<string>();
-  for (const path of listed) {
-    for (let end = path.indexOf('/'); end !== -1; end = path.indexOf('/', end + 1)) ways.add(path.slice(0, end));
-  }
-  const isWithin = (path: string): boolean => {
-    for (let end = path.indexOf('/'); end !== -1; end = path.indexOf('/', end + 1)) {
-      if (listed.has(path.slice(0, end))) return true;
-    }
-    return false;
+export function fillTree({ workspace, home, tree, limits }: FillOrder): FilledTree {
+  const open: { close(): void }[] = [];
+  const held = <T extends { close(): void }>(one: T): T => {
+    open.push(one);
+    return one;
   };
-  return (path, isFolder) => listed.has(path) || (isFolder && ways.has(path)) || isWithin(path);
+  try {
+    const from = held(OpenFolder.root(workspace));
+    const into = held(OpenFolder.root(tree));
+    const repository = openRepository(from);
+    let working: WorkingFiles | null = null;
+    if (repository !== null) {
+      held(repository);
+      copyRepositoryState(repository, into, new TreeBudget(limits));
+      working = listWorkingFiles(from, repository, join(tree, '.git'));
+    }
+    const pack = held(new PackWriter(home));
+    const fill = new Fill(home, limits, pack, working);
+    const moving = fill.run(from, into);
+    let history: FilledTree['history'] = 'none';
+    if (repository !== null) {
+      history = repository.isWhole ? 'cloned' : 'elsewhere';
+      if (history === 'cloned' && !copyRepositoryObjects(repository, into, limits)) history = 'too_large';
+      if (history !== 'cloned') rmSync(into.at('.git'), { recursive: true });
+    }
+    pack.flush();
+    writeBase(home, fill.record);
+    // Whatever is written from here on has a later change time than what was filled: the kernel's clock has its ticks.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, CLOCK_TICK_MS);
+    return { history, moving };
+  } finally {
+    for (const one of open.reverse()) one.close();
+  }
 }
 
-async function inDirectories(
-  paths: readonly [string, string, string],
-  work: (...directories: [Directory, Directory, Directory]) => Promise<void>,
-): Promise<void> {
-  const open: Directory[] = [];
-  try {
-    for (const path of paths) open.push(await Directory.root(path));
-    await work(...(open as [Directory, Directory, Directory]));
-  } finally {
-    for (const directory of open) await directory.close();
+/** Which entries of a folder are taken: all of them, or what git lists, by the part of the path after `skip` characters. */
+type Rule = { working: WorkingFiles; skip: number } | null;
+
+class Fill {
+  readonly record: BaseRecord = new Map();
+  /** What the source of each copied path looked like. */
+  private readonly sources = new Map<string, string>();
+  private readonly nested = new Map<string, Rule>();
+  private readonly rule: Rule;
+  private seen = new Set<string>();
+  private changed: string[] = [];
+  private copier: FileCopier;
+
+  constructor(
+    private readonly home: string,
+    private readonly limits: TreeLimits,
+    private readonly pack: PackWriter,
+    working: WorkingFiles | null,
+  ) {
+    this.rule = working === null ? null : { working, skip: 0 };
+  }
+
+  /** Copies until a pass finds nothing that changed: then all is of one moment. Names what changed in the last pass. */
+  run(from: OpenFolder, into: OpenFolder): string[] {
+    for (let pass = 1; pass <= MOST_PASSES; pass++) {
+      this.seen = new Set();
+      this.changed = [];
+      this.copier = new FileCopier(new TreeBudget(this.limits), this.pack);
+      this.folder(from, into, '', this.rule, 0);
+      this.removeVanished(into);
+      if (this.changed.length === 0) return [];
+    }
+    return this.changed.sort();
+  }
+
+  private folder(from: OpenFolder, into: OpenFolder, prefix: string, rule: Rule, depth: number): void {
+    if (depth > MAX_DEPTH) throw unreadable(prefix, `is nested more than ${MAX_DEPTH} folders deep`);
+    for (const { name, kind } of from.entries()) {
+      if (isTemporaryName(name) || isGitName(name)) continue;
+      const path = prefix + name;
+      if (kind === 'folder') within(from.folder(name), (inner) => this.inner(inner, into, path, name, rule, depth));
+      else if (kind !== 'other' && (rule === null || rule.working.has(path.slice(rule.skip)))) {
+        this.one(from, into, path, name, kind);
+      }
+    }
+  }
+
+  private inner(from: OpenFolder, into: OpenFolder, path: string, name: string, rule: Rule, depth: number): void {
+    const listed = rule === null || rule.working.has(path.slice(rule.skip));
+    let next = rule;
+    if (listed && hasRepository(from)) next = this.ruleOf(from, path);
+    // Listed and leading nowhere is a submodule that is not checked out: nobody knows what is ignored in it.
+    else if (rule !== null && !rule.working.leadsTo(path.slice(rule.skip))) return;
+    this.copier.makeFolder(into, name);
+    let copy = into.folder(name);
+    if (copy === null) {
+      rmSync(into.at(name));
+      this.copier.makeFolder(into, name);
+      copy = into.folder(name);
+    }
+    within(copy, (inside) => this.folder(from, inside, `${path}/`, next, depth + 1));
+  }
+
+  /** The rule of a repository inside the workspace, submodule or not. Its own `.git` is not taken. */
+  private ruleOf(folder: OpenFolder, path: string): Rule {
+    const known = this.nested.get(path);
+    if (known !== undefined) return known;
+    if (this.nested.size >= MOST_NESTED) {
+      throw unreadable(path, `is one repository too many: the workspace holds more than ${MOST_NESTED}`);
+    }
+    const label = `${path}/`;
+    const repository = openRepository(folder, label);
+    if (repository === null) return null;
+    const scratch = mkdtempSync(join(this.home, 'nested-'));
+    try {
+      const state = OpenFolder.root(scratch);
+      try {
+        copyRepositoryState(repository, state, new TreeBudget(this.limits), label);
+      } finally {
+        state.close();
+      }
+      const working = listWorkingFiles(folder, repository, join(scratch, '.git'), label);
+      const rule = { working, skip: label.length };
+      this.nested.set(path, rule);
+      return rule;
+    } finally {
+      repository.close();
+      rmSync(scratch, { recursive: true });
+    }
+  }
+
+  private one(from: OpenFolder, into: OpenFolder, path: string, name: string, kind: 'file' | 'link'): void {
+    const known = this.sources.get(path);
+    if (known !== undefined) {
+      const now = from.stat(name);
+      if (now !== null && stampOf(now) === known) {
+        this.seen.add(path);
+        return;
+      }
+    }
+    if (this.sources.size > 0) rmSync(into.at(name), { recursive: true, force: true });
+    const copied: Copied | null =
+      kind === 'file' ? this.copier.copy(from, into, name) : this.copier.copyLink(from, into, name);
+    if (copied === null) return;
+    const { source, ...entry } = copied;
+    this.sources.set(path, source);
+    this.record.set(path, entry);
+    this.seen.add(path);
+    this.changed.push(path);
+  }
+
+  private removeVanished(into: OpenFolder): void {
+    for (const path of this.record.keys()) {
+      if (this.seen.has(path)) continue;
+      this.changed.push(path);
+      this.record.delete(path);
+      this.sources.delete(path);
+      // Nobody else knows the new tree, so its paths lead where they say.
+      rmSync(into.at(path), { recursive: true, force: true });
+    }
   }
 }

@@ -1,148 +1,156 @@
-import { execa, ExecaError } from 'execa';
-import { dirname } from 'node:path';
-import type { Directory } from '../boundary/directory.js';
-import type { TreeBudget } from './tree-budget.js';
-import { copyTree } from './tree-copy.js';
+import { writeFileSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
+import { DomainError } from '../../../platform/errors/index.js';
+import { FileCopier } from './file-copier.js';
+import { OpenFolder, within } from './open-folder.js';
+import { readText, type Repository } from './repository.js';
+import { TreeBudget, type TreeLimits } from './tree-budget.js';
+import { unreadable } from './unreadable.js';
 
 /**
- * The clone's own configuration: nothing of the workspace's is taken over, so nothing in it (hooks, filters, remotes and
- * their credentials) runs or shows in a work tree.
+ * What a tree's own configuration always holds. Nothing that runs or connects (hooks, filters, remotes and their credentials)
+ * is taken over. Times of files are kept by the copy and other numbers are not, so git compares only the former.
  */
-const CONFIG = '[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n\tlogallrefupdates = true\n';
+const CORE = {
+  'core.filemode': 'true',
+  'core.bare': 'false',
+  'core.logallrefupdates': 'true',
+  'core.checkstat': 'minimal',
+  'core.trustctime': 'false',
+};
 
-const MAX_CONFIG_BYTES = 64 * 1024;
-const MAX_LISTING_BYTES = 64 * 1024 * 1024;
+/** Settings that say how the repository's files are to be read, and start nothing. */
+const TAKEN_OVER = [
+  'core.autocrlf',
+  'core.eol',
+  'core.filemode',
+  'core.ignorecase',
+  'core.precomposeunicode',
+  'core.sparsecheckout',
+  'core.sparsecheckoutcone',
+  'core.symlinks',
+  'extensions.objectformat',
+  'extensions.refstorage',
+  'index.sparse',
+];
+const PLAIN_VALUE = /^[A-Za-z0-9.-]{1,40}$/;
+const MOST_EXCLUDES_BYTES = 1024 * 1024;
 
-const STATE = new Set(['HEAD', 'packed-refs', 'index', 'shallow', 'refs', 'info', 'info/exclude']);
-const isState = (path: string): boolean => STATE.has(path) || path.startsWith('refs/');
-const isPack = (path: string): boolean =>
-  path === 'objects' || path === 'objects/pack' || path.startsWith('objects/pack/');
-const isLoose = (path: string): boolean => path === 'objects' || /^objects\/[0-9a-f]{2}(\/|$)/.test(path);
+/** What one work tree of a repository has for itself, and what all of them share, besides objects. */
+const OWN = /^(?:HEAD|index|sharedindex\.[0-9a-f]+)$/;
+const SHARED = /^(?:packed-refs|shallow|refs(?:\/.*)?|reftable(?:\/.*)?)$/;
+/** `objects` itself is passed over at first: packs are copied last. */
+const LOOSE = /^[0-9a-f]{2}(?:\/|$)/;
+const PACKS = /^pack(?:\/|$)/;
 
-/**
- * Copies the state of the workspace's repository (HEAD, refs, index, excludes) into the empty `.git` of a new tree, with a
- * configuration of its own. The repository is read as files: git itself never runs on a `.git` that others write.
- * @returns false, having written nothing, when the workspace is not the top level of a repository that can be read so.
- */
-export async function copyRepositoryState(workspace: Directory, tree: Directory, budget: TreeBudget): Promise<boolean> {
-  const git = await workspace.directoryOrNull('.git');
-  if (git === null) return false;
-  try {
-    if (!(await isPlainRepository(git))) return false;
-    await tree.makeDirectory('.git');
-    const copy = await tree.directory('.git');
-    try {
-      await copyTree(git, copy, { budget, git: true, withoutLinks: true, include: isState });
-      for (const folder of ['objects', 'refs']) await copy.makeDirectory(folder);
-      await copy.replaceFile('config', { content: Buffer.from(CONFIG) });
-    } finally {
-      await copy.close();
+/** Writes the state of a repository (HEAD, references, index, excludes) into the new folder `.git` of `tree`, with settings of its own. */
+export function copyRepositoryState(repository: Repository, tree: OpenFolder, budget: TreeBudget, label = ''): void {
+  const { own, common } = repository;
+  const copier = new FileCopier(budget);
+  copier.makeFolder(tree, '.git');
+  within(tree.folder('.git'), (git) => {
+    copyFolder(copier, common, git, (path) => SHARED.test(path));
+    copyFolder(copier, own, git, (path) => OWN.test(path));
+    for (const [folder, name] of [
+      [own, 'HEAD'],
+      [own, 'index'],
+    ] as const) {
+      const stat = folder.stat(name);
+      if (stat === null || stat.isFile()) continue;
+      const target = folder.linkTarget(name);
+      if (name !== 'HEAD' || target === null) throw unreadable(`${label}.git/${name}`, 'is no regular file');
+      writeFileSync(git.at(name), `ref: ${target}\n`, { flag: 'wx' });
+      copier.own(git, name);
     }
+    for (const name of ['objects', 'refs', 'info']) copier.makeFolder(git, name);
+    within(git.folder('info'), (info) => {
+      copyRules(copier, common, info, 'exclude', label);
+      copyRules(copier, own, info, 'sparse-checkout', label);
+    });
+    writeFileSync(git.at('config'), configOf(repository.settings), { flag: 'wx' });
+    copier.own(git, 'config');
+  });
+}
+
+/**
+ * Copies the objects after the state, packs last: whatever the copied references reach is then among them, also while the
+ * owner commits or repacks. Nothing is hard-linked. False when they are more than `limits` allow.
+ */
+export function copyRepositoryObjects(repository: Repository, tree: OpenFolder, limits: TreeLimits): boolean {
+  const copier = new FileCopier(new TreeBudget(limits));
+  try {
+    within(repository.common.folder('objects'), (from) =>
+      within(tree.folder('.git'), (git) =>
+        within(git.folder('objects'), (into) => {
+          for (const part of [LOOSE, PACKS]) copyFolder(copier, from, into, (path) => part.test(path));
+        }),
+      ),
+    );
     return true;
-  } finally {
-    await git.close();
-  }
-}
-
-/**
- * Copies the objects after the state, packs last: whatever the copied refs reach is then among them, also while the
- * owner commits or repacks. Nothing is hard-linked.
- */
-export async function copyRepositoryObjects(workspace: Directory, tree: Directory, budget: TreeBudget): Promise<void> {
-  const git = await workspace.directory('.git');
-  try {
-    const copy = await tree.directory('.git');
-    try {
-      for (const include of [isLoose, isPack]) {
-        await copyTree(git, copy, { budget, git: true, withoutLinks: true, include });
-      }
-    } finally {
-      await copy.close();
-    }
-  } finally {
-    await git.close();
-  }
-}
-
-/**
- * The files that belong to the work in `workspace`: tracked ones, and untracked ones that are not ignored. Folders in the
- * answer (submodules and nested repositories) stand for all that is in them. Git runs with the copy's `.git`, whose
- * configuration is ours. Null when git is not installed, or cannot tell.
- */
-export async function listWorkingFiles(
-  gitDir: string,
-  workspace: string,
-  signal?: AbortSignal,
-): Promise<Set<string> | null> {
-  try {
-    const { stdout } = await execa(
-      'git',
-      [
-        '-c',
-        'core.fsmonitor=false',
-        '-c',
-        'core.hooksPath=/dev/null',
-        'ls-files',
-        '-z',
-        '--cached',
-        '--others',
-        '--exclude-standard',
-      ],
-      {
-        cwd: workspace,
-        extendEnv: false,
-        env: {
-          PATH: '/usr/local/bin:/usr/bin:/bin',
-          LANG: 'C.UTF-8',
-          GIT_DIR: gitDir,
-          GIT_WORK_TREE: workspace,
-          GIT_CEILING_DIRECTORIES: dirname(workspace),
-          GIT_CONFIG_NOSYSTEM: '1',
-          GIT_CONFIG_GLOBAL: '/dev/null',
-          GIT_ATTR_NOSYSTEM: '1',
-          GIT_OPTIONAL_LOCKS: '0',
-          GIT_NO_LAZY_FETCH: '1',
-        },
-        stdin: 'ignore',
-        stripFinalNewline: false,
-        maxBuffer: MAX_LISTING_BYTES,
-        timeout: 60_000,
-        killSignal: 'SIGKILL',
-        cancelSignal: signal,
-      },
-    );
-    return new Set(
-      stdout
-        .split('\0')
-        .filter((path) => path !== '')
-        .map((path) => path.replace(/\/$/, '')),
-    );
   } catch (error) {
-    signal?.throwIfAborted();
-    if (error instanceof ExecaError || (error instanceof Error && error.name === 'ExecaError')) return null;
+    if (error instanceof DomainError) return false;
     throw error;
   }
 }
 
-/** Whether all of a repository is in its `.git`, in the format every git reads, with its files around it. */
-async function isPlainRepository(git: Directory): Promise<boolean> {
-  const isKind = async (name: string, kind: 'isFile' | 'isDirectory'): Promise<boolean> =>
-    (await git.stat(name))?.[kind]() ?? false;
-  if (
-    !(await isKind('HEAD', 'isFile')) ||
-    !(await isKind('config', 'isFile')) ||
-    !(await isKind('objects', 'isDirectory'))
-  )
-    return false;
-  if ((await git.stat('commondir')) !== null) return false;
-  const config = (await git.readFile('config', MAX_CONFIG_BYTES))?.content.toString();
-  if (config === undefined || /^\s*\[\s*extensions/im.test(config) || /^\s*worktree\s*=/im.test(config)) return false;
-  const objects = await git.directoryOrNull('objects');
-  const info = await objects?.directoryOrNull('info');
-  try {
-    return ((await info?.stat('alternates')) ?? null) === null;
-  } finally {
-    await info?.close();
-    await objects?.close();
+function copyFolder(
+  copier: FileCopier,
+  from: OpenFolder,
+  into: OpenFolder,
+  include: (path: string) => boolean,
+  prefix = '',
+): void {
+  for (const { name, kind } of from.entries()) {
+    const path = prefix + name;
+    if (!include(path)) continue;
+    if (kind === 'file') copier.copy(from, into, name);
+    if (kind !== 'folder') continue;
+    copier.makeFolder(into, name);
+    within(from.folder(name), (inner) =>
+      within(into.folder(name), (copy) => copyFolder(copier, inner, copy, include, `${path}/`)),
+    );
   }
+}
+
+/** Git follows a link there, so its rules hold also where they are elsewhere. */
+function copyRules(copier: FileCopier, from: OpenFolder, into: OpenFolder, name: string, label: string): void {
+  within(from.folder('info'), (info) => {
+    const stat = info.stat(name);
+    if (stat === null) return;
+    if (stat.isFile()) {
+      if (copier.copy(info, into, name) === null) throw unreadable(`${label}.git/info/${name}`, 'may not be read');
+      return;
+    }
+    const target = stat.isSymbolicLink() ? info.realPath(name) : null;
+    const text =
+      target === null
+        ? null
+        : within(OpenFolder.root(dirname(target)), (folder) => readText(folder, basename(target), MOST_EXCLUDES_BYTES));
+    if (text === null)
+      throw unreadable(`${label}.git/info/${name}`, 'should hold rules, and is no file that may be read');
+    writeFileSync(into.at(name), text, { flag: 'wx' });
+    copier.own(into, name);
+  });
+}
+
+function configOf(settings: ReadonlyMap<string, string>): string {
+  const ours = new Map<string, string>(Object.entries(CORE));
+  for (const name of TAKEN_OVER) {
+    const value = settings.get(name);
+    if (value !== undefined && PLAIN_VALUE.test(value)) ours.set(name, value);
+  }
+  // Objects that were never fetched are then known to be missing, and not taken for damage.
+  const isPartial = [...settings.keys()].some(
+    (name) => name === 'extensions.partialclone' || name.endsWith('.promisor'),
+  );
+  const extended = isPartial || [...ours.keys()].some((name) => name.startsWith('extensions.'));
+  if (isPartial) ours.set('extensions.partialclone', 'origin');
+  ours.set('core.repositoryformatversion', extended ? '1' : '0');
+  const sections = new Map<string, string[]>();
+  for (const [name, value] of ours) {
+    const [section = '', key = ''] = name.split('.');
+    sections.set(section, [...(sections.get(section) ?? []), `\t${key} = ${value}\n`]);
+  }
+  const text = [...sections].map(([section, lines]) => `[${section}]\n${lines.join('')}`).join('');
+  return isPartial ? `${text}[remote "origin"]\n\tpromisor = true\n` : text;
 }

@@ -4,8 +4,9 @@ import { inDirectory } from '../boundary/directory.js';
 import { PathRefusedError } from '../boundary/path-refused.js';
 import { isGitName } from '../boundary/relative-path.js';
 import { entryKind, walkTree } from '../boundary/tree-walk.js';
-import { chunksOf, recordOf, sameRecord, type FileRecord } from './file-record.js';
-import { readRecorded, type Difference } from './tree-diff.js';
+import { recordOf, sameRecord, type FileRecord } from './file-record.js';
+import type { RecordedContent } from './recorded-content.js';
+import type { Difference } from './tree-diff.js';
 
 /** What stands in the workspace at a path: `record` is null for nothing, and for what is neither file nor link. */
 interface Present {
@@ -38,7 +39,7 @@ export class Publication {
 
   constructor(
     private readonly workspace: string,
-    private readonly tree: string,
+    private readonly content: RecordedContent,
     private readonly taskId: string,
     private readonly changes: readonly Difference[],
     private readonly rights: PublicationRights,
@@ -48,7 +49,10 @@ export class Publication {
   async conflicts(): Promise<string[]> {
     const conflicts: string[] = [];
     const looked = new Map<string, Present>();
-    for (const { path } of this.changes) looked.set(path, await this.look(path));
+    for (const { path } of this.changes) {
+      await this.rights.mayGoOn();
+      looked.set(path, await this.look(path));
+    }
     const vanishing = new Set(
       this.changes
         .filter(({ path, before, after }) => {
@@ -160,20 +164,25 @@ export class Publication {
     }
   }
 
-  /** Whether everything in the folder at `path` is deleted by this publication. */
-  private folderVanishes(path: string, vanishing: ReadonlySet<string>): Promise<boolean> {
-    return inDirectory(this.workspace, path.split('/'), async (directory) => {
-      for await (const entry of walkTree(directory, { git: true })) {
-        if (entry.kind !== 'folder' && !vanishing.has(`${path}/${entry.path}`)) return false;
-      }
-      return true;
-    });
+  /** Whether everything in the folder at `path` is deleted by this publication; not where that cannot be seen. */
+  private async folderVanishes(path: string, vanishing: ReadonlySet<string>): Promise<boolean> {
+    try {
+      return await inDirectory(this.workspace, path.split('/'), async (directory) => {
+        for await (const entry of walkTree(directory, { git: true })) {
+          if (entry.kind !== 'folder' && !vanishing.has(`${path}/${entry.path}`)) return false;
+        }
+        return true;
+      });
+    } catch (error) {
+      if (error instanceof PathRefusedError) return false;
+      throw error;
+    }
   }
 
   /** Links that are absolute, or climb out of the root, are published only where a person says so. */
   private async linkStaysInside({ path, after }: Difference): Promise<boolean> {
     if (after === null) return true;
-    const target = (await readRecorded(this.tree, path, after)).toString('utf8');
+    const target = (await this.content.read(path, after)).toString('utf8');
     const parts = target.split('/').filter((part) => part !== '.' && part !== '');
     const climbs = parts.findIndex((part) => part !== '..');
     const ups = climbs === -1 ? parts.length : climbs;
@@ -214,44 +223,31 @@ export class Publication {
       folder,
       async (directory) => {
         if (after.type === 'link') {
-          const target = (await readRecorded(this.tree, path, after)).toString('utf8');
+          const target = (await this.content.read(path, after)).toString('utf8');
           return directory.replaceLink(name, target, { temporary, check });
         }
         const before = expected?.isFile() ? expected.mode & 0o777 : 0o644;
         const mode = after.type === 'executable' ? before | ((before & 0o444) >> 2) : before & ~0o111;
-        return this.withContent(path, after, (content) =>
-          directory.replaceFile(name, { content, mode, temporary, check, overLink: true, durable: true }),
+        return this.content.stream(path, after, (content) =>
+          directory.replaceFile(name, {
+            content: this.whileAllowed(content),
+            mode,
+            temporary,
+            check,
+            overLink: true,
+            durable: true,
+          }),
         );
       },
       { create: true },
     );
   }
 
-  /** Streams the task's version of `path`, failing before the last step when it is not what was recorded. */
-  private withContent(
-    path: string,
-    after: FileRecord,
-    use: (content: AsyncIterable<Buffer>) => Promise<void>,
-  ): Promise<void> {
-    const { folder, name } = split(path);
-    return inDirectory(this.tree, folder, async (directory) => {
-      const source = await directory.file(name);
-      try {
-        await use(
-          (async function* () {
-            const hash = createHash('sha256');
-            for await (const chunk of chunksOf(source)) {
-              hash.update(chunk);
-              yield chunk;
-            }
-            if (hash.digest('hex') !== after.sha256)
-              throw new PathRefusedError(`"${path}" is being changed meanwhile.`);
-          })(),
-        );
-      } finally {
-        await source.handle.close();
-      }
-    });
+  private async *whileAllowed(content: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    for await (const chunk of content) {
+      await this.rights.mayGoOn();
+      yield chunk;
+    }
   }
 
   private async removeEmptyFolders(path: string): Promise<void> {

@@ -10,25 +10,33 @@ export class TreeBudget {
   private files = 0;
   private bytes = 0;
 
-  constructor(private readonly limits: TreeLimits) {}
+  constructor(
+    private readonly limits: TreeLimits,
+    private readonly of: 'workspace' | 'work tree' = 'workspace',
+  ) {}
 
   /** Counts one file of `bytes`. @throws DomainError `workspace_too_large`. */
   charge(bytes: number): void {
     this.files++;
     this.grow(bytes);
-    if (this.files > this.limits.files) this.refuse(`${this.limits.files} files`);
+    if (this.files > this.limits.files) this.refuse(`${this.limits.files} files`, 'TREE_MAX_FILES');
   }
 
   /** Counts bytes alone. @throws DomainError `workspace_too_large`. */
   grow(bytes: number): void {
     this.bytes += bytes;
-    if (this.bytes > this.limits.bytes) this.refuse(`${Math.floor(this.limits.bytes / 1024 / 1024)} MiB`);
+    if (this.bytes > this.limits.bytes) {
+      this.refuse(`${Math.floor(this.limits.bytes / 1024 / 1024)} MiB`, 'TREE_MAX_MIB');
+    }
   }
 
-  private refuse(limit: string): never {
+  private refuse(limit: string, setting: string): never {
+    const remedy = `Ignore what is not worked on (.gitignore in a repository), or raise ${setting}.`;
     throw new DomainError(
       'workspace_too_large',
-      `The workspace holds more than ${limit}, which is more than a task may work on.`,
+      this.of === 'workspace'
+        ? `The workspace holds more than ${limit}, which is more than a task may work on. ${remedy}`
+        : `The task's work tree has grown to more than ${limit}, twice what a workspace may hold. ${remedy}`,
     );
   }
 }

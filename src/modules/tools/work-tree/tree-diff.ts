@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { structuredPatch, type StructuredPatchHunk } from 'diff';
-import { inDirectory } from '../boundary/directory.js';
-import { PathRefusedError } from '../boundary/path-refused.js';
-import { contentOf, sameRecord, type FileRecord, type Manifest } from './file-record.js';
+import type { FileRecord } from './file-record.js';
+import type { RecordedContent } from './recorded-content.js';
 
 export interface TreeChange {
   path: string;
@@ -38,14 +37,6 @@ export interface Difference {
   after: FileRecord | null;
 }
 
-/** Paths at which two manifests differ, sorted. */
-export function differences(before: Manifest, after: Manifest): Difference[] {
-  return [...new Set([...before.keys(), ...after.keys()])]
-    .map((path) => ({ path, before: before.get(path) ?? null, after: after.get(path) ?? null }))
-    .filter((entry) => !sameRecord(entry.before, entry.after))
-    .sort((a, b) => (a.path < b.path ? -1 : 1));
-}
-
 export function asChange({ path, before, after }: Difference): TreeChange {
   if (after === null) return { path, change: 'deleted', sha256: null };
   return { path, change: before === null ? 'added' : 'modified', sha256: after.sha256 };
@@ -60,10 +51,10 @@ export function contentHash(changes: readonly Difference[]): string {
   return createHash('sha256').update(JSON.stringify(stable)).digest('hex');
 }
 
-/** Describes `changes` between the folders `base` and `tree` without running anything in either. */
+/** Describes `changes` between a base and a tree without running anything in either. */
 export async function describeChanges(
-  base: string,
-  tree: string,
+  base: RecordedContent,
+  tree: RecordedContent,
   changes: readonly Difference[],
   signal?: AbortSignal,
 ): Promise<TreeDiff> {
@@ -87,7 +78,7 @@ export async function describeChanges(
 
 type Body = { text: string; problem?: undefined } | { problem: 'binary' | 'large' };
 
-async function bodyOf(base: string, tree: string, change: Difference): Promise<Body> {
+async function bodyOf(base: RecordedContent, tree: RecordedContent, change: Difference): Promise<Body> {
   if (change.before && change.after && change.before.sha256 === change.after.sha256) return { text: '' };
   const before = await textOf(base, change.path, change.before);
   const after = await textOf(tree, change.path, change.after);
@@ -152,28 +143,14 @@ function escaped(char: string): string {
   return `\\u{${char.codePointAt(0)?.toString(16) ?? ''}}`;
 }
 
-async function textOf(root: string, path: string, record: FileRecord | null): Promise<Body> {
+async function textOf(content: RecordedContent, path: string, record: FileRecord | null): Promise<Body> {
   if (record === null) return { text: '' };
   if (record.size > MAX_FILE_BYTES) return { problem: 'large' };
-  const bytes = await readRecorded(root, path, record);
+  const bytes = await content.read(path, record);
   if (bytes.includes(0)) return { problem: 'binary' };
   try {
     return { text: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes) };
   } catch {
     return { problem: 'binary' };
   }
-}
-
-/**
- * The content of `path` below `root` as `record` says it is.
- * @throws PathRefusedError when it is something else by now.
- */
-export async function readRecorded(root: string, path: string, record: FileRecord): Promise<Buffer> {
-  const segments = path.split('/');
-  const name = segments.pop() ?? '';
-  const content = await inDirectory(root, segments, (directory) => contentOf(directory, name, record.size));
-  if (content === null || createHash('sha256').update(content).digest('hex') !== record.sha256) {
-    throw new PathRefusedError(`"${path}" is being changed meanwhile.`);
-  }
-  return content;
 }

@@ -2,9 +2,8 @@ import type { Stats } from 'node:fs';
 import { lstat, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorCode } from '../boundary/path-refused.js';
-import type { FileRecord, Manifest } from './file-record.js';
 
-/** Names in the folder of one task's trees. */
+/** In the folder of one task's trees: the content of the workspace's files when the task began, and the record of it. */
 export const BASE = 'base';
 export const MANIFEST = 'base.json';
 const PUBLISHED = 'published.json';
@@ -34,11 +33,6 @@ export async function fence(home: string): Promise<string | null> {
   }
   const newest = Math.max(-1, ...trees, ...fenced);
   return newest === -1 ? null : join(home, `fenced-${newest}`);
-}
-
-/** What the workspace held when the task began. */
-export async function baseOf(home: string): Promise<Manifest> {
-  return new Map(JSON.parse(await readFile(join(home, MANIFEST), 'utf8')) as [string, FileRecord][]);
 }
 
 /** Notes, before they are published, paths that are the task's doing and can be taken back. */

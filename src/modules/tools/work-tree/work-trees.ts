@@ -1,38 +1,21 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
-import { chown, mkdir, realpath, rename, writeFile } from 'node:fs/promises';
+import { chown, mkdir, realpath, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppConfig } from '../../../config/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
-import { Directory, inDirectory } from '../boundary/directory.js';
+import { inDirectory } from '../boundary/directory.js';
 import { errorCode, PathRefusedError } from '../boundary/path-refused.js';
-import { removeTree } from '../boundary/tree-walk.js';
 import { Turns } from '../boundary/turns.js';
 import { BOX_USER } from '../sandbox/box-user.js';
-import { manifestOf, contentOf, type Manifest } from './file-record.js';
-import { fillTree } from './fill-tree.js';
+import { contentOf } from './file-record.js';
 import { Publication } from './publication.js';
-import { TreeBudget, type TreeLimits } from './tree-budget.js';
-import { copyTree } from './tree-copy.js';
-import {
-  contentHash,
-  describeChanges,
-  differences,
-  type Difference,
-  type TreeChange,
-  type TreeDiff,
-} from './tree-diff.js';
-import {
-  BASE,
-  baseOf,
-  epochsIn,
-  fence,
-  lstatOrNull,
-  MANIFEST,
-  namesIn,
-  notePublished,
-  publishedPaths,
-} from './tree-home.js';
+import { BaseContent, TreeContent } from './recorded-content.js';
+import { Removals } from './removals.js';
+import type { TreeLimits } from './tree-budget.js';
+import { contentHash, describeChanges, type Difference, type TreeChange, type TreeDiff } from './tree-diff.js';
+import { epochsIn, fence, lstatOrNull, namesIn, notePublished, publishedPaths } from './tree-home.js';
+import { runTreeJob } from './tree-jobs.js';
 
 /** The folder one task works in during one lease. */
 export interface WorkTree {
@@ -61,7 +44,6 @@ export class WorkTreeFencedError extends Error {
   }
 }
 
-const LIMITS: TreeLimits = { files: 50_000, bytes: 1024 * 1024 * 1024 };
 const TASK_ID = /^[A-Za-z0-9][A-Za-z0-9-]{0,63}$/;
 
 /** Trees that `sweep` leaves alone although it was not told of them: their task may be younger than its list. */
@@ -71,28 +53,33 @@ const SWEEP_AGE_MS = 60 * 60 * 1000;
  * The trees that tasks work in, under `<data folder>/trees/<task>/`. What is called a task here is one life of one: whoever
  * removes the trees of a life that is over cannot meet those of the next.
  *
- * - `tree-<epoch>` is the tree itself, `base` what the workspace held when the task began, `base.json` its hashes.
+ * - `tree-<epoch>` is the tree itself, `base` the content of what the workspace held when the task began, `base.json` where in
+ *   it each path is, and what the tree's file looked like when it was filled: only what looks otherwise is ever read.
  * - A newer epoch takes the older tree's name away (`fenced-<epoch>`), so that every path of the older one leads nowhere,
  *   and goes on with a copy, so that commands it left running, which a renamed folder would not shake off, write to
  *   what nobody reads any more.
  * - `published.json` names the paths that were about to be published, for a task that ends otherwise.
  * - Whatever is made is made under a temporary name and renamed when it is whole.
  *
- * Nothing here runs a program on a tree, follows a link in one, or trusts a name in one.
+ * Walks and copies run in threads (`runTreeJob`), removals apart (`Removals`). Nothing here runs a program on a tree, follows a link in one, or trusts a name in one.
  */
 @Injectable()
 export class WorkTrees implements OnModuleInit {
-  protected readonly limits: TreeLimits = LIMITS;
+  protected readonly limits: TreeLimits;
   private readonly logger = new Logger(WorkTrees.name);
   private readonly turns = new Turns();
   private readonly folder: string;
+  private readonly removals: Removals;
 
   constructor(private readonly config: AppConfig) {
     this.folder = join(config.dataDir, 'trees');
+    this.removals = new Removals(join(config.dataDir, 'removed-trees'));
+    this.limits = config.trees;
   }
 
-  /** Makes the workspace, so that tools find one; a failure shows again in each call that needs it. */
+  /** Makes the workspace, so that tools find one; a failure shows again in each call that needs it. Goes on removing. */
   async onModuleInit(): Promise<void> {
+    await this.removals.sweep();
     await this.workspace().catch((error: unknown) => {
       this.logger.warn(`The workspace cannot be made: ${String(error)}`);
     });
@@ -129,8 +116,10 @@ export class WorkTrees implements OnModuleInit {
    * @throws WorkTreeFencedError when the tree is another's by now; DomainError `workspace_too_large` when it grew too much.
    */
   async diff(tree: WorkTree, signal?: AbortSignal): Promise<TreeDiff> {
-    const changes = await this.changes(tree, signal);
-    return describeChanges(join(this.home(tree.taskId), BASE), tree.root, changes, signal);
+    signal?.throwIfAborted();
+    const changes = await this.changes(tree);
+    const base = new BaseContent(this.home(tree.taskId));
+    return describeChanges(base, new TreeContent(tree.root), changes, signal);
   }
 
   /**
@@ -160,22 +149,25 @@ export class WorkTrees implements OnModuleInit {
    */
   async publish(tree: WorkTree, options: PublishOptions = {}): Promise<{ conflicts: string[] }> {
     const workspace = await this.workspace();
+    const mayGoOn = async (): Promise<void> => {
+      options.signal?.throwIfAborted();
+      await this.assertCurrent(tree);
+    };
     return this.turns.take(workspace, async () => {
-      const changes = await this.changes(tree, options.signal);
+      options.signal?.throwIfAborted();
+      const changes = await this.changes(tree);
+      options.signal?.throwIfAborted();
       if (options.contentHash !== undefined && contentHash(changes) !== options.contentHash) {
         throw new DomainError('content_changed', 'The files of the task are not the ones that were reviewed.');
       }
-      const publication = new Publication(workspace, tree.root, tree.taskId, changes, {
+      const publication = new Publication(workspace, new TreeContent(tree.root), tree.taskId, changes, {
         force: new Set(options.force),
         anyLinks: false,
-        mayGoOn: async () => {
-          options.signal?.throwIfAborted();
-          await this.assertCurrent(tree);
-        },
+        mayGoOn,
       });
       const conflicts = await publication.conflicts();
       if (conflicts.length > 0) return { conflicts };
-      await this.assertCurrent(tree);
+      await mayGoOn();
       await notePublished(this.home(tree.taskId), publication.takesBack);
       return { conflicts: await publication.apply() };
     });
@@ -198,16 +190,7 @@ export class WorkTrees implements OnModuleInit {
   /** Removes the task's tree and base, of every epoch; what was published stays. The task must have ended for good. */
   drop(taskId: string): Promise<void> {
     const home = this.home(taskId);
-    return this.turns.take(home, async () => {
-      const dropped = `.dropped-${randomUUID()}`;
-      try {
-        await rename(home, join(this.folder, dropped));
-      } catch (error) {
-        if (errorCode(error) === 'ENOENT') return;
-        throw error;
-      }
-      await this.remove(this.folder, dropped);
-    });
+    return this.turns.take(home, () => this.removals.take(home));
   }
 
   /**
@@ -218,9 +201,10 @@ export class WorkTrees implements OnModuleInit {
     findFates: (taskIds: string[]) => Promise<ReadonlyMap<string, TaskFate>>,
     now: Date = new Date(),
   ): Promise<void> {
+    await this.removals.sweep();
     const taskOf = new Map<string, string>();
     for (const name of await namesIn(this.folder)) {
-      if (name.startsWith('.dropped-')) await this.remove(this.folder, name);
+      if (name.startsWith('.dropped-')) await this.removals.take(join(this.folder, name));
       else taskOf.set(name, /^\.making-(.+)-\d+-[0-9a-f]{8}$/.exec(name)?.[1] ?? name);
     }
     if (taskOf.size === 0) return;
@@ -233,7 +217,7 @@ export class WorkTrees implements OnModuleInit {
         if (age <= SWEEP_AGE_MS) continue;
       }
       if (fate === 'given_up' && name === taskId) await this.withdraw(taskId);
-      else await this.remove(this.folder, name);
+      else await this.removals.take(join(this.folder, name));
     }
   }
 
@@ -245,7 +229,7 @@ export class WorkTrees implements OnModuleInit {
       const reversed = (await this.changesIn(home, tree))
         .filter(({ path }) => published.has(path))
         .map(({ path, before, after }) => ({ path, before: after, after: before }));
-      const withdrawal = new Publication(workspace, join(home, BASE), taskId, reversed, {
+      const withdrawal = new Publication(workspace, new BaseContent(home), taskId, reversed, {
         force: new Set(),
         anyLinks: true,
         mayGoOn: async () => undefined,
@@ -263,20 +247,22 @@ export class WorkTrees implements OnModuleInit {
   }
 
   private async create(taskId: string, epoch: number, signal?: AbortSignal): Promise<void> {
-    const making = `.making-${taskId}-${epoch}-${randomUUID().slice(0, 8)}`;
-    const path = join(this.folder, making);
+    const home = join(this.folder, `.making-${taskId}-${epoch}-${randomUUID().slice(0, 8)}`);
+    const tree = join(home, `tree-${epoch}`);
     try {
-      await mkdir(join(path, BASE), { recursive: true, mode: 0o711 });
-      await this.makeTreeFolder(join(path, `tree-${epoch}`));
-      const tree = `tree-${epoch}`;
-      const filled = await fillTree(await this.workspace(), join(path, BASE), join(path, tree), this.limits, signal);
-      if (filled.history === 'too_large') {
-        this.logger.warn('The history of the workspace is too large for a work tree; tasks work without it.');
+      const workspace = await this.workspace();
+      await mkdir(home, { mode: 0o711 });
+      await this.makeTreeFolder(tree);
+      const { history, moving } = await runTreeJob('fill', { workspace, home, tree, limits: this.limits }, signal);
+      if (history === 'too_large' || history === 'elsewhere') this.logger.warn(WITHOUT_HISTORY[history]);
+      if (moving.length > 0) {
+        this.logger.warn(
+          `The tree of task ${taskId} holds files that kept changing: ${moving.slice(0, 20).join(', ')}.`,
+        );
       }
-      await writeFile(join(path, MANIFEST), JSON.stringify([...filled.base]), { mode: 0o600 });
-      await rename(path, this.home(taskId));
+      await rename(home, this.home(taskId));
     } catch (error) {
-      await this.remove(this.folder, making);
+      await this.removals.take(home);
       if (!['ENOTEMPTY', 'EEXIST'].includes(errorCode(error) ?? '')) throw error;
     }
   }
@@ -285,25 +271,15 @@ export class WorkTrees implements OnModuleInit {
     const home = this.home(taskId);
     const { trees, fenced } = (await epochsIn(home)) ?? { trees: [], fenced: [] };
     if (Math.max(-1, ...trees, ...fenced) > epoch) throw new WorkTreeFencedError(taskId, epoch);
-    const source = await fence(home);
-    if (source === null) throw new WorkTreeFencedError(taskId, epoch);
-    const making = `making-${epoch}-${randomUUID().slice(0, 8)}`;
-    await this.makeTreeFolder(join(home, making));
+    const from = await fence(home);
+    if (from === null) throw new WorkTreeFencedError(taskId, epoch);
+    const to = join(home, `making-${epoch}-${randomUUID().slice(0, 8)}`);
+    await this.makeTreeFolder(to);
     try {
-      const from = await Directory.root(source);
-      try {
-        const into = await Directory.root(join(home, making));
-        try {
-          await copyTree(from, into, { budget: new TreeBudget(doubled(this.limits)), git: true, signal });
-        } finally {
-          await into.close();
-        }
-      } finally {
-        await from.close();
-      }
-      await rename(join(home, making), join(home, `tree-${epoch}`));
+      await runTreeJob('takeOver', { home, from, to, limits: doubled(this.limits) }, signal);
+      await rename(to, join(home, `tree-${epoch}`));
     } catch (error) {
-      await this.remove(home, making);
+      await this.removals.take(to);
       throw error;
     }
   }
@@ -313,27 +289,21 @@ export class WorkTrees implements OnModuleInit {
     const home = this.home(taskId);
     for (const name of await namesIn(home)) {
       const of = /^(?:tree|fenced|making)-(\d+)/.exec(name)?.[1];
-      if (of !== undefined && name !== `tree-${epoch}` && Number(of) <= epoch) await this.remove(home, name);
+      if (of !== undefined && name !== `tree-${epoch}` && Number(of) <= epoch) {
+        await this.removals.take(join(home, name));
+      }
     }
   }
 
-  private async changes(tree: WorkTree, signal?: AbortSignal): Promise<Difference[]> {
+  private async changes(tree: WorkTree): Promise<Difference[]> {
     await this.assertCurrent(tree);
-    const changes = await this.changesIn(this.home(tree.taskId), tree.root, signal);
+    const changes = await this.changesIn(this.home(tree.taskId), tree.root);
     await this.assertCurrent(tree);
     return changes;
   }
 
-  private async changesIn(home: string, tree: string, signal?: AbortSignal): Promise<Difference[]> {
-    const base = await baseOf(home);
-    let after: Manifest;
-    const root = await Directory.root(tree);
-    try {
-      after = await manifestOf(root, new TreeBudget(doubled(this.limits)), signal);
-    } finally {
-      await root.close();
-    }
-    return differences(base, after);
+  private changesIn(home: string, tree: string): Promise<Difference[]> {
+    return runTreeJob('compare', { home, tree, limits: doubled(this.limits) });
   }
 
   private async assertCurrent({ taskId, epoch, root }: WorkTree): Promise<void> {
@@ -349,16 +319,12 @@ export class WorkTrees implements OnModuleInit {
     if (!TASK_ID.test(taskId)) throw new Error('Not the id of a task.');
     return join(this.folder, taskId);
   }
-
-  private async remove(folder: string, name: string): Promise<void> {
-    const directory = await Directory.root(folder);
-    try {
-      if (!(await removeTree(directory, name))) this.logger.warn(`${name} could not be removed yet.`);
-    } finally {
-      await directory.close();
-    }
-  }
 }
+
+const WITHOUT_HISTORY = {
+  too_large: 'The history of the workspace is too large for a work tree; tasks work without it.',
+  elsewhere: 'The repository of the workspace has objects in another one (alternates); tasks work without its history.',
+};
 
 /** A task may grow its tree to twice what a workspace may hold. */
 function doubled(limits: TreeLimits): TreeLimits {
