@@ -1,32 +1,14 @@
 import { Injectable } from '@nestjs/common';
-import { Database, json, sql, violates } from '../../platform/database/index.js';
+import { Database, json, sql, violates, type PodAgentRow } from '../../platform/database/index.js';
 import { DomainError } from '../../platform/errors/index.js';
 import type { PodAgent, PodAgentSettings } from './pod.js';
 
 /** A row as the driver or `json_agg` gives it: the latter writes times as text. */
-export interface PodAgentRow {
-  id: string;
-  pod_id: string;
-  name: string;
-  role: PodAgent['role'];
-  description: string;
-  enabled: boolean;
-  position: number;
-  parallel_group: string | null;
-  model: string | null;
-  fallback_models: string[];
-  temperature: number;
-  max_tokens: number;
-  timeout_seconds: number;
-  max_retries: number;
-  system_prompt: string | null;
-  allowed_tools: string[] | null;
-  on_failure: PodAgent['onFailure'];
+export type SelectedPodAgent = Omit<PodAgentRow, 'run_condition' | 'created_at' | 'updated_at'> & {
   run_condition: PodAgent['runCondition'];
-  artifact_type: string | null;
   created_at: Date | string;
   updated_at: Date | string;
-}
+};
 
 /** Of the row `a` of `pod_agents`. */
 export const AGENT_COLUMNS = sql`
@@ -40,7 +22,7 @@ export class PodAgentsRepository {
 
   /** The agents of a pod by position, disabled ones too; none when there is no such pod. */
   async list(podId: string): Promise<PodAgent[]> {
-    const rows = await this.db.query<PodAgentRow>(
+    const rows = await this.db.query<SelectedPodAgent>(
       'podAgents.list',
       sql`select ${AGENT_COLUMNS} from pod_agents a where a.pod_id = ${podId} order by a.position`,
     );
@@ -51,7 +33,7 @@ export class PodAgentsRepository {
   async insert(id: string, podId: string, agent: PodAgentSettings): Promise<PodAgent> {
     return this.guarded(
       agent,
-      this.db.one<PodAgentRow>(
+      this.db.one<SelectedPodAgent>(
         'podAgents.insert',
         sql`insert into pod_agents as a (
               id, pod_id, name, role, description, enabled, position, parallel_group, model, fallback_models,
@@ -72,7 +54,7 @@ export class PodAgentsRepository {
   async update(id: string, agent: PodAgentSettings): Promise<PodAgent> {
     return this.guarded(
       agent,
-      this.db.one<PodAgentRow>(
+      this.db.one<SelectedPodAgent>(
         'podAgents.update',
         sql`update pod_agents a set
               name = ${agent.name}, role = ${agent.role}, description = ${agent.description},
@@ -94,7 +76,7 @@ export class PodAgentsRepository {
     await this.db.query('podAgents.delete', sql`delete from pod_agents where id = ${id}`);
   }
 
-  private async guarded(agent: PodAgentSettings, statement: Promise<PodAgentRow>): Promise<PodAgent> {
+  private async guarded(agent: PodAgentSettings, statement: Promise<SelectedPodAgent>): Promise<PodAgent> {
     try {
       return toPodAgent(await statement);
     } catch (error) {
@@ -110,7 +92,7 @@ export class PodAgentsRepository {
 }
 
 /** The only mapping from a row to a pod agent. */
-export function toPodAgent(row: PodAgentRow): PodAgent {
+export function toPodAgent(row: SelectedPodAgent): PodAgent {
   return {
     id: row.id,
     podId: row.pod_id,

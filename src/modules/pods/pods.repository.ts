@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Database, json, preparedSql, sql, violates, type Sql } from '../../platform/database/index.js';
 import { DomainError } from '../../platform/errors/index.js';
 import type { AgentSnapshot, Pod, PodAgent, PodDetail, PodSelector, PodSettings, PodSnapshot } from './pod.js';
-import { AGENT_COLUMNS, toPodAgent, type PodAgentRow } from './pod-agents.repository.js';
+import { AGENT_COLUMNS, toPodAgent, type SelectedPodAgent } from './pod-agents.repository.js';
 
 interface PodRow {
   id: string;
@@ -26,7 +26,7 @@ interface PodRow {
 }
 
 interface PodDetailRow extends PodRow {
-  agents: PodAgentRow[];
+  agents: SelectedPodAgent[];
 }
 
 /** Of the row `p` of `pods`. */
