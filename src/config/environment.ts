@@ -101,9 +101,9 @@ function Int(min: number, max: number): PropertyDecorator {
  * the same names, and a test holds the three together. Defaults that depend on other variables are set in `AppConfig`.
  */
 export class Environment {
-  /** PostgreSQL connection string; none starts the embedded PostgreSQL 16 in the data folder. */
+  /** PostgreSQL connection string. Unset: the service starts its own PostgreSQL 16 in the data folder. */
   @IsOptional() @PostgresUrl() DATABASE_URL?: string;
-  /** Redis connection string; none keeps the shared short-lived state in this process. */
+  /** Redis connection string. Unset: shared short-lived state stays in this process. */
   @IsOptional() @RedisUrl() REDIS_URL?: string;
   /** Credential of the admin routes, at least 16 visible ASCII characters. */
   @IsOptional()
@@ -192,11 +192,11 @@ export class Environment {
   @IsOptional() @Bool() @IsBoolean() NOVA_ALLOW_INSECURE?: boolean;
   /** Number of proxies whose X-Forwarded-For is believed. */
   @Int(0, 10) TRUST_PROXY?: number;
-  /** Requests a minute for each anonymous address; none is no limit. */
+  /** Requests a minute for each anonymous address. Unset: no limit. */
   @Int(1, 1_000_000) ANON_RATE_LIMIT_RPM?: number;
-  /** Event streams that this process holds open at a time. */
+  /** Maximum open event streams of this process. */
   @Int(1, 100_000) MAX_STREAMS?: number;
-  /** And how many of them one API key may have. */
+  /** Maximum open event streams per API key. */
   @Int(1, 100_000) MAX_KEY_STREAMS?: number;
   /** Comma list of `api`, `worker`, `scheduler`: what this process does. */
   @IsOptional()
@@ -222,13 +222,13 @@ export class Environment {
   @Int(1, 100) TASK_MAX_CRASHES?: number;
   /** Lets MCP servers have private addresses. */
   @IsOptional() @Bool() @IsBoolean() MCP_ALLOW_PRIVATE_NETWORKS?: boolean;
-  /** Days that finished tasks are kept; none keeps them. */
+  /** Days to keep finished tasks. Unset: kept for ever. */
   @Int(1, 36_500) RETENTION_TASKS_DAYS?: number;
-  /** Days that the events of finished tasks are kept; none keeps them as long as the task. */
+  /** Days to keep the events of finished tasks. Unset: kept as long as their task. */
   @Int(1, 36_500) RETENTION_TASK_EVENTS_DAYS?: number;
-  /** Days that idempotency keys are kept. */
+  /** Days to keep idempotency keys. */
   @Int(1, 36_500) RETENTION_IDEMPOTENCY_KEYS_DAYS?: number;
-  /** Days that the results of agent turns are kept; none keeps them. */
+  /** Days to keep the results of agent turns. Unset: kept for ever. */
   @Int(1, 36_500) RETENTION_TURNS_DAYS?: number;
 }
 

@@ -8,11 +8,7 @@ import { AgentsController } from './agents.controller.js';
 import { AgentsRepository } from './agents.repository.js';
 import { AgentsService } from './agents.service.js';
 
-/**
- * An *agent* is a model with instructions and tools; a *turn* (module tasks) is one answer of it. The *loop* is the
- * conversation with the model that every turn and every stage of the pipeline goes through. The *canonical agent* is the
- * one that chat speaks with.
- */
+/** Agent records and the tools that work with them. Words: docs/glossary.md. */
 @Module({
   imports: [LlmModule, ToolsModule],
   controllers: [AgentsController],

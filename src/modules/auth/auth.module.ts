@@ -10,10 +10,7 @@ import { KeysController } from './keys.controller.js';
 import { KeyUses } from './key-uses.js';
 import { StreamPlaces } from './stream-places.js';
 
-/**
- * Credentials. A *key* belongs to a caller, the *admin secret* to the operator; a *principal* is who a request turned out
- * to come from. The guard stands in front of every route of the service.
- */
+/** Credentials, and the guard in front of every route. Words: docs/glossary.md. */
 @Module({
   controllers: [KeysController],
   providers: [

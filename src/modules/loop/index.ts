@@ -1,3 +1,4 @@
+/** The exchange between one model and its tools, for turns and stages alike. Words: docs/glossary.md. */
 export {
   converse,
   runAgentLoop,

@@ -1,11 +1,5 @@
 import type { Secret } from '../../platform/secrets/index.js';
 
-/**
- * An *MCP server* is a program or a web service that offers tools by the Model Context Protocol. Its *settings* are what an
- * admin wrote; its *revision* moves whenever every process has to connect anew; its *era* is which generation of the
- * protocol it speaks, as found out at the last connection. A tool is *pinned* when it is first seen: one that changes later
- * is *quarantined* until an admin reloads the server.
- */
 export const TRANSPORTS = ['stdio', 'http', 'sse'] as const;
 export type McpTransport = (typeof TRANSPORTS)[number];
 

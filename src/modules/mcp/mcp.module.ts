@@ -6,7 +6,7 @@ import { McpServersRepository } from './mcp-servers.repository.js';
 import { McpServersService } from './mcp-servers.service.js';
 import { TransportFactory } from './transports/transport-factory.js';
 
-/** Tools from MCP servers; see `mcp-server.ts` for the words. */
+/** Tools from MCP servers. Words: docs/glossary.md. */
 @Module({
   imports: [ToolsModule],
   controllers: [McpServersController],

@@ -37,7 +37,7 @@ import { TaskPartsRepository } from './views/task-parts.repository.js';
 import { TaskViewsRepository } from './views/task-views.repository.js';
 import { WorkersRepository } from './store/workers.repository.js';
 
-/** The Quartet: tasks, their stages, the queue that workers serve, and the gates where people decide. */
+/** The Quartet: tasks, their stages, the queue that workers serve, and the gates where people decide. Words: docs/glossary.md. */
 @Module({
   imports: [AuthModule, LlmModule, ToolsModule, AgentsModule, PodsModule],
   controllers: [

@@ -68,7 +68,7 @@ export class CreatePodAgentDto {
   @WholeNumber(0, 10)
   max_retries?: number = 2;
 
-  /** Added to the role's own instructions. */
+  /** Replaces the role's own instructions. Null or blank: the role's own. The service's rules for data and answers follow either. */
   @IsOptional()
   @IsString()
   @MaxLength(100_000)

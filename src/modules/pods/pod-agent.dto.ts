@@ -33,7 +33,7 @@ export class PodAgentDto {
   /** Re-runs that its verdict may cause. */
   @ApiProperty({ type: 'integer' })
   max_retries: number;
-  /** Added to the role's own instructions. */
+  /** Replaces the role's own instructions. Null or blank: the role's own. The service's rules for data and answers follow either. */
   system_prompt: string | null;
   /** Names or groups of tools it may use; null is every tool. */
   allowed_tools: string[] | null;

@@ -1,7 +1,3 @@
-/**
- * A pod is a team: an ordered list of pod agents and the limits their work has. A pod agent has one of five roles, each at
- * most once in a pod. A snapshot is what a task keeps of its pod: later edits touch later submissions only.
- */
 import { SANDBOX_TIERS, type SandboxTier } from '../../config/index.js';
 import type { AllowedTools } from '../tools/index.js';
 import type { RunCondition } from './run-condition.js';

@@ -6,7 +6,7 @@ import { PodsController } from './pods.controller.js';
 import { PodsRepository } from './pods.repository.js';
 import { PodsService } from './pods.service.js';
 
-/** The teams that pipeline tasks run through; see `pod.ts` for the words. */
+/** The teams that pipeline tasks run through. Words: docs/glossary.md. */
 @Module({
   imports: [ToolsModule],
   controllers: [PodsController, PodAgentsController],

@@ -12,10 +12,7 @@ import { TurnsReaper } from './turns.reaper.js';
 import { TurnsRepository } from './turns.repository.js';
 import { TurnsService } from './turns.service.js';
 
-/**
- * A *turn* is one answer of an agent: its rounds with the model and the tools between them. It runs in the process that took
- * it; its *log* holds the events that readers get, and its result is stored. Over HTTP turns are called tasks.
- */
+/** Turns of agents, served as `/api/v1/tasks`. Words: docs/glossary.md. */
 @Module({
   imports: [LlmModule, ToolsModule, AgentsModule],
   controllers: [TasksController],

@@ -13,11 +13,7 @@ import { ToolRegistry } from './tool-registry.js';
 import { ToolsController } from './tools.controller.js';
 import { WorkTrees } from './work-tree/work-trees.js';
 
-/**
- * A *tool* is something a model may call; the *registry* holds all of them. A *root* is the one folder that a call may
- * touch, and the *boundary* what keeps it inside: descriptors for the file tools, a *box* (a sandboxed process) for
- * commands. A *work tree* is the copy of the workspace that one task works in.
- */
+/** The tools that models may call, the boundary that confines them, and work trees. Words: docs/glossary.md. */
 @Module({
   controllers: [ToolsController],
   providers: [ToolRegistry, Places, Egress, Sandbox, WorkTrees],

@@ -26,7 +26,7 @@ const CLOSE_MS = 5_000;
 const PING_MS = 1_500;
 
 /**
- * The only door to PostgreSQL. Every statement has a name, which feeds errors and metrics. While no database is attached
+ * The only door to PostgreSQL. Every statement has a name, which logs and errors show. While no database is attached
  * (it is still starting, or it went away) statements fail with `dependency_unavailable`; the process never exits for it.
  */
 export class Database {
