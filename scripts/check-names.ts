@@ -9,7 +9,7 @@ const SAMPLE = join('src', 'demo', 'sample');
 
 const files = readdirSync('src', { recursive: true, encoding: 'utf8' })
   .map((name) => join('src', name))
-  .filter((path) => /\.ts$/.test(path) && !/\.spec\.ts$/.test(path) && !path.startsWith(SAMPLE));
+  .filter((path) => path.endsWith('.ts') && !path.endsWith('.spec.ts') && !path.startsWith(SAMPLE));
 
 /** The names that `path` declares and exports; a type and a value of one name in one file (`const X`, `type X`) are one. */
 function exportedNames(path: string): Set<string> {
