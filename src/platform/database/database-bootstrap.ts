@@ -2,11 +2,13 @@ import { Injectable, Logger } from '@nestjs/common';
 import pg from 'pg';
 import { AppConfig } from '../../config/index.js';
 import { Clock } from '../clock/index.js';
-import { connectClient, Database, type ConnectionOptions } from './database.js';
+import { connectClient } from './connection.js';
+import { Database, type ConnectionOptions } from './database.js';
 import { EmbeddedPostgresError } from '../embedded-postgres/embedded-postgres-error.js';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../embedded-postgres/embedded-postgres.js';
 import { migrate, MigrationError } from './migrator.js';
 import { outageReason, UNKNOWN_OUTAGE } from './pg-errors.js';
+import { backendPid, checkServer, checkSessions, NO_SESSIONS, UnusableServerError } from './server-check.js';
 import { SingleProcessError, takeSingleProcessLock } from './single-process-lock.js';
 
 /** Whether the database is usable; `reason` is a sentence without secrets, null while `ready`. */
@@ -15,10 +17,17 @@ export interface DatabaseState {
   readonly reason: string | null;
 }
 
-/** A condition of the server that the service cannot work with; the message is a sentence. */
-class UnusableServerError extends Error {}
+/** The session that is kept beside the pool. */
+interface Guard {
+  readonly client: pg.Client;
+  /** Where the service's tables are. */
+  readonly schema: string;
+  /** The server process that it had from the start. */
+  readonly pid: number;
+}
 
-const OLDEST_VERSION = 15;
+/** Clocks that are further apart are told. */
+const MOST_APART_MS = 10_000;
 const WATCH_MS = 2_000;
 const RETRY_MS = { first: 100, most: 2_000, mostAfterMigration: 30_000 };
 
@@ -38,8 +47,9 @@ export class DatabaseBootstrap {
   private displace: (error: SingleProcessError) => void;
   private reason: string | null = 'the database is starting';
   private server: EmbeddedPostgres | null = null;
-  private guard: pg.Client | null = null;
+  private guard: Guard | null = null;
   private attachedTo = '';
+  private clockWarning: string | null = null;
   /** What goes on in the background: the start, then the supervision. */
   private work: Promise<void> = Promise.resolve();
 
@@ -65,6 +75,11 @@ export class DatabaseBootstrap {
 
   state(): DatabaseState {
     return { ready: this.reason === null, reason: this.reason };
+  }
+
+  /** A sentence about clocks that are too far apart; null while they are not. */
+  clocksApart(): string | null {
+    return this.clockWarning;
   }
 
   /** Lets the database go: the pool after its statements, the lock, then an own embedded server. */
@@ -102,10 +117,11 @@ export class DatabaseBootstrap {
   /** One attempt. Every step leaves alone what an earlier attempt did and still holds. */
   private async bringUp(signal: AbortSignal): Promise<void> {
     const connection = await this.connection(signal);
-    await this.takeGuard(connection, signal);
-    await migrate(connection, { signal });
-    const target = JSON.stringify(connection);
-    if (this.attachedTo !== target || !this.database.attached) this.database.attach(connection);
+    const { schema } = await this.takeGuard(connection, signal);
+    const settled = { ...connection, schema };
+    await migrate(settled, { signal });
+    const target = JSON.stringify(settled);
+    if (this.attachedTo !== target || !this.database.attached) this.database.attach(settled);
     this.attachedTo = target;
   }
 
@@ -124,23 +140,21 @@ export class DatabaseBootstrap {
   }
 
   /**
-   * Checks the server's version and, where this process keeps its shared state in memory, that it is the only one. The
-   * connection is kept: its end is the first sign of an outage, and its session holds the lock.
+   * Checks the server, and, where this process keeps its shared state in memory, that it is the only one. The connection
+   * is kept: its end is the first sign of an outage, and its session holds the lock.
    */
-  private async takeGuard(connection: ConnectionOptions, signal: AbortSignal): Promise<void> {
-    if (this.guard !== null) return;
+  private async takeGuard(connection: ConnectionOptions, signal: AbortSignal): Promise<Guard> {
+    if (this.guard !== null) return this.guard;
     const client = await connectClient({ ...connection, application_name: 'nova guard' }, () => {
-      if (this.guard === client) this.guard = null;
+      if (this.guard?.client === client) this.guard = null;
       this.alarm.abort();
     });
     try {
-      const { rows } = await client.query<{ server_version: string }>('show server_version');
-      const version = rows[0]?.server_version ?? '';
-      if (!(Number.parseInt(version, 10) >= OLDEST_VERSION)) {
-        throw new UnusableServerError(`PostgreSQL ${OLDEST_VERSION} or newer is needed, this server is ${version}`);
-      }
+      const schema = await checkServer(client);
+      await checkSessions(client, () => connectClient({ ...connection, application_name: 'nova probe' }));
       if (this.config.redis.url === null) await takeSingleProcessLock(client, signal);
-      this.guard = client;
+      this.guard = { client, schema, pid: await backendPid(client) };
+      return this.guard;
     } catch (error) {
       await client.end().catch(() => undefined);
       throw error;
@@ -148,9 +162,9 @@ export class DatabaseBootstrap {
   }
 
   private async releaseGuard(): Promise<void> {
-    const client = this.guard;
+    const guard = this.guard;
     this.guard = null;
-    await client?.end().catch(() => undefined);
+    await guard?.client.end().catch(() => undefined);
   }
 
   /**
@@ -163,13 +177,15 @@ export class DatabaseBootstrap {
       if (signal.aborted) return;
       this.alarm = new AbortController();
       const outage = await this.database.ping();
-      if (outage === null && this.guard !== null) {
+      const guarded = await this.guardAnswers();
+      if (outage === null && guarded === 'yes') {
         if (this.reason !== null) this.logger.log('The database is back.');
         this.reason = null;
         continue;
       }
-      this.report(outage ?? 'the connection to the database was lost');
-      if (await this.guardAnswers()) continue;
+      if (guarded === 'moved') await this.letGo();
+      this.report(guarded === 'moved' ? NO_SESSIONS : (outage ?? 'the connection to the database was lost'));
+      if (guarded === 'yes') continue;
       try {
         await this.untilUp(signal);
         this.logger.log('The database is back.');
@@ -183,16 +199,45 @@ export class DatabaseBootstrap {
     }
   }
 
-  private async guardAnswers(): Promise<boolean> {
-    const client = this.guard;
-    if (client === null) return false;
+  /**
+   * Whether the guard's session is there, and still the one that took the lock: something between that keeps no sessions may show
+   * only under load. Also looks how far the clocks are apart.
+   */
+  private async guardAnswers(): Promise<'yes' | 'no' | 'moved'> {
+    const guard = this.guard;
+    if (guard === null) return 'no';
+    const askedAt = this.clock.now().getTime();
     try {
-      await client.query({ text: 'select 1', query_timeout: 5_000 } as pg.QueryConfig);
-      return this.guard === client;
+      const { rows } = await guard.client.query<{ pid: number; now_ms: number }>({
+        text: 'select pg_backend_pid() as pid, (extract(epoch from clock_timestamp()) * 1000)::float8 as now_ms',
+        query_timeout: 5_000,
+      } as pg.QueryConfig);
+      const [{ pid, now_ms: theirs } = { pid: 0, now_ms: askedAt }] = rows;
+      this.compareClocks(theirs, askedAt, this.clock.now().getTime());
+      if (pid !== guard.pid) return 'moved';
+      return this.guard === guard ? 'yes' : 'no';
     } catch {
       await this.releaseGuard();
-      return false;
+      return 'no';
     }
+  }
+
+  private compareClocks(theirsMs: number, askedAt: number, answeredAt: number): void {
+    // The answer was made some time between the question and its arrival.
+    const ahead = askedAt - theirsMs > 0 ? askedAt - theirsMs : Math.min(0, answeredAt - theirsMs);
+    const apart = Math.abs(ahead) > MOST_APART_MS;
+    const side = ahead > 0 ? 'ahead of' : 'behind';
+    const warning = apart
+      ? `the clock of this machine is ${Math.round(Math.abs(ahead) / 1000)} s ${side} the database's, so times and waits are off`
+      : null;
+    if (apart && this.clockWarning === null) this.logger.warn(`Check the clocks: ${warning}.`);
+    this.clockWarning = warning;
+  }
+
+  /** Nothing may be written through connections that have no sessions. */
+  private async letGo(): Promise<void> {
+    await this.releaseGuard();
+    await this.database.close();
   }
 
   private report(reason: string): void {

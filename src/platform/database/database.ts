@@ -3,14 +3,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import pg from 'pg';
 import { DomainError } from '../errors/index.js';
+import { connectClient, splitOptions, type SessionOptions } from './connection.js';
 import { isConnectionFault, isLostConnection, isRetryable, outageReason } from './pg-errors.js';
+import { settleSession } from './session-settings.js';
 import type { Sql } from './sql.js';
-import { VALUE_TYPES } from './value-types.js';
 
-export interface ConnectionOptions extends pg.ClientConfig {
+export type ConnectionOptions = SessionOptions & {
   /** Connections of the pool; the reserved ones (heartbeat, locks, health) come on top. */
   poolSize?: number;
-}
+};
 
 interface OpenTransaction {
   readonly client: pg.PoolClient;
@@ -33,7 +34,7 @@ export class Database {
   private readonly logger = new Logger('Database');
   private readonly current = new AsyncLocalStorage<OpenTransaction>();
   private pool: pg.Pool | null = null;
-  private options: pg.ClientConfig | null = null;
+  private options: SessionOptions | null = null;
   private health: pg.Client | null = null;
   private pinging: Promise<string | null> | null = null;
 
@@ -44,8 +45,15 @@ export class Database {
   attach(options: ConnectionOptions): void {
     void this.close();
     const { poolSize = 10, ...connection } = options;
-    this.options = { ...CONNECTION_DEFAULTS, ...connection };
-    this.pool = new pg.Pool({ ...this.options, max: poolSize, allowExitOnIdle: false });
+    this.options = connection;
+    const { driver, settings } = splitOptions(connection);
+    this.pool = new pg.Pool({
+      ...driver,
+      max: poolSize,
+      allowExitOnIdle: false,
+      // oxlint-disable-next-line typescript/no-misused-promises -- the pool waits for it, whatever its type says
+      onConnect: (client) => settleSession(client, settings),
+    });
     // pg emits `error` on idle clients through the pool and on checked-out ones through the client itself; an
     // unhandled one of either kind would end the process.
     this.pool.on('error', (error) => this.logger.warn(`An idle connection was lost: ${outageReason(error)}`));
@@ -247,36 +255,6 @@ function refuseEnded(name: string, transaction: OpenTransaction): void {
   if (transaction.done) throw new Error(`${name}: the transaction this statement belongs to has ended`);
 }
 
-/** Opens a single connection with the service's type parsers. Its errors never end the process. */
-export async function connectClient(
-  options: pg.ClientConfig,
-  onLost: (error: Error) => void = () => undefined,
-): Promise<pg.Client> {
-  const client = new pg.Client({ ...CONNECTION_DEFAULTS, ...options });
-  let told = true;
-  const lose = (error: Error): void => {
-    if (!told) {
-      told = true;
-      onLost(error);
-    }
-  };
-  client.on('error', lose);
-  client.on('end', () => lose(new Error('the connection ended')));
-  const end = client.end.bind(client) as () => Promise<void>;
-  client.end = ((): Promise<void> => {
-    told = true;
-    return end();
-  }) as pg.Client['end'];
-  try {
-    await client.connect();
-  } catch (error) {
-    void client.end().catch(() => undefined);
-    throw error;
-  }
-  told = false;
-  return client;
-}
-
 /** Whether the connection that `error` came from can still be used. */
 function lostWith(error: unknown): boolean {
   return isLostConnection(error instanceof DomainError ? error.cause : error);
@@ -288,14 +266,3 @@ function unavailable(cause?: unknown): DomainError {
     retryAfterSeconds: 2,
   });
 }
-
-const CONNECTION_DEFAULTS = {
-  application_name: 'nova',
-  keepAlive: true,
-  connectionTimeoutMillis: 5_000,
-  query_timeout: 30_000,
-  statement_timeout: 25_000,
-  lock_timeout: 10_000,
-  idle_in_transaction_session_timeout: 30_000,
-  types: VALUE_TYPES,
-} satisfies pg.ClientConfig;

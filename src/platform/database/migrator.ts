@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { Logger } from '@nestjs/common';
 import pg from 'pg';
 import { LOCK_CLASS, MIGRATION_LOCK } from './advisory-locks.js';
-import { connectClient } from './database.js';
+import { connectClient, type SessionOptions } from './connection.js';
 
 /** One file of the migrations folder. */
 export interface Migration {
@@ -52,7 +52,7 @@ const logger = new Logger('Migrator');
  * @throws MigrationError when a file fails, or when the files and the ledger contradict each other: an applied file was
  * edited or is missing, or the database is newer than this program. Errors of the connection pass through.
  */
-export async function migrate(connection: pg.ClientConfig, options: MigrateOptions = {}): Promise<string[]> {
+export async function migrate(connection: SessionOptions, options: MigrateOptions = {}): Promise<string[]> {
   const migrations = await readMigrations(options.folder ?? (await migrationsFolder()));
   const client = await connectClient({
     ...connection,

@@ -46,7 +46,8 @@ export function isStartingUp(error: unknown): boolean {
  */
 export function outageReason(error: unknown): string {
   const code = error instanceof Error ? String((error as NodeJS.ErrnoException).code ?? '') : '';
-  if (error instanceof pg.DatabaseError) return SERVER_REASONS[code] ?? `the database refused with SQLSTATE ${code}`;
+  if (error instanceof pg.DatabaseError)
+    return SERVER_REASONS[code] ?? poolerReason(code, error.message) ?? `the database refused with SQLSTATE ${code}`;
   if (code in NETWORK_REASONS) return NETWORK_REASONS[code] ?? '';
   if (/^(ERR_TLS|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)/.test(code))
     return 'the certificate of the database server is not trusted';
@@ -58,6 +59,29 @@ export function outageReason(error: unknown): string {
   if (CLIENT_MESSAGES.test(message)) return 'the database server closed the connection';
   return UNKNOWN_OUTAGE;
 }
+
+/** What a pooler refused; it gives one code for everything. Only names of settings are taken from its words. */
+function poolerReason(code: string, message: string): string | undefined {
+  if (code !== '08P01') return undefined;
+  const [, setting] = /unsupported startup parameter(?: in options)?: ["']?([a-z_.]{1,64})\b/i.exec(message) ?? [];
+  if (setting !== undefined)
+    return `the connection pooler refuses the setting ${setting}; take it out of DATABASE_URL, or list it in ignore_startup_parameters`;
+  return POOLER_REASONS.find(([words]) => words.test(message))?.[1];
+}
+
+const POOLER_REASONS: readonly (readonly [RegExp, string])[] = [
+  [
+    /query_wait_timeout|no more connections|pool.*(full|exhausted)/i,
+    'the connection pooler has no free connection to the database server',
+  ],
+  [/no such database/i, 'the connection pooler does not know the database'],
+  [/no such user|auth|password/i, 'the connection pooler refused the log-in'],
+  [/transaction blocks? not allowed/i, 'the connection pooler runs in statement mode, which allows no transactions'],
+  [
+    /server.*(fail|closed|crash)|connect failed|server login/i,
+    'the connection pooler cannot reach the database server',
+  ],
+];
 
 /** What `outageReason` says of an error it does not know. */
 export const UNKNOWN_OUTAGE = 'the database cannot be used';

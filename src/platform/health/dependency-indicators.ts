@@ -25,6 +25,8 @@ export class DependencyIndicators {
 
   private ofDatabase(): IndicatorReport {
     const { ready, reason } = this.database.state();
+    const clocks = this.database.clocksApart();
+    if (ready && clocks !== null) return { status: 'up', reason: clocks };
     return ready ? { status: 'up' } : { status: 'down', reason: reason ?? 'it is not ready' };
   }
 
