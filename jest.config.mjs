@@ -1,3 +1,5 @@
+import { leftOut } from './test/setup/left-out.mjs';
+
 // ES modules under jest: run through `npm test`, which sets NODE_OPTIONS=--experimental-vm-modules.
 const swc = {
   swcrc: false,
@@ -19,8 +21,18 @@ const base = {
   modulePathIgnorePatterns: ['<rootDir>/dist/'],
   setupFiles: ['<rootDir>/test/setup/realm.ts'],
 };
-const servers = { globalSetup: '<rootDir>/test/setup/servers.ts', globalTeardown: '<rootDir>/test/setup/teardown.ts' };
+const escaped = (file) => file.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+const testPathIgnorePatterns = [
+  '/node_modules/',
+  ...leftOut().flatMap(({ files }) => files.map((file) => `<rootDir>/${escaped(file)}$`)),
+];
+const servers = {
+  testPathIgnorePatterns,
+  globalSetup: '<rootDir>/test/setup/servers.ts',
+  globalTeardown: '<rootDir>/test/setup/teardown.ts',
+};
 export default {
+  reporters: ['default', '<rootDir>/test/setup/left-out-reporter.mjs'],
   maxWorkers: 2,
   workerIdleMemoryLimit: '1GB',
   testTimeout: 180_000,

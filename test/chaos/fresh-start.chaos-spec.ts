@@ -1,3 +1,4 @@
+/** @needs redis-server */
 import { readdir } from 'node:fs/promises';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';

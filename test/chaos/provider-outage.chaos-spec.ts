@@ -1,3 +1,4 @@
+/** @needs redis-server */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually } from '../support/eventually.js';
 import { fails, type Answer } from '../support/model-server.js';

@@ -1,3 +1,4 @@
+/** @needs redis-server */
 import { createConnection } from 'node:net';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';

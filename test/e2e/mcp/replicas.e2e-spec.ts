@@ -1,3 +1,4 @@
+/** @needs redis-server */
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';

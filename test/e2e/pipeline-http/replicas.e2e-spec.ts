@@ -1,3 +1,4 @@
+/** @needs redis-server */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { api, type Api } from '../../support/openapi.js';

@@ -1,3 +1,4 @@
+/** @needs bwrap */
 import { once } from 'node:events';
 import { copyFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';

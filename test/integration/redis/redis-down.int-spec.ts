@@ -1,3 +1,4 @@
+/** @needs redis-server */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { DomainError } from '../../../src/platform/errors/index.js';

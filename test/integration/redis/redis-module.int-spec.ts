@@ -1,3 +1,4 @@
+/** @needs redis-server */
 import { describe, expect, it } from '@jest/globals';
 import { Test } from '@nestjs/testing';
 import { AppConfig, ConfigModule } from '../../../src/config/index.js';

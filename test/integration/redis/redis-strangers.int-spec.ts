@@ -1,3 +1,4 @@
+/** @needs redis-server */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import type { RedisSharedState } from '../../../src/platform/redis/index.js';

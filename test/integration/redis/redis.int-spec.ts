@@ -1,3 +1,4 @@
+/** @needs redis-server */
 import { describeSharedState } from './live-state.contract.js';
 import { eventually } from '../../support/eventually.js';
 import { privateRedis } from './private-redis.js';

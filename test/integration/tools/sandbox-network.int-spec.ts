@@ -1,3 +1,4 @@
+/** @needs bwrap */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { mkdirSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';

@@ -1,3 +1,4 @@
+/** @needs bwrap */
 import { afterEach, beforeEach, it } from '@jest/globals';
 import type { ChildProcess } from 'node:child_process';
 import { rmSync } from 'node:fs';

@@ -1,10 +1,7 @@
 import { spawnSync } from 'node:child_process';
 
-/**
- * Makes sure that `program` is on the PATH; as root it is installed from the distribution's packages when it is missing.
- * @throws Error that names what to install.
- */
-export function needProgram(program: string, debianPackage: string): string {
+/** Whether `program` is on the PATH; as root it is installed from the distribution's packages when it is missing. */
+export function hasProgram(program: string, debianPackage: string): boolean {
   const found = (): boolean => spawnSync(program, ['--version']).status === 0;
   if (!found() && process.getuid?.() === 0) {
     // RUNLEVEL=1 keeps a package from starting a server of its own.
@@ -15,7 +12,12 @@ export function needProgram(program: string, debianPackage: string): string {
       spawnSync('apt-get', install, { env });
     }
   }
-  if (!found()) {
+  return found();
+}
+
+/** @throws Error that names what to install, where `hasProgram` is false. */
+export function needProgram(program: string, debianPackage: string): string {
+  if (!hasProgram(program, debianPackage)) {
     throw new Error(`The tests need the program ${program} on the PATH (Debian: apt-get install ${debianPackage}).`);
   }
   return program;
