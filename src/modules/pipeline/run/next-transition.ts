@@ -2,7 +2,7 @@ import type { StageWrite } from '../store/transition.js';
 import { iterationOf, type Next, type NextOf } from '../rules/plan.js';
 import type { StageRecords } from './stage-records.js';
 import { artifactsOf, pendingOutput, resultOf } from './task-result.js';
-import type { TaskExecution } from './task-execution.js';
+import type { ForeseenTask, TaskExecution } from './task-execution.js';
 import { ROLES, runningStatus, type Role } from '../rules/task-status.js';
 
 /** First pause before a retry; it doubles with every retry of the same stage, with jitter, up to a minute. */
@@ -17,9 +17,9 @@ export interface TransitionContext {
 
 type ExecutionTransition = Parameters<TaskExecution['commit']>[0];
 
-/** The one move that stores what ended (`parts`) and takes the task to what comes next. */
+/** The one move that stores what ended (`parts`, which `task` foresees) and takes the task to what comes next. */
 export function transition(
-  execution: TaskExecution,
+  task: ForeseenTask,
   parts: StageRecords,
   next: Next,
   context: TransitionContext,
@@ -33,7 +33,7 @@ export function transition(
     ...parts,
     stages,
     resolve,
-    to: execution.run.status,
+    to: task.run.status,
     control: next.control,
     events: parts.events ?? [],
     // A stage that ended shows that its worker survived it.
@@ -41,50 +41,50 @@ export function transition(
   };
   switch (next.kind) {
     case 'run':
-      return runTransition(execution, base, next, context);
+      return runTransition(task, base, next, context);
     case 'retry':
-      return retryTransition(execution, base, next);
+      return retryTransition(task, base, next);
     case 'snooze':
-      return snoozeTransition(execution, base, next, context);
+      return snoozeTransition(task, base, next, context);
     case 'gate':
-      return gateTransition(execution, base, next, context);
+      return gateTransition(task, base, next, context);
     case 'fail':
-      return failTransition(execution, base, next);
+      return failTransition(task, base, next);
     case 'complete':
-      if (execution.tree !== null && next.control.diffHash !== null && execution.run.status !== 'completing') {
+      if (task.tree !== null && next.control.diffHash !== null && task.run.status !== 'completing') {
         return { ...base, to: 'completing', deadline_ms: context.staleSeconds * 4_000 };
       }
-      return completeTransition(execution, base, context);
+      return completeTransition(task, base, context);
   }
 }
 
 /** Ends the task with its result. */
 function completeTransition(
-  execution: TaskExecution,
+  task: ForeseenTask,
   base: ExecutionTransition,
   context: TransitionContext,
 ): ExecutionTransition {
   return {
     ...base,
     to: 'complete',
-    result: resultOf(execution.run),
-    artifacts: [...(base.artifacts ?? []), ...artifactsOf(execution, () => context.newId())],
+    result: resultOf(task.run),
+    artifacts: [...(base.artifacts ?? []), ...artifactsOf(task, () => context.newId())],
     error: null,
     events: [...base.events, { type: 'task.finished', data: { status: 'complete' } }],
   };
 }
 
 function runTransition(
-  execution: TaskExecution,
+  task: ForeseenTask,
   base: ExecutionTransition,
   next: NextOf<'run'>,
   context: TransitionContext,
 ): ExecutionTransition {
-  const started = starts(execution, next, context);
+  const started = starts(task, next, context);
   return {
     ...base,
-    to: runningStatus(firstOf(execution, next.roles)),
-    deadline_ms: deadlineMs(execution, next.roles, context),
+    to: runningStatus(firstOf(task, next.roles)),
+    deadline_ms: deadlineMs(task, next.roles, context),
     stages: [...(base.stages ?? []), ...started],
     events: [
       ...base.events,
@@ -96,17 +96,13 @@ function runTransition(
   };
 }
 
-function retryTransition(
-  execution: TaskExecution,
-  base: ExecutionTransition,
-  next: NextOf<'retry'>,
-): ExecutionTransition {
+function retryTransition(task: ForeseenTask, base: ExecutionTransition, next: NextOf<'retry'>): ExecutionTransition {
   const ceilingMs = Math.min(RETRY_BASE_MS * 2 ** (next.retryNumber - 1), RETRY_MAX_MS);
   const delayMs = Math.round(ceilingMs / 2 + (ceilingMs / 2) * Math.random());
   return {
     ...base,
     to: 'queued',
-    queue: { next_status: runningStatus(firstOf(execution, next.roles)), delay_ms: delayMs, wait_reason: 'retry_at' },
+    queue: { next_status: runningStatus(firstOf(task, next.roles)), delay_ms: delayMs, wait_reason: 'retry_at' },
     retries: next.roles.length,
     events: [
       ...base.events,
@@ -116,19 +112,19 @@ function retryTransition(
 }
 
 function snoozeTransition(
-  execution: TaskExecution,
+  task: ForeseenTask,
   base: ExecutionTransition,
   next: NextOf<'snooze'>,
   context: TransitionContext,
 ): ExecutionTransition {
   const until = new Date(next.until).toISOString();
-  const { newest } = execution.situation;
+  const { newest } = task.situation;
   const waiting = ROLES.filter((role) => newest[role]?.status === 'running');
   return {
     ...base,
     to: 'queued',
     queue: {
-      next_status: runningStatus(firstOf(execution, waiting)),
+      next_status: runningStatus(firstOf(task, waiting)),
       delay_ms: Math.max(next.until - context.nowMs(), 1),
       wait_reason: 'provider',
       wait_provider: next.provider,
@@ -138,7 +134,7 @@ function snoozeTransition(
 }
 
 function gateTransition(
-  execution: TaskExecution,
+  task: ForeseenTask,
   base: ExecutionTransition,
   next: NextOf<'gate'>,
   context: TransitionContext,
@@ -151,20 +147,16 @@ function gateTransition(
       id,
       kind: next.gate,
       reason: next.reason,
-      content_hash: execution.situation.contentHash(),
+      content_hash: task.situation.contentHash(),
       details: next.details,
     },
-    artifacts: [...(base.artifacts ?? []), ...pendingOutput(execution, () => context.newId())],
+    artifacts: [...(base.artifacts ?? []), ...pendingOutput(task, () => context.newId())],
     events: [...base.events, { type: 'gate.opened', data: { gate_id: id, kind: next.gate, reason: next.reason } }],
   };
 }
 
-function failTransition(
-  execution: TaskExecution,
-  base: ExecutionTransition,
-  next: NextOf<'fail'>,
-): ExecutionTransition {
-  const stage = execution.run.status.replace('_running', '');
+function failTransition(task: ForeseenTask, base: ExecutionTransition, next: NextOf<'fail'>): ExecutionTransition {
+  const stage = task.run.status.replace('_running', '');
   return {
     ...base,
     to: 'failed',
@@ -176,27 +168,27 @@ function failTransition(
 }
 
 /** Rows of the stages that begin; a stage that was interrupted goes on in the row it has. */
-function starts(execution: TaskExecution, next: NextOf<'run'>, context: TransitionContext): StageWrite[] {
-  const { newest } = execution.situation;
+function starts(task: ForeseenTask, next: NextOf<'run'>, context: TransitionContext): StageWrite[] {
+  const { newest } = task.situation;
   return next.roles.flatMap((role) => {
-    const iteration = iterationOf(execution.run.pod, next.control, role);
+    const iteration = iterationOf(task.run.pod, next.control, role);
     const known = newest[role];
     if (known?.status === 'running' && known.iteration === iteration) return [];
     const attempt = known?.iteration === iteration ? known.attempt + 1 : 1;
-    const position = execution.run.pod.agents.find((agent) => agent.role === role)?.position ?? 0;
+    const position = task.run.pod.agents.find((agent) => agent.role === role)?.position ?? 0;
     const stage: StageWrite = { id: context.newId(), role, position, iteration, attempt, status: 'running' };
     return [stage];
   });
 }
 
-function firstOf(execution: TaskExecution, roles: readonly Role[]): Role {
-  const agent = execution.run.pod.agents.find((candidate) => roles.includes(candidate.role));
+function firstOf(task: ForeseenTask, roles: readonly Role[]): Role {
+  const agent = task.run.pod.agents.find((candidate) => roles.includes(candidate.role));
   if (agent === undefined) throw new Error('A step has no stage to run.');
   return agent.role;
 }
 
 /** The reaper's backstop stands well behind the stage's own time-out. */
-function deadlineMs(execution: TaskExecution, roles: readonly Role[], context: TransitionContext): number {
-  const agents = execution.run.pod.agents.filter((agent) => roles.includes(agent.role));
+function deadlineMs(task: ForeseenTask, roles: readonly Role[], context: TransitionContext): number {
+  const agents = task.run.pod.agents.filter((agent) => roles.includes(agent.role));
   return (Math.max(...agents.map((agent) => agent.timeoutSeconds)) + context.staleSeconds) * 1_000;
 }

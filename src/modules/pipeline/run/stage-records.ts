@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { storableJson, storableText } from '../../../platform/http/index.js';
 import type { ArtifactWrite, FindingWrite, Transition, StageWrite } from '../store/transition.js';
-import { failureStatus, SEVERITIES, type Severity } from '../rules/plan.js';
+import { failureStatus, type Severity } from '../rules/plan.js';
 import { usage, type StageOutcome } from './stage-outcome.js';
 import type { TaskExecution } from './task-execution.js';
 
@@ -21,10 +21,14 @@ interface Verdicts {
 }
 
 /**
- * Turns a stage's outcome into rows and events, and brings the execution's view up to them. Events never hold the text of an
+ * Turns a stage's outcome into rows and events. Events never hold the text of an
  * output: until release it is shown only to those who may review.
  */
-export function outcomeParts(execution: TaskExecution, outcome: StageOutcome, newId: () => string): StageRecords {
+export function outcomeParts(
+  execution: Pick<TaskExecution, 'stage' | 'situation'>,
+  outcome: StageOutcome,
+  newId: () => string,
+): StageRecords {
   const stage = execution.stage(outcome.stageId);
   if (stage === undefined) throw new Error('A stage ended that never began.');
   const isEnd =
@@ -40,28 +44,21 @@ export function outcomeParts(execution: TaskExecution, outcome: StageOutcome, ne
       : outcome.kind === 'gate'
         ? { code: outcome.gate, message: outcome.reason }
         : { code: outcome.code, message: outcome.message };
-  stage.status =
-    failure === null
-      ? 'complete'
-      : outcome.kind === 'failed'
-        ? failureStatus(execution.situation, stage.role)
-        : 'failed';
-  // As it will be read back: a reviewer's hash is taken from it now and compared with the stored one later.
-  stage.output = outcome.kind === 'complete' ? storableJson(outcome.output) : null;
-  stage.error = failure?.message ?? null;
-  stage.errorCode = failure?.code ?? null;
-  stage.inputTokens = used.inputTokens;
-  stage.outputTokens = used.outputTokens;
-  stage.costUsd = used.costUsd;
   const write: StageWrite = {
     id: stage.id,
     role: stage.role,
     position: stage.position,
     iteration: stage.iteration,
     attempt: stage.attempt,
-    status: stage.status,
-    output: stage.output,
-    error: stage.error,
+    status:
+      failure === null
+        ? 'complete'
+        : outcome.kind === 'failed'
+          ? failureStatus(execution.situation, stage.role)
+          : 'failed',
+    // As it will be read back: a reviewer's hash is taken from it now and compared with the stored one later.
+    output: outcome.kind === 'complete' ? storableJson(outcome.output) : null,
+    error: failure?.message ?? null,
     error_code: failure?.code ?? null,
     ...usage(used),
   };
@@ -75,7 +72,7 @@ export function outcomeParts(execution: TaskExecution, outcome: StageOutcome, ne
           role: stage.role,
           iteration: stage.iteration,
           attempt: stage.attempt,
-          status: stage.status,
+          status: write.status,
           error_code: write.error_code,
           model: used.model,
           input_tokens: used.inputTokens,
@@ -87,13 +84,12 @@ export function outcomeParts(execution: TaskExecution, outcome: StageOutcome, ne
     ],
   };
   if (outcome.kind === 'complete') {
-    addVerdicts(execution, { ...outcome, output: stage.output }, stage.iteration, parts, newId);
+    addVerdicts({ ...outcome, output: write.output }, stage.iteration, parts, newId);
   }
   return parts;
 }
 
 function addVerdicts(
-  execution: TaskExecution,
   outcome: Extract<StageOutcome, { kind: 'complete' }>,
   iteration: number,
   parts: StageRecords,
@@ -115,18 +111,7 @@ function addVerdicts(
     parts.resolve = [
       { resolved_by: 'guardrail_rerun', notes: 'The guardrail ran again.', before_iteration: iteration },
     ];
-    for (const known of execution.run.findings) if (known.iteration < iteration) known.open = false;
     for (const finding of parts.findings) {
-      execution.run.findings.push({
-        id: finding.id,
-        type: finding.finding_type,
-        severity: SEVERITIES.find((severity) => severity === finding.severity) ?? 'critical',
-        deterministic: finding.deterministic,
-        iteration,
-        open: true,
-        description: finding.description,
-        evidence: finding.evidence,
-      });
       events.push({
         type: 'finding.added',
         data: {

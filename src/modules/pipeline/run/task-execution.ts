@@ -1,18 +1,24 @@
 import type { TreeDiff, WorkTree } from '../../tools/index.js';
 import { LeaseLostError, type Lease } from '../store/lease.js';
-import type { Transition, Spent, StageWrite } from '../store/transition.js';
+import type { FindingWrite, Transition, Spent, StageWrite } from '../store/transition.js';
 import type { Situation } from '../rules/plan.js';
 import { situationOf } from '../rules/situation.js';
 import type { TransitionsRepository } from '../store/transitions.repository.js';
-import type { StageHistoryRecord, LoadedTask } from '../store/loaded-tasks.repository.js';
+import type { KnownFinding, StageHistoryRecord, LoadedTask } from '../store/loaded-tasks.repository.js';
 import type { AbandonedStage } from '../store/task-spends.repository.js';
 import type { Role } from '../rules/task-status.js';
+
+/** A task as a stage's end leaves it, before that is stored: what is decided from and told of it. */
+export type ForeseenTask = Pick<TaskExecution, 'run' | 'situation' | 'tree' | 'diff' | 'changedFiles'>;
+
+/** What a transition writes of a task's stages and findings. */
+type Written = Partial<Pick<Transition, 'stages' | 'end_running_stages' | 'findings' | 'resolve'>>;
 
 const NOTHING: Readonly<Spent> = { input_tokens: 0, output_tokens: 0, cost_usd: 0, promised_usd: 0 };
 
 /**
- * One worker's stay with one task: what was loaded, kept in step with every commit. Commits of the members of a parallel
- * group take turns through `exclusive`.
+ * One worker's stay with one task: what was loaded, brought up to date by every commit and by nothing else. Commits of the
+ * members of a parallel group take turns through `exclusive`.
  */
 export class TaskExecution {
   /** The task's own files; null while it writes none. */
@@ -50,6 +56,18 @@ export class TaskExecution {
   output(role: Role): unknown {
     const record = this.situation.newest[role];
     return record?.status === 'complete' ? record.output : null;
+  }
+
+  /** The task as it will be once `written` is stored. */
+  foresee(written: Written): ForeseenTask {
+    const run = { ...this.run, ...after(this.run, written) };
+    return { run, situation: situationOf(run), tree: this.tree, diff: this.diff, changedFiles: this.changedFiles };
+  }
+
+  /** Notes how the tree differs from its base; the next commit stores the hash. */
+  measured(diff: TreeDiff): void {
+    this.diff = diff;
+    this.run.control = { ...this.run.control, diffHash: diff.files.length > 0 ? diff.contentHash : null };
   }
 
   /** Runs `work` after everything that was asked for earlier has ended. */
@@ -143,12 +161,63 @@ export class TaskExecution {
       this.lease.lose('Another holder has the task.');
       throw new LeaseLostError('Another holder has the task.');
     }
+    this.apply(move, executionMs);
+  }
+
+  /** Brings this copy up to a transition that is stored: the only place where what a transition writes comes into it. */
+  private apply(stored: Written & Pick<Transition, 'to' | 'control'>, executionMs: number): void {
     this.lease.version += 1;
-    this.run.status = move.to;
-    this.run.control = move.control;
-    this.run.executionMs = executionMs;
+    Object.assign(this.run, after(this.run, stored), { status: stored.to, control: stored.control, executionMs });
     if (this.sinceMs !== null) this.sinceMs = this.monotonicMs();
   }
+}
+
+/** Stages and findings of `run` after `written`, as they would be loaded. */
+function after(run: LoadedTask, written: Written): Pick<LoadedTask, 'stages' | 'findings'> {
+  const { stages: writes = [], end_running_stages: end, findings: found = [], resolve = [] } = written;
+  const stages = new Map(run.stages.map((stage) => [stage.id, stage]));
+  for (const stage of run.stages) {
+    if (end === undefined || stage.status !== 'running') continue;
+    stages.set(stage.id, { ...stage, status: end.status, error: end.error, errorCode: end.error_code });
+  }
+  for (const write of writes) stages.set(write.id, stageRecord(write));
+  const isResolved = (finding: KnownFinding): boolean =>
+    resolve.some(
+      ({ ids, before_iteration: before }) =>
+        (ids === undefined || ids.includes(finding.id)) && (before === undefined || finding.iteration < before),
+    );
+  const known = run.findings.map((finding) => ({ ...finding, open: finding.open && !isResolved(finding) }));
+  return { stages: [...stages.values()], findings: [...known, ...found.map(knownFinding)] };
+}
+
+function stageRecord(write: StageWrite): StageHistoryRecord {
+  return {
+    id: write.id,
+    role: write.role,
+    position: write.position,
+    iteration: write.iteration,
+    attempt: write.attempt,
+    status: write.status,
+    output: write.output ?? null,
+    error: write.error ?? null,
+    errorCode: write.error_code ?? null,
+    inputTokens: write.input_tokens ?? 0,
+    outputTokens: write.output_tokens ?? 0,
+    costUsd: write.cost_usd ?? null,
+  };
+}
+
+function knownFinding(write: FindingWrite): KnownFinding {
+  return {
+    id: write.id,
+    type: write.finding_type,
+    severity: write.severity,
+    deterministic: write.deterministic,
+    iteration: write.iteration,
+    open: true,
+    description: write.description,
+    evidence: write.evidence,
+  };
 }
 
 function isEnd(stage: StageWrite): boolean {

@@ -4,7 +4,7 @@ import { Clock } from '../../../platform/clock/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
 import { WorkTreeFencedError } from '../../tools/index.js';
 import { DrainingError, type Lease, type LeaseLostError } from '../store/lease.js';
-import { afterStep, enter, failTask, NO_EFFECTS, openGate, type Next } from '../rules/plan.js';
+import { afterStep, enter, failTask, NO_EFFECTS, openGate, type Next, type Situation } from '../rules/plan.js';
 import type { StageOutcome } from './stage-outcome.js';
 import { outcomeParts, type StageRecords } from './stage-records.js';
 import { retryUnavailable } from '../store/retry-unavailable.js';
@@ -93,14 +93,15 @@ export class TaskExecutor {
       // A stage that failed may have changed files all the same.
       if (role === 'task' && outcome.kind !== 'complete') await this.trees.measure(execution);
       const parts = outcomeParts(execution, outcome, () => this.clock.newId());
+      const { situation } = execution.foresee(parts);
       if (ended.length === roles.length) {
-        decided = this.decide(execution, ended);
+        decided = this.decide(situation, ended);
         await this.advance(execution, parts, decided);
         return;
       }
       // A stage that waits has not ended: there is nothing to store yet, and the status still names it.
       if (parts.stages === undefined) return;
-      const unfinished = roles.find((other) => execution.situation.newest[other]?.status === 'running') ?? role;
+      const unfinished = roles.find((other) => situation.newest[other]?.status === 'running') ?? role;
       const { control } = execution.run;
       await execution.commit({ ...parts, events: parts.events ?? [], to: runningStatus(unfinished), control });
     };
@@ -122,8 +123,7 @@ export class TaskExecutor {
     return decided;
   }
 
-  private decide(execution: TaskExecution, outcomes: readonly StageOutcome[]): Next {
-    const { situation } = execution;
+  private decide(situation: Situation, outcomes: readonly StageOutcome[]): Next {
     const of = <Kind extends StageOutcome['kind']>(kind: Kind): Extract<StageOutcome, { kind: Kind }> | undefined =>
       outcomes.find((outcome): outcome is Extract<StageOutcome, { kind: Kind }> => outcome.kind === kind);
     const fatal = of('fatal');
@@ -131,12 +131,11 @@ export class TaskExecutor {
     const gate = of('gate');
     if (gate) return openGate(situation, gate.gate, gate.reason, NO_EFFECTS, gate.details);
     const snooze = of('snooze');
-    if (snooze) return this.snooze(execution, snooze.until, snooze.provider);
+    if (snooze) return this.snooze(situation, snooze.until, snooze.provider);
     return afterStep(situation);
   }
 
-  private snooze(execution: TaskExecution, until: number, provider: string): Next {
-    const { situation } = execution;
+  private snooze(situation: Situation, until: number, provider: string): Next {
     const nowMs = this.clock.now().getTime();
     const waited = situation.control.providerWaitMs;
     const leftMs = this.config.pipeline.providerWaitSeconds * 1_000 - waited;
@@ -157,29 +156,14 @@ export class TaskExecutor {
     await this.advance(execution, {}, gate);
   }
 
-  /** Commits what ended together with where the task goes, and keeps the execution's view in step. */
+  /** Commits what ended together with where the task goes. */
   private async advance(execution: TaskExecution, parts: StageRecords, next: Next): Promise<void> {
-    const move = transition(execution, parts, next, {
+    const move = transition(execution.foresee(parts), parts, next, {
       newId: () => this.clock.newId(),
       nowMs: () => this.clock.now().getTime(),
       staleSeconds: this.config.pipeline.staleSeconds,
     });
     await execution.commit(move);
-    for (const finding of execution.run.findings)
-      if (next.effects.overridden.includes(finding.id)) finding.open = false;
-    for (const stage of move.stages ?? []) {
-      if (stage.status === 'running') {
-        execution.run.stages.push({
-          ...stage,
-          output: null,
-          error: null,
-          errorCode: null,
-          inputTokens: 0,
-          outputTokens: 0,
-          costUsd: null,
-        });
-      }
-    }
   }
 
   /**

@@ -2,7 +2,7 @@ import type { ArtifactWrite, TaskOutput, TaskSummary } from '../store/transition
 import { artifact } from './stage-records.js';
 import { newestStages } from '../rules/situation.js';
 import type { LoadedTask } from '../store/loaded-tasks.repository.js';
-import type { TaskExecution } from './task-execution.js';
+import type { ForeseenTask } from './task-execution.js';
 
 const HEADLINE_LENGTH = 120;
 
@@ -24,14 +24,14 @@ export function resultOf(run: LoadedTask): { output: TaskOutput | null; summary:
 }
 
 /** Code and diff of a task that changed files, and the outputs that its agents want kept. */
-export function artifactsOf(execution: TaskExecution, newId: () => string): ArtifactWrite[] {
-  const { run, diff } = execution;
+export function artifactsOf(task: ForeseenTask, newId: () => string): ArtifactWrite[] {
+  const { run, diff } = task;
   const newest = newestStages(run.stages);
   const artifacts: ArtifactWrite[] = [];
   if (diff !== null && diff.files.length > 0) {
     const stageId = newest.task?.id ?? null;
     artifacts.push(artifact(newId(), stageId, 'diff', 'changes.diff', diff.text, { files: diff.files.length }));
-    for (const [path, content] of execution.changedFiles) {
+    for (const [path, content] of task.changedFiles) {
       const change = diff.files.find((file) => file.path === path);
       artifacts.push(artifact(newId(), stageId, 'code', path, content, { change: change?.change }, path));
     }
@@ -46,14 +46,14 @@ export function artifactsOf(execution: TaskExecution, newId: () => string): Arti
 }
 
 /** What a reviewer is shown while the task waits: its text and its diff, as one artifact that only reviewers may read. */
-export function pendingOutput(execution: TaskExecution, newId: () => string): ArtifactWrite[] {
-  const { newest } = execution.situation;
+export function pendingOutput(task: ForeseenTask, newId: () => string): ArtifactWrite[] {
+  const { newest } = task.situation;
   if (newest.task?.status !== 'complete') return [];
   const output = newest.task.output as TaskOutput;
   const content = [
     output.output,
     ...(output.explanation ? ['', '## Explanation', '', output.explanation] : []),
-    ...(execution.diff?.text ? ['', '## Changes', '', execution.diff.text] : []),
+    ...(task.diff?.text ? ['', '## Changes', '', task.diff.text] : []),
   ].join('\n');
   return [artifact(newId(), newest.task.id, 'pending_output', `pending-output-${newest.task.iteration}.md`, content)];
 }

@@ -58,8 +58,7 @@ export class TaskTrees {
   async measure(execution: TaskExecution): Promise<TreeDiff | null> {
     if (execution.tree === null) return null;
     const diff = await this.trees.diff(execution.tree, execution.lease.signal);
-    execution.diff = diff;
-    execution.run.control = { ...execution.run.control, diffHash: diff.files.length > 0 ? diff.contentHash : null };
+    execution.measured(diff);
     return diff;
   }
 

@@ -1,4 +1,5 @@
 import type { GateKind, TaskControl } from '../rules/task-control.js';
+import type { Severity } from '../rules/plan.js';
 import type { Role, TaskStatus } from '../rules/task-status.js';
 
 /** The types of `task_events`. */
@@ -37,7 +38,7 @@ export interface FindingWrite {
   id: string;
   stage_id: string;
   finding_type: string;
-  severity: string;
+  severity: Severity;
   description: string;
   evidence: string;
   iteration: number;
