@@ -85,6 +85,25 @@ export default {
       from: { pathNot: ['\\.repository\\.ts$', '^src/platform/database/'] },
       to: { path: '^src/platform/database/sql\\.ts$' },
     },
+    {
+      name: 'repositories-know-nothing-of-http',
+      severity: 'error',
+      from: { path: '\\.repository\\.ts$' },
+      to: {
+        path: [
+          '^src/platform/http/',
+          '^src/modules/[^/]+/http/',
+          '\\.(dto|controller)\\.ts$',
+          '(^|/)node_modules/fastify/',
+        ],
+      },
+    },
+    {
+      name: 'paging-and-database-know-nothing-of-http',
+      severity: 'error',
+      from: { path: '^src/platform/(paging|database)/' },
+      to: { path: '^src/platform/http/' },
+    },
     only('pg-only-in-the-database', 'pg', '^src/platform/(database|embedded-postgres)/'),
     only('ioredis-only-in-redis', 'ioredis', '^src/platform/redis/'),
     ...upward,

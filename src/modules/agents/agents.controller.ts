@@ -1,7 +1,8 @@
 import { Body, Controller, Delete, Get, HttpCode, Patch, Post, Query, Res } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
-import { linkNext, pageOf, pageRequest, Problems, Sends, UuidParam } from '../../platform/http/index.js';
+import { linkNext, pageRequest, Problems, Sends, UuidParam } from '../../platform/http/index.js';
+import { pageOf } from '../../platform/paging/index.js';
 import { CurrentPrincipal, RequiresAdmin, RequiresKey, type Principal } from '../auth/index.js';
 import { LlmService } from '../llm/index.js';
 import { UpdateAgentConfigDto } from './agent-config.dto.js';

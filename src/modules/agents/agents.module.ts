@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { LlmModule, LlmService } from '../llm/index.js';
 import { ToolRegistry, ToolsModule, StartedWorkRepository } from '../tools/index.js';
 import { AgentRecords } from './agent-records.js';
+import { AgentWork } from './agent-work.js';
 import { agentTools } from './agent-tools.js';
 import { AgentsBackground } from './agents.background.js';
 import { AgentsController } from './agents.controller.js';
@@ -12,8 +13,8 @@ import { AgentsService } from './agents.service.js';
 @Module({
   imports: [LlmModule, ToolsModule],
   controllers: [AgentsController],
-  providers: [AgentsRepository, AgentRecords, AgentsService, AgentsBackground, StartedWorkRepository],
-  exports: [AgentsService, AgentsBackground, StartedWorkRepository],
+  providers: [AgentsRepository, AgentRecords, AgentWork, AgentsService, AgentsBackground, StartedWorkRepository],
+  exports: [AgentsService, AgentWork, AgentsBackground, StartedWorkRepository],
 })
 export class AgentsModule {
   constructor(registry: ToolRegistry, agents: AgentsService, llm: LlmService, started: StartedWorkRepository) {

@@ -1,23 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { Database, json, sql, type Sql } from '../../platform/database/index.js';
-import type { AgentConfig, AgentState, StoredAgent } from './agent.js';
-
-interface AgentRow {
-  id: string;
-  is_canonical: boolean;
-  name: string;
-  system_prompt: string;
-  model: string | null;
-  tools: string[] | null;
-  memory_tiers: string[];
-  max_context_tokens: number;
-  fallback_models: string[];
-  metadata: Record<string, unknown>;
-  state: AgentState;
-  created_at: Date;
-  updated_at: Date;
-  last_active_at: Date | null;
-}
+import { Database, json, sql, type AgentRow, type Sql } from '../../platform/database/index.js';
+import type { AgentConfig, StoredAgent } from './agent.js';
 
 const COLUMNS = sql`
   id, is_canonical, name, system_prompt, model, tools, memory_tiers, max_context_tokens, fallback_models, metadata, state,
@@ -100,28 +83,8 @@ export class AgentsRepository {
     );
   }
 
-  /** Deletes the agent and ends its running turns as cancelled. */
   async delete(id: string): Promise<void> {
-    await this.db.query(
-      'agents.cancelTurns',
-      sql`update turns set
-            status = 'cancelled', error_code = 'agent_deleted', error_message = 'The agent was deleted.',
-            epoch = epoch + 1, lease_owner = null, lease_until = null, completed_at = clock_timestamp(),
-            event_id = event_id + 2
-          where agent_id = ${id} and status = 'running'`,
-    );
     await this.db.query('agents.delete', sql`delete from agents where id = ${id}`);
-  }
-
-  /** Which of `ids`, or of all agents when it is null, have a turn whose process lives. */
-  async findRunning(ids: readonly string[] | null): Promise<Set<string>> {
-    const rows = await this.db.query<{ agent_id: string }>(
-      'agents.findRunning',
-      sql`select distinct agent_id from turns
-          where status = 'running' and lease_until > clock_timestamp()
-            ${ids === null ? sql`` : sql`and agent_id = any(${[...ids]}::uuid[])`}`,
-    );
-    return new Set(rows.map((row) => row.agent_id));
   }
 
   private async one(name: string, id: string, lock: Sql): Promise<StoredAgent | null> {

@@ -5,6 +5,7 @@ import { Database } from '../../platform/database/index.js';
 import { DomainError } from '../../platform/errors/index.js';
 import { EventBus } from '../../platform/redis/index.js';
 import { AgentRecords } from './agent-records.js';
+import { AgentWork } from './agent-work.js';
 import { statusOf, type Agent, type AgentConfig, type StoredAgent } from './agent.js';
 import { AgentsRepository } from './agents.repository.js';
 
@@ -34,18 +35,19 @@ export class AgentsService {
     private readonly db: Database,
     private readonly agents: AgentsRepository,
     private readonly records: AgentRecords,
+    private readonly work: AgentWork,
     private readonly bus: EventBus,
   ) {}
 
   /** Every agent, oldest first. */
   async list(): Promise<Agent[]> {
-    const [agents, running] = await Promise.all([this.records.all(), this.agents.findRunning(null)]);
+    const [agents, running] = await Promise.all([this.records.all(), this.work.findRunning(null)]);
     return agents.map((agent) => ({ ...agent, status: statusOf(agent.state, running.has(agent.id)) }));
   }
 
   /** @throws DomainError not_found. */
   async get(id: string): Promise<Agent> {
-    const [agent, running] = await Promise.all([this.records.find(id), this.agents.findRunning([id])]);
+    const [agent, running] = await Promise.all([this.records.find(id), this.work.findRunning([id])]);
     if (agent === null) throw DomainError.notFound('agent', id);
     return { ...agent, status: statusOf(agent.state, running.has(id)) };
   }
@@ -76,6 +78,7 @@ export class AgentsService {
       const agent = await this.agents.lockForDelete(id);
       if (agent === null) throw DomainError.notFound('agent', id);
       if (agent.isCanonical) throw new DomainError('canonical_agent', 'The canonical agent cannot be deleted.');
+      await this.work.cancelOf(id, { code: 'agent_deleted', message: 'The agent was deleted.' });
       await this.agents.delete(id);
     });
     await this.records.publish(id);

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Database, joinSql, json, sql, type Sql } from '../../platform/database/index.js';
-import type { Cursor, PageRequest } from '../../platform/http/index.js';
+import type { Cursor, PageRequest } from '../../platform/paging/index.js';
 
 /** A key as it is stored and shown. */
 export interface ApiKey {

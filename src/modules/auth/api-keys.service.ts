@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Clock } from '../../platform/clock/index.js';
 import { DomainError } from '../../platform/errors/index.js';
-import { pageOf, type Page, type PageRequest } from '../../platform/http/index.js';
+import { pageOf, type Page, type PageRequest } from '../../platform/paging/index.js';
 import { generateApiKey, hashApiKey, prefixOfApiKey } from './api-key.js';
 import { ApiKeysRepository, type ApiKey } from './api-keys.repository.js';
 import { KeyCache } from './key-cache.js';

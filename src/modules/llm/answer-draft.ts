@@ -4,7 +4,7 @@ import type {
   LanguageModelV3StreamPart,
   LanguageModelV3Usage,
 } from '@ai-sdk/provider';
-import { storableText } from '../../platform/http/index.js';
+import { storableText } from '../../platform/database/index.js';
 import { finishReasonOf } from './finish-reason.js';
 import type { ModelAnswer, ModelToolCall, ModelUsage } from './model-call.js';
 import { ReportedInStreamError, UnusableAnswerError } from './model-failure.js';

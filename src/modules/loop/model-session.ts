@@ -1,5 +1,5 @@
 import type { LanguageModelV3Prompt } from '@ai-sdk/provider';
-import { storableJson, storableText } from '../../platform/http/index.js';
+import { storableJson, storableText } from '../../platform/database/index.js';
 import {
   type LlmService,
   type ModelAnswer,

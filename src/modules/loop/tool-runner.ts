@@ -1,5 +1,5 @@
 import type { SandboxTier } from '../../config/index.js';
-import { storableText } from '../../platform/http/index.js';
+import { storableText } from '../../platform/database/index.js';
 import type { ModelToolCall, OfferedTool } from '../llm/index.js';
 import type { AllowedTools, Tool, ToolContext, ToolResult } from '../tools/index.js';
 import { UnknownToolOutcomeError } from './journal.js';

@@ -3,7 +3,7 @@ import { AgentsModule } from '../agents/index.js';
 import { StartedWorkRepository, ToolRegistry, ToolsModule } from '../tools/index.js';
 import { AuthModule } from '../auth/index.js';
 import { LlmModule } from '../llm/index.js';
-import { PodsModule } from '../pods/index.js';
+import { PodsModule, PodTasks } from '../pods/index.js';
 import { ReviewService } from './commands/review.service.js';
 import { IdempotencyRepository } from '../../platform/idempotency/index.js';
 import { DataMarkKeyRepository } from './store/data-mark-key.repository.js';
@@ -83,7 +83,10 @@ export class PipelineModule {
     submissions: SubmitService,
     views: PipelineViews,
     started: StartedWorkRepository,
+    podTasks: PodTasks,
+    tasks: TaskAdminRepository,
   ) {
+    podTasks.serve(tasks);
     for (const tool of pipelineTools(submissions, views, started)) registry.register(tool);
   }
 }

@@ -19,6 +19,7 @@ export {
   type PodSnapshot,
   type ReviewBy,
 } from './pod.js';
+export { PodTasks, type PodTasksSource } from './pod-tasks.js';
 export { PodsModule } from './pods.module.js';
 export { PodsService } from './pods.service.js';
 export {

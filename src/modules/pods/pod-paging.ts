@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { FastifyReply } from 'fastify';
 import { DomainError } from '../../platform/errors/index.js';
-import { isStorableText } from '../../platform/http/index.js';
+import { isStorableText } from '../../platform/database/index.js';
 import type { PodPageDto } from './pod-page.dto.js';
 
 /** Which pods a page holds. Pods are listed by name, so where a page ended is a name. */

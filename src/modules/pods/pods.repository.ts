@@ -1,33 +1,11 @@
 import { Injectable } from '@nestjs/common';
-import { Database, json, preparedSql, sql, violates, type Sql } from '../../platform/database/index.js';
+import { Database, json, preparedSql, sql, violates, type PodRow, type Sql } from '../../platform/database/index.js';
 import { DomainError } from '../../platform/errors/index.js';
 import type { AgentSnapshot, Pod, PodAgent, PodDetail, PodSelector, PodSettings, PodSnapshot } from './pod.js';
 import { AGENT_COLUMNS, toPodAgent, type SelectedPodAgent } from './pod-agents.repository.js';
 
-interface PodRow {
-  id: string;
-  name: string;
-  description: string;
-  enabled: boolean;
-  default_model: string | null;
-  max_cost_usd: number | null;
-  max_execution_seconds: number;
-  review_by: Pod['reviewBy'];
-  network: Pod['network'];
-  require_human_review: Pod['requireHumanReview'];
-  escalation_threshold: Pod['escalationThreshold'];
-  sandbox: Pod['sandbox'];
-  routing_keywords: string[];
-  metadata: Record<string, unknown>;
-  is_system_default: boolean;
-  active_agent_count: number;
-  created_at: Date;
-  updated_at: Date;
-}
-
-interface PodDetailRow extends PodRow {
-  agents: SelectedPodAgent[];
-}
+type StoredPod = PodRow & { metadata: Record<string, unknown>; active_agent_count: number };
+type StoredPodDetail = StoredPod & { agents: SelectedPodAgent[] };
 
 /** Of the row `p` of `pods`. */
 const POD_COLUMNS = sql`
@@ -50,7 +28,7 @@ export class PodsRepository {
 
   /** Pods by name, those after `afterName` only when it is given. */
   async list(limit: number, offset: number, afterName: string | null): Promise<Pod[]> {
-    const rows = await this.db.query<PodRow>(
+    const rows = await this.db.query<StoredPod>(
       'pods.list',
       sql`select ${POD_COLUMNS} from pods p
           ${afterName === null ? sql`` : sql`where p.name > ${afterName}`}
@@ -60,7 +38,7 @@ export class PodsRepository {
   }
 
   async find(id: string): Promise<PodDetail | null> {
-    const row = await this.db.maybeOne<PodDetailRow>(
+    const row = await this.db.maybeOne<StoredPodDetail>(
       'pods.find',
       sql`select ${POD_COLUMNS}, ${agentsOfPod(sql``)} from pods p where p.id = ${id}`,
     );
@@ -124,29 +102,6 @@ export class PodsRepository {
     return row && { isSystemDefault: row.is_system_default };
   }
 
-  /** Whether a task of the pod has not ended. */
-  async hasUnfinishedTasks(id: string): Promise<boolean> {
-    const row = await this.db.one<{ found: boolean }>(
-      'pods.hasUnfinishedTasks',
-      sql`select exists (select from tasks t where t.pod_id = ${id} and t.completed_at is null) as found`,
-    );
-    return row.found;
-  }
-
-  /** Takes the pod off up to `limit` of its ended tasks, which keep its name; tells how many. */
-  async detachEndedTasks(id: string, limit: number): Promise<number> {
-    const row = await this.db.one<{ detached: number }>(
-      'pods.detachEndedTasks',
-      sql`with batch as (
-            update tasks set pod_id = null
-            where id in (select t.id from tasks t where t.pod_id = ${id} and t.completed_at is not null limit ${limit})
-            returning id
-          )
-          select count(*)::integer as detached from batch`,
-    );
-    return row.detached;
-  }
-
   /** Deletes the pod and its agents; its tasks keep the pod's name. */
   async delete(id: string): Promise<void> {
     await this.db.query('pods.delete', sql`delete from pods where id = ${id}`);
@@ -163,7 +118,7 @@ export class PodsRepository {
         : selector.name !== undefined
           ? sql`p.name = ${selector.name}`
           : sql`p.is_system_default`;
-    const row = await this.db.maybeOne<PodDetailRow>(
+    const row = await this.db.maybeOne<StoredPodDetail>(
       'pods.snapshot',
       preparedSql`select ${POD_COLUMNS}, ${agentsOfPod(sql`and a.enabled`)} from pods p where ${wanted}`,
     );
@@ -180,7 +135,7 @@ export class PodsRepository {
   }
 }
 
-function toPod(row: PodRow): Pod {
+function toPod(row: StoredPod): Pod {
   return {
     id: row.id,
     name: row.name,
@@ -203,7 +158,7 @@ function toPod(row: PodRow): Pod {
   };
 }
 
-function toPodDetail(row: PodDetailRow): PodDetail {
+function toPodDetail(row: StoredPodDetail): PodDetail {
   return { ...toPod(row), agents: row.agents.map(toPodAgent) };
 }
 

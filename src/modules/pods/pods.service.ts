@@ -16,6 +16,7 @@ import type {
   PodSettings,
   PodSnapshot,
 } from './pod.js';
+import { PodTasks } from './pod-tasks.js';
 import { PodsRepository } from './pods.repository.js';
 
 /** Tasks that one statement takes their deleted pod off. */
@@ -36,6 +37,7 @@ export class PodsService {
     private readonly pods: PodsRepository,
     private readonly agents: PodAgentsRepository,
     private readonly tools: ToolRegistry,
+    private readonly tasks: PodTasks,
   ) {}
 
   /**
@@ -98,7 +100,7 @@ export class PodsService {
   async delete(id: string): Promise<void> {
     await this.db.transaction('pods.checkDelete', () => this.lockDeletable(id));
     // One statement over a million tasks would outlast its time limit: they are let go in batches first.
-    while ((await this.pods.detachEndedTasks(id, DETACH_BATCH)) === DETACH_BATCH);
+    while ((await this.tasks.detachEnded(id, DETACH_BATCH)) === DETACH_BATCH);
     await this.db.transaction('pods.delete', async () => {
       await this.lockDeletable(id);
       await this.pods.delete(id);
@@ -154,7 +156,7 @@ export class PodsService {
     const pod = await this.pods.lockForDelete(id);
     if (pod === null) throw DomainError.notFound('pod', id);
     if (pod.isSystemDefault) throw new DomainError('system_pod', 'The default pod cannot be deleted.');
-    if (await this.pods.hasUnfinishedTasks(id)) {
+    if (await this.tasks.hasUnfinished(id)) {
       throw new DomainError('pod_in_use', 'The pod has tasks that have not ended; cancel them or let them end first.');
     }
   }

@@ -1,5 +1,5 @@
 import type { CallSpend, LoopHooks, ToolCallRecord } from '../loop/index.js';
-import { storableText } from '../../platform/http/index.js';
+import { storableText } from '../../platform/database/index.js';
 import type { Spending } from '../tools/index.js';
 import { TurnLog } from './stream/turn-log.js';
 import { TurnStoppedError, type TurnError, type TurnOutcome } from './turn.js';

@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
 import { IdempotencyRepository } from '../../platform/idempotency/index.js';
-import { AgentsModule } from '../agents/index.js';
+import { AgentsModule, AgentWork } from '../agents/index.js';
 import { StartedWorkRepository, ToolRegistry, ToolsModule } from '../tools/index.js';
 import { LlmModule } from '../llm/index.js';
 import { SendMessageTool } from './send-message.tool.js';
@@ -20,7 +20,14 @@ import { TurnsService } from './turns.service.js';
   exports: [TurnsService, TurnsReaper],
 })
 export class TasksModule {
-  constructor(registry: ToolRegistry, started: StartedWorkRepository, turns: TurnsService) {
+  constructor(
+    registry: ToolRegistry,
+    started: StartedWorkRepository,
+    turns: TurnsService,
+    work: AgentWork,
+    stored: TurnsRepository,
+  ) {
+    work.serve(stored);
     registry.register(new SendMessageTool(started, turns));
   }
 }

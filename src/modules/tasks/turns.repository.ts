@@ -1,42 +1,32 @@
 import { Injectable } from '@nestjs/common';
-import { Database, json, sql, type Sql } from '../../platform/database/index.js';
+import { Database, json, sql, type Sql, type TurnRow } from '../../platform/database/index.js';
+import type { AgentWorkSource } from '../agents/index.js';
 import type { ToolCallRecord } from '../loop/index.js';
-import {
-  INTERRUPTED,
-  type Turn,
-  type TurnError,
-  type TurnHead,
-  type TurnOutcome,
-  type TurnRequest,
-  type TurnStatus,
-} from './turn.js';
+import { INTERRUPTED, type Turn, type TurnError, type TurnHead, type TurnOutcome, type TurnRequest } from './turn.js';
 
-interface TurnRow {
-  id: string;
-  owner: string;
-  agent_id: string;
-  status: TurnStatus;
-  response: string | null;
-  tool_calls: ToolCallRecord[];
-  error_code: string | null;
-  error_message: string | null;
-  model: string | null;
-  input_tokens: number;
-  output_tokens: number;
-  cost_usd: number | null;
-  event_id: number;
-  epoch: number;
-  is_awaited: boolean;
-  started_at: Date;
-  completed_at: Date | null;
-}
+type StoredTurn = Pick<
+  TurnRow,
+  | 'id'
+  | 'owner'
+  | 'agent_id'
+  | 'status'
+  | 'response'
+  | 'error_code'
+  | 'error_message'
+  | 'model'
+  | 'input_tokens'
+  | 'output_tokens'
+  | 'cost_usd'
+  | 'event_id'
+  | 'epoch'
+  | 'started_at'
+  | 'completed_at'
+> & { tool_calls: ToolCallRecord[]; is_awaited: boolean };
 
-interface TurnHeadRow extends Pick<
+type StoredHead = Pick<
   TurnRow,
   'id' | 'owner' | 'status' | 'error_code' | 'error_message' | 'event_id' | 'completed_at'
-> {
-  length: number;
-}
+>;
 
 const COLUMNS = sql`
   id, owner, agent_id, status, response, tool_calls, error_code, error_message, model, input_tokens, output_tokens, cost_usd,
@@ -61,7 +51,7 @@ export interface TurnProgress {
 
 /** Turns and their leases. Writes of the process that runs a turn carry its epoch; whoever ends the turn for it raises that. */
 @Injectable()
-export class TurnsRepository {
+export class TurnsRepository implements AgentWorkSource {
   constructor(private readonly db: Database) {}
 
   /** Stores a running turn, leased to `leaseOwner`; false when its chat session is answering already. */
@@ -86,12 +76,12 @@ export class TurnsRepository {
   }
 
   async find(id: string): Promise<Turn | null> {
-    const row = await this.db.maybeOne<TurnRow>('turns.find', sql`select ${COLUMNS} from turns where id = ${id}`);
+    const row = await this.db.maybeOne<StoredTurn>('turns.find', sql`select ${COLUMNS} from turns where id = ${id}`);
     return row && toTurn(row);
   }
 
   async findHead(id: string): Promise<TurnHead | null> {
-    const row = await this.db.maybeOne<TurnHeadRow>(
+    const row = await this.db.maybeOne<StoredHead & { length: number }>(
       'turns.findHead',
       sql`select id, owner, status, error_code, error_message, event_id, completed_at,
             coalesce(char_length(response), 0) as length
@@ -162,6 +152,26 @@ export class TurnsRepository {
     return rows.length > 0;
   }
 
+  /** Cancels every running turn of the agent. */
+  async cancelOfAgent(agentId: string, error: TurnError): Promise<void> {
+    await this.db.query(
+      'turns.cancelOfAgent',
+      sql`update turns set status = 'cancelled', error_code = ${error.code}, error_message = ${error.message}, ${ENDED}
+          where agent_id = ${agentId} and status = 'running'`,
+    );
+  }
+
+  /** Which of the agents `ids`, or of all when it is null, have a turn whose process lives. */
+  async findRunningAgents(ids: readonly string[] | null): Promise<Set<string>> {
+    const rows = await this.db.query<Pick<TurnRow, 'agent_id'>>(
+      'turns.findRunningAgents',
+      sql`select distinct agent_id from turns
+          where status = 'running' and lease_until > clock_timestamp()
+            ${ids === null ? sql`` : sql`and agent_id = any(${[...ids]}::uuid[])`}`,
+    );
+    return new Set(rows.map((row) => row.agent_id));
+  }
+
   /** Fails turns whose lease has run out, or which are not leased to `self` when it is given; tells whose agents they were. */
   async interrupt(self: string | null, limit: number): Promise<{ id: string; agentId: string }[]> {
     const dead = self === null ? sql`lease_until < clock_timestamp()` : sql`lease_owner <> ${self}`;
@@ -204,7 +214,7 @@ function results(outcome: TurnOutcome): Sql {
     input_tokens = ${outcome.inputTokens}, output_tokens = ${outcome.outputTokens}, cost_usd = ${outcome.costUsd}`;
 }
 
-function toHead(row: Omit<TurnHeadRow, 'length'>): Omit<TurnHead, 'length'> {
+function toHead(row: StoredHead): Omit<TurnHead, 'length'> {
   return {
     id: row.id,
     owner: row.owner,
@@ -215,7 +225,7 @@ function toHead(row: Omit<TurnHeadRow, 'length'>): Omit<TurnHead, 'length'> {
   };
 }
 
-function toTurn(row: TurnRow): Turn {
+function toTurn(row: StoredTurn): Turn {
   return {
     ...toHead(row),
     agentId: row.agent_id,

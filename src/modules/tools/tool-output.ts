@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { storableText } from '../../platform/http/index.js';
+import { storableText } from '../../platform/database/index.js';
 
 /** Bytes of UTF-8 that a tool's result may have, its marks included. */
 export const MAX_RESULT_BYTES = 32 * 1024;

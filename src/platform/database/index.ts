@@ -4,4 +4,5 @@ export { DatabaseModule } from './database.module.js';
 export { violates } from './pg-errors.js';
 export type * from './rows.generated.js';
 export { SingleProcessError } from './single-process-lock.js';
+export { isStorableText, storableJson, storableText } from './storable-text.js';
 export { joinSql, json, preparedSql, sql, type Sql } from './sql.js';

@@ -1,5 +1,5 @@
 import { DomainError } from '../errors/index.js';
-import { isStorableText } from './text.js';
+import { isStorableText } from '../database/index.js';
 
 /** Nesting beyond this is refused: no resource of ours needs it and recursive code downstream stays within its stack. */
 const DEEPEST = 32;

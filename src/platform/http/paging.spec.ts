@@ -2,7 +2,8 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import type { FastifyReply } from 'fastify';
 import { DomainError } from '../errors/index.js';
-import { cutForList, decodeCursor, encodeCursor, linkNext, pageOf, pageRequest } from './paging.js';
+import { decodeCursor, encodeCursor, pageOf } from '../paging/index.js';
+import { cutForList, linkNext, pageRequest } from './paging.js';
 
 const cursor = { at: '2026-11-22 14:02:41.123456+00', id: '01a20391-2fcb-728b-a91c-c954d58f3a68' };
 

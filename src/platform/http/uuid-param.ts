@@ -1,13 +1,7 @@
 import { Param, type PipeTransform } from '@nestjs/common';
 import { ApiParam } from '@nestjs/swagger';
 import { DomainError } from '../errors/index.js';
-
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
-
-/** Whether `text` is a UUID of any version. */
-export function isUuid(text: string): boolean {
-  return UUID.test(text);
-}
+import { isUuid } from '../paging/index.js';
 
 /**
  * A path parameter that is a UUID, in lower case.

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Database, sql } from '../database/index.js';
+import { Database, sql, type IdempotencyKeyRow } from '../database/index.js';
 import { DomainError } from '../errors/index.js';
 
 /** An `Idempotency-Key` of one caller on one route, with the hash of the body it came with. */
@@ -29,7 +29,7 @@ export class IdempotencyRepository {
         on conflict (owner, route, key) do nothing returning key`,
     );
     if (inserted.length > 0) return { resourceId, bound: true };
-    const known = await this.database.one<{ body_hash: string; resource_id: string }>(
+    const known = await this.database.one<Pick<IdempotencyKeyRow, 'body_hash' | 'resource_id'>>(
       'idempotencyKeys.find',
       sql`
         select body_hash, resource_id from idempotency_keys
@@ -39,5 +39,17 @@ export class IdempotencyRepository {
       throw new DomainError('idempotency_key_reused', 'This Idempotency-Key was used with another body.');
     }
     return { resourceId: known.resource_id, bound: false };
+  }
+
+  /** Deletes up to `limit` keys that are older than `days`. */
+  async deleteBefore(days: number, limit: number): Promise<void> {
+    // A comparison with the volatile `clock_timestamp()` cannot be an index condition: each pass would read the whole table.
+    await this.database.query(
+      'idempotencyKeys.deleteBefore',
+      sql`
+        delete from idempotency_keys where (owner, route, key) in (
+          select owner, route, key from idempotency_keys where created_at < statement_timestamp() - ${days} * interval '1 day'
+          order by created_at limit ${limit})`,
+    );
   }
 }

@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { AppConfig } from '../../../src/config/index.js';
 import { AgentRecords } from '../../../src/modules/agents/agent-records.js';
+import { AgentWork } from '../../../src/modules/agents/agent-work.js';
 import type { AgentConfig, StoredAgent } from '../../../src/modules/agents/agent.js';
 import { AgentsRepository } from '../../../src/modules/agents/agents.repository.js';
 import { AgentsService } from '../../../src/modules/agents/agents.service.js';
+import { TurnsRepository } from '../../../src/modules/tasks/turns.repository.js';
 import { StartedWorkRepository } from '../../../src/modules/tools/platform/started-work.repository.js';
 import { Clock } from '../../../src/platform/clock/index.js';
 import { Database, sql } from '../../../src/platform/database/index.js';
@@ -33,6 +35,13 @@ beforeEach(async () => {
   await db.database.query('test.clear', sql`truncate agents, turns`);
 });
 
+/** Turns as the agents of one process ask for them. */
+function workOn(database: Database): AgentWork {
+  const work = new AgentWork();
+  work.serve(new TurnsRepository(database));
+  return work;
+}
+
 /** The agents module of one process; `hook` runs before each look at the whole table. */
 function replica(hook: () => Promise<void> = async () => undefined) {
   class Hooked extends AgentsRepository {
@@ -44,7 +53,11 @@ function replica(hook: () => Promise<void> = async () => undefined) {
   const agents = new Hooked(db.database);
   const records = new AgentRecords(db.database, agents, state.agents);
   const config = AppConfig.from({});
-  return { agents, records, service: new AgentsService(config, clock, db.database, agents, records, state.bus) };
+  return {
+    agents,
+    records,
+    service: new AgentsService(config, clock, db.database, agents, records, workOn(db.database), state.bus),
+  };
 }
 
 describe('the canonical agent', () => {
@@ -57,7 +70,15 @@ describe('the canonical agent', () => {
         database.attach({ ...db.connection, poolSize: 2 });
         const agents = new AgentsRepository(database);
         const records = new AgentRecords(database, agents, state.agents);
-        await new AgentsService(AppConfig.from({}), clock, database, agents, records, state.bus).ensureCanonical();
+        await new AgentsService(
+          AppConfig.from({}),
+          clock,
+          database,
+          agents,
+          records,
+          workOn(database),
+          state.bus,
+        ).ensureCanonical();
         await database.close();
       }),
     );

@@ -5,7 +5,7 @@ import { PipelineViews } from '../../../src/modules/pipeline/views/pipeline-view
 import { TaskPartsRepository } from '../../../src/modules/pipeline/views/task-parts.repository.js';
 import { TaskViewsRepository } from '../../../src/modules/pipeline/views/task-views.repository.js';
 import { Clock } from '../../../src/platform/clock/index.js';
-import type { Page, PageRequest } from '../../../src/platform/http/index.js';
+import type { Page, PageRequest } from '../../../src/platform/paging/index.js';
 import { json, sql } from '../../../src/platform/database/index.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { seedArtifact, seedFinding, seedStage, seedTask } from './seed.js';

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { PodAgentsRepository } from '../../../src/modules/pods/pod-agents.repository.js';
 import type { PodAgentSettings, PodSettings } from '../../../src/modules/pods/pod.js';
+import { TaskAdminRepository } from '../../../src/modules/pipeline/store/task-admin.repository.js';
 import { PodsRepository } from '../../../src/modules/pods/pods.repository.js';
 import { Clock } from '../../../src/platform/clock/index.js';
 import { sql } from '../../../src/platform/database/index.js';
@@ -11,11 +12,13 @@ const clock = new Clock();
 let db: TestDatabase;
 let pods: PodsRepository;
 let agents: PodAgentsRepository;
+let tasks: TaskAdminRepository;
 
 beforeAll(async () => {
   db = await createTestDatabase();
   pods = new PodsRepository(db.database);
   agents = new PodAgentsRepository(db.database);
+  tasks = new TaskAdminRepository(db.database);
 });
 afterAll(() => db.drop());
 
@@ -133,19 +136,19 @@ describe('PodsRepository', () => {
 
   it('knows unfinished tasks from finished ones', async () => {
     const id = await podNamed('Working');
-    expect(await pods.hasUnfinishedTasks(id)).toBe(false);
+    expect(await tasks.hasUnfinishedOfPod(id)).toBe(false);
     await insertTask(db.database, { podId: id, status: 'complete' });
-    expect(await pods.hasUnfinishedTasks(id)).toBe(false);
+    expect(await tasks.hasUnfinishedOfPod(id)).toBe(false);
     await insertTask(db.database, { podId: id, status: 'queued' });
-    expect(await pods.hasUnfinishedTasks(id)).toBe(true);
+    expect(await tasks.hasUnfinishedOfPod(id)).toBe(true);
   });
 
   it('lets go of ended tasks, as many as it is told', async () => {
     const id = await podNamed('Old');
     for (let count = 0; count < 3; count += 1) await insertTask(db.database, { podId: id, status: 'complete' });
     const unfinished = await insertTask(db.database, { podId: id, status: 'queued' });
-    expect(await pods.detachEndedTasks(id, 2)).toBe(2);
-    expect(await pods.detachEndedTasks(id, 2)).toBe(1);
+    expect(await tasks.detachEndedOfPod(id, 2)).toBe(2);
+    expect(await tasks.detachEndedOfPod(id, 2)).toBe(1);
     const left = await db.database.query('test.left', sql`select id from tasks where pod_id = ${id}`);
     expect(left).toEqual([{ id: unfinished }]);
   });

@@ -2,6 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { AppConfig } from '../../../src/config/index.js';
 import { PodAgentsRepository } from '../../../src/modules/pods/pod-agents.repository.js';
 import type { NewPodAgent, PodDetail, PodSettings } from '../../../src/modules/pods/pod.js';
+import { TaskAdminRepository } from '../../../src/modules/pipeline/store/task-admin.repository.js';
+import { PodTasks } from '../../../src/modules/pods/pod-tasks.js';
 import { PodsRepository } from '../../../src/modules/pods/pods.repository.js';
 import { PodsService } from '../../../src/modules/pods/pods.service.js';
 import { ToolRegistry } from '../../../src/modules/tools/index.js';
@@ -64,6 +66,8 @@ let replica: PodsService;
 let names = 0;
 
 function serviceWith(environment: Record<string, string>, database = db.database): PodsService {
+  const tasks = new PodTasks();
+  tasks.serve(new TaskAdminRepository(database));
   return new PodsService(
     AppConfig.from(environment),
     clock,
@@ -71,6 +75,7 @@ function serviceWith(environment: Record<string, string>, database = db.database
     new PodsRepository(database),
     new PodAgentsRepository(database),
     new Tools(),
+    tasks,
   );
 }
 

@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { AgentsRepository } from '../../../src/modules/agents/agents.repository.js';
 import { type TurnOutcome, type TurnRequest } from '../../../src/modules/tasks/turn.js';
 import { TurnsRepository } from '../../../src/modules/tasks/turns.repository.js';
 import { Clock } from '../../../src/platform/clock/index.js';
@@ -104,13 +103,12 @@ describe('a lease', () => {
   });
 
   it('makes its agent run, as long as it lasts', async () => {
-    const agents = new AgentsRepository(db.database);
     const running = await begin();
     const dead = await begin({}, { seconds: -1 });
-    expect([...(await agents.findRunning(null))]).toEqual([running.agentId]);
-    expect((await agents.findRunning([dead.agentId])).size).toBe(0);
+    expect([...(await turns.findRunningAgents(null))]).toEqual([running.agentId]);
+    expect((await turns.findRunningAgents([dead.agentId])).size).toBe(0);
     await turns.finish(running.id, 0, COMPLETED);
-    expect((await agents.findRunning(null)).size).toBe(0);
+    expect((await turns.findRunningAgents(null)).size).toBe(0);
   });
 });
 

@@ -1,6 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { Clock } from '../../../platform/clock/index.js';
-import { isUuid } from '../../../platform/http/index.js';
+import { isUuid } from '../../../platform/paging/index.js';
 import { EventBus } from '../../../platform/redis/index.js';
 import { TASK_EVENTS_CHANNEL } from '../store/task-event-publisher.js';
 import { TaskEventsRepository, type OwnedEvent } from '../views/task-events.repository.js';

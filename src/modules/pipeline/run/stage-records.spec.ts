@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { createHash } from 'node:crypto';
-import { storableJson } from '../../../platform/http/index.js';
+import { storableJson } from '../../../platform/database/index.js';
 import { artifact, outcomeParts } from './stage-records.js';
 import { reviewedContentHash } from '../rules/situation.js';
 import type { TaskExecution } from './task-execution.js';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { storableJson, storableText } from '../../../platform/http/index.js';
+import { storableJson, storableText } from '../../../platform/database/index.js';
 import type { ArtifactWrite, FindingWrite, Transition, StageWrite } from '../store/transition.js';
 import { failureStatus, type Severity } from '../rules/plan.js';
 import { usage, type StageOutcome } from './stage-outcome.js';

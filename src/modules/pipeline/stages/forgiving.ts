@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { storableText } from '../../../platform/http/index.js';
+import { storableText } from '../../../platform/database/index.js';
 import { cutMiddle } from '../../loop/index.js';
 
 /*

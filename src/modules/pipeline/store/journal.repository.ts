@@ -1,6 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Database, json, preparedSql, sql, type Sql } from '../../../platform/database/index.js';
-import { storableJson } from '../../../platform/http/index.js';
+import { Database, json, preparedSql, sql, type Sql, storableJson } from '../../../platform/database/index.js';
 import type { JournalEntry } from '../../loop/index.js';
 import { LeaseLostError, type Lease } from './lease.js';
 import type { StageDiff } from '../stages/index.js';

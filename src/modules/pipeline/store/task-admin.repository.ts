@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { Database, sql } from '../../../platform/database/index.js';
+import { Database, sql, type TaskRow } from '../../../platform/database/index.js';
+import type { PodTasksSource } from '../../pods/index.js';
 import type { TaskFate } from '../../tools/index.js';
 import { taskOfTree, treeName, type TaskControl } from '../rules/task-control.js';
 import { filterConditions, type TaskFilter } from './task-filter.repository.js';
@@ -16,23 +17,15 @@ export interface TaskHead {
   gateId: string | null;
 }
 
-interface HeadRow {
-  id: string;
-  owner: string;
-  status: TaskStatus;
-  epoch: number;
-  version: number;
-  control: TaskControl;
-  gate_id: string | null;
-}
-
 /** Statements of operators, owners and retention. */
 @Injectable()
-export class TaskAdminRepository {
+export class TaskAdminRepository implements PodTasksSource {
   constructor(private readonly database: Database) {}
 
   async findHead(taskId: string): Promise<TaskHead | null> {
-    const row = await this.database.maybeOne<HeadRow>(
+    const row = await this.database.maybeOne<
+      Pick<TaskRow, 'id' | 'owner' | 'status' | 'epoch' | 'version' | 'gate_id'> & { control: TaskControl }
+    >(
       'tasks.findHead',
       sql`select id, owner, status, epoch, version, control, gate_id from tasks where id = ${taskId}`,
     );
@@ -51,7 +44,7 @@ export class TaskAdminRepository {
 
   /** What a replayed submission answers. */
   async findSubmitted(taskId: string): Promise<{ podName: string; queuedAt: Date } | null> {
-    const row = await this.database.maybeOne<{ pod_name: string; queued_at: Date }>(
+    const row = await this.database.maybeOne<Pick<TaskRow, 'pod_name' | 'queued_at'>>(
       'tasks.findSubmitted',
       sql`select pod_name, queued_at from tasks where id = ${taskId}`,
     );
@@ -64,7 +57,7 @@ export class TaskAdminRepository {
       const id = taskOfTree(tree);
       return id === null ? [] : [{ tree, id }];
     });
-    const rows = await this.database.query<{ id: string; status: TaskStatus; control: TaskControl }>(
+    const rows = await this.database.query<Pick<TaskRow, 'id' | 'status'> & { control: TaskControl }>(
       'tasks.fates',
       sql`select id, status, control from tasks where id = any(${named.map(({ id }) => id)}::uuid[])`,
     );
@@ -122,14 +115,25 @@ export class TaskAdminRepository {
     );
   }
 
-  async deleteIdempotencyKeysBefore(days: number, limit: number): Promise<void> {
-    await this.database.query(
-      'idempotencyKeys.deleteBefore',
-      sql`
-        delete from idempotency_keys where (owner, route, key) in (
-          select owner, route, key from idempotency_keys where created_at < statement_timestamp() - ${days} * interval '1 day'
-          order by created_at limit ${limit})`,
+  async hasUnfinishedOfPod(podId: string): Promise<boolean> {
+    const row = await this.database.one<{ found: boolean }>(
+      'tasks.hasUnfinishedOfPod',
+      sql`select exists (select from tasks t where t.pod_id = ${podId} and t.completed_at is null) as found`,
     );
+    return row.found;
+  }
+
+  async detachEndedOfPod(podId: string, limit: number): Promise<number> {
+    const row = await this.database.one<{ detached: number }>(
+      'tasks.detachEndedOfPod',
+      sql`with batch as (
+            update tasks set pod_id = null
+            where id in (select t.id from tasks t where t.pod_id = ${podId} and t.completed_at is not null limit ${limit})
+            returning id
+          )
+          select count(*)::integer as detached from batch`,
+    );
+    return row.detached;
   }
 
   /** Removes the dead letter; whether there was one. */

@@ -1,7 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Clock } from '../../../platform/clock/index.js';
-import { Database, json, preparedSql, sql, type Sql } from '../../../platform/database/index.js';
-import { storableJson } from '../../../platform/http/index.js';
+import { Database, json, preparedSql, sql, type Sql, storableJson } from '../../../platform/database/index.js';
 import type { Transition } from './transition.js';
 import { retryUnavailable } from './retry-unavailable.js';
 import { TaskEventPublisher, type PublishedEvent } from './task-event-publisher.js';

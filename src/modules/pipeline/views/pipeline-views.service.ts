@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { AppConfig } from '../../../config/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
-import type { Page, PageRequest } from '../../../platform/http/index.js';
+import type { Page, PageRequest } from '../../../platform/paging/index.js';
 import { visibleOwners, type Principal } from '../../auth/index.js';
 import { mayReview } from '../rules/review-rights.js';
 import {

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Database, sql } from '../../../platform/database/index.js';
-import { pageOf, type Cursor, type Page, type PageRequest } from '../../../platform/http/index.js';
+import { pageOf, type Cursor, type Page, type PageRequest } from '../../../platform/paging/index.js';
 import { isLeased, TASK_STATUSES, type Role, type TaskStatus } from '../rules/task-status.js';
 import { LISTED_TEXT } from './task-views.repository.js';
 import { WORKER_LOCK_CLASS } from '../store/workers.repository.js';

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Database, sql, type Sql } from '../../../platform/database/index.js';
-import { pageOf, type Cursor, type Page, type PageRequest } from '../../../platform/http/index.js';
+import { pageOf, type Cursor, type Page, type PageRequest } from '../../../platform/paging/index.js';
 import type { FindingType } from '../guardrail/finding.js';
 import type { Severity } from '../rules/plan.js';
 import type { Role } from '../rules/task-status.js';

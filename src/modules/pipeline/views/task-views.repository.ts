@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Database, joinSql, preparedSql, sql, type Sql } from '../../../platform/database/index.js';
-import { pageOf, type Cursor, type Page, type PageRequest } from '../../../platform/http/index.js';
+import { pageOf, type Cursor, type Page, type PageRequest } from '../../../platform/paging/index.js';
 import type { ReviewBy } from '../../pods/index.js';
 import { filterConditions, type TaskFilter } from '../store/task-filter.repository.js';
 import type { TaskOutput, TaskSummary } from '../store/transition.js';

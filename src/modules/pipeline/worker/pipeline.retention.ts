@@ -1,5 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { AppConfig } from '../../../config/index.js';
+import { IdempotencyRepository } from '../../../platform/idempotency/index.js';
 import { WorkTrees } from '../../tools/index.js';
 import { TaskAdminRepository } from '../store/task-admin.repository.js';
 import { WorkersRepository } from '../store/workers.repository.js';
@@ -15,6 +16,7 @@ export class PipelineRetention {
   constructor(
     private readonly config: AppConfig,
     private readonly admin: TaskAdminRepository,
+    private readonly idempotency: IdempotencyRepository,
     private readonly workers: WorkersRepository,
     private readonly trees: WorkTrees,
   ) {}
@@ -25,7 +27,7 @@ export class PipelineRetention {
     const parts = [
       async () => tasks !== null && (await this.admin.deleteEndedBefore(tasks, BATCH)),
       async () => taskEvents !== null && (await this.admin.deleteEventsBefore(taskEvents, BATCH)),
-      () => this.admin.deleteIdempotencyKeysBefore(idempotencyKeys, BATCH),
+      () => this.idempotency.deleteBefore(idempotencyKeys, BATCH),
       () => this.workers.forgetDead(),
       () => this.trees.sweep((names) => this.admin.fates(names)),
     ];
