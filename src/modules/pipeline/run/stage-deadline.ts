@@ -10,17 +10,14 @@ class ExecutionLimitError extends Error {
 
 /** Aborts a stage at its own time-out, at the task's limit for time inside stages, and with its lease. */
 export class StageDeadline {
-  private readonly controller = new AbortController();
   private readonly timers: NodeJS.Timeout[];
-  private readonly onLease = (): void => this.controller.abort(this.execution.lease.signal.reason);
+  /** Aborts with the reason of whichever end comes first. */
+  readonly signal: AbortSignal;
 
-  constructor(
-    private readonly execution: TaskExecution,
-    timeoutSeconds: number,
-  ) {
+  constructor(execution: TaskExecution, timeoutSeconds: number) {
     const limitSeconds = execution.run.pod.maxExecutionSeconds;
     const leftMs = Math.max(limitSeconds * 1_000 - execution.executionMs, 0);
-    const { controller } = this;
+    const controller = new AbortController();
     this.timers = [
       setTimeout(
         () => controller.abort(new StageTimeoutError(`The stage took longer than ${timeoutSeconds} s.`)),
@@ -31,17 +28,11 @@ export class StageDeadline {
         leftMs,
       ),
     ];
-    if (execution.lease.signal.aborted) this.onLease();
-    else execution.lease.signal.addEventListener('abort', this.onLease, { once: true });
-  }
-
-  get signal(): AbortSignal {
-    return this.controller.signal;
+    this.signal = AbortSignal.any([execution.lease.signal, controller.signal]);
   }
 
   clear(): void {
     for (const timer of this.timers) clearTimeout(timer);
-    this.execution.lease.signal.removeEventListener('abort', this.onLease);
   }
 
   static isStageTimeout(error: unknown): error is Error {

@@ -90,7 +90,7 @@ export class TaskExecution {
     this.reservedUsd += usd;
   }
 
-  /** A call that was promised `usd`, and that the task says so, has ended: the next write takes the promise back. */
+  /** Releases the `usd` reserved in `tasks.promised_usd` for a call that has ended; the next write stores it. */
   endPromise(usd: number): void {
     this.reserve(-usd);
     this.giveBack({ ...NOTHING, promised_usd: -usd });
@@ -111,7 +111,7 @@ export class TaskExecution {
     return spent;
   }
 
-  /** What was taken could not be written, or nobody knows: a later write tells it, rather twice than never. */
+  /** Puts usage back after a failed or uncertain write. Over-counting is preferred to losing it. */
   giveBack(spent: Spent): void {
     const { unaccounted } = this;
     this.unaccounted = {

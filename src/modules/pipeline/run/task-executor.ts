@@ -109,7 +109,7 @@ export class TaskExecutor {
       roles.map(async (role) => {
         const outcome = await this.stages.run(execution, role);
         await execution.exclusive(async () => {
-          // What a neighbour said and could not store is nothing that may be decided upon.
+          // If a parallel stage's result failed to commit, don't decide the step from it.
           if (unstored !== null) throw unstored;
           await end(role, outcome).catch((error: unknown) => {
             unstored = error;

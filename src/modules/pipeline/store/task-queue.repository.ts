@@ -173,7 +173,7 @@ export class TaskQueueRepository {
 // pg's Date keeps milliseconds; the guard compares microseconds, so the beat travels as text.
 const LEASED_COLUMNS = sql`id, status, epoch, version, stage_crashes, control, lease_owner, last_heartbeat_at::text`;
 
-// In order, since the planner would look for any in the whole table while it has no statistics of it.
+// `order by` makes the planner use `tasks_suspect_idx`; without statistics it scans the table for `limit 1` alone.
 const FIRST_SUSPECT = sql`select id from tasks where ready and suspect order by priority desc, vstart, id limit 1`;
 
 const claimable = (suspects: boolean): Sql =>
