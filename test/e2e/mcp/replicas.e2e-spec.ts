@@ -1,13 +1,13 @@
 /** @needs redis-server */
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { descendants, type Descendant } from '../../support/descendants.js';
 import { startRedis, temporaryFolder, type TemporaryFolder, type TestRedis } from '../../support/servers/index.js';
 import { startService, type Service } from '../../support/service.js';
+import { eventually } from '../../support/eventually.js';
 
 const SMALL = join(fileURLToPath(import.meta.url), '../../../integration/mcp/servers/stdio-server.mjs');
 const SERVERS = '/api/v1/mcp-servers';
@@ -76,16 +76,8 @@ function programs(service: Service): Descendant[] {
   );
 }
 
-async function until(holds: () => Promise<boolean> | boolean): Promise<void> {
-  const deadline = performance.now() + 40_000;
-  while (!(await holds())) {
-    if (performance.now() > deadline) throw new Error('it never came to hold');
-    await delay(50);
-  }
-}
-
-const isAt = (service: Service, id: string, fields: Partial<Server>): Promise<void> =>
-  until(async () => {
+const isAt = (service: Service, id: string, fields: Partial<Server>): Promise<unknown> =>
+  eventually(`${id} is ${JSON.stringify(fields)}`, async () => {
     const seen: Partial<Server> = (await seenBy(service, id)) ?? {};
     return Object.entries(fields).every(([name, value]) => seen[name as keyof Server] === value);
   });
@@ -100,29 +92,32 @@ describe.each([
     const { id, name } = await edit(one, 'POST', '', small());
     await isAt(two, id, { status: 'connected' });
     expect((await seenBy(two, id))?.active_tools).toEqual([`mcp__${name}__tool`]);
-    await until(() => programs(two).length === 2);
+    await eventually('programs(two).length === 2', () => programs(two).length === 2);
     const [first] = programs(two);
 
     await edit(two, 'PATCH', `/${id}`, { name: `${name}-b`, env: { A: 'b' } });
     for (const service of [one, two]) {
-      await until(async () => (await seenBy(service, id))?.active_tools[0] === `mcp__${name}-b__tool`);
-      await until(() => programs(service).length === 2);
+      await eventually(
+        '(seenBy(service, id))?.active_tools[0] === `mcp__${name}-b__tool`',
+        async () => (await seenBy(service, id))?.active_tools[0] === `mcp__${name}-b__tool`,
+      );
+      await eventually('programs(service).length === 2', () => programs(service).length === 2);
     }
     expect(programs(two).map(({ pid }) => pid)).not.toContain(first?.pid);
 
     await edit(two, 'PATCH', `/${id}`, { enabled: false });
     for (const service of [one, two]) {
       await isAt(service, id, { status: 'disabled' });
-      await until(() => programs(service).length === 0);
+      await eventually('programs(service).length === 0', () => programs(service).length === 0);
     }
     await edit(two, 'PATCH', `/${id}`, { enabled: true });
     await isAt(one, id, { status: 'connected' });
-    await until(() => programs(one).length === 2);
+    await eventually('programs(one).length === 2', () => programs(one).length === 2);
 
     await edit(one, 'DELETE', `/${id}`);
     for (const service of [one, two]) {
-      await until(async () => (await seenBy(service, id)) === undefined);
-      await until(() => programs(service).length === 0);
+      await eventually('(seenBy(service, id)) === undefined', async () => (await seenBy(service, id)) === undefined);
+      await eventually('programs(service).length === 0', () => programs(service).length === 0);
     }
   });
 
@@ -136,17 +131,23 @@ describe.each([
       if (program !== undefined) process.kill(program.pid, 'SIGKILL');
     }
     for (const service of [one, two]) {
-      await until(async () => /is not what it was/.test((await seenBy(service, id))?.last_error ?? ''));
+      await eventually("/is not what it was/.test((seenBy(service, id))?.last_error ?? '')", async () =>
+        /is not what it was/.test((await seenBy(service, id))?.last_error ?? ''),
+      );
       expect(await seenBy(service, id)).toMatchObject({ status: 'connected', active_tools: [] });
     }
     await edit(two, 'POST', `/${id}/reload`);
     for (const service of [one, two]) {
-      await until(async () => (await seenBy(service, id))?.active_tools[0] === active);
+      await eventually(
+        '(seenBy(service, id))?.active_tools[0] === active',
+        async () => (await seenBy(service, id))?.active_tools[0] === active,
+      );
       expect(await seenBy(service, id)).toMatchObject({ status: 'connected', last_error: null });
-      await until(() => programs(service).length === 2);
+      await eventually('programs(service).length === 2', () => programs(service).length === 2);
     }
     await edit(one, 'DELETE', `/${id}`);
-    for (const service of [one, two]) await until(() => programs(service).length === 0);
+    for (const service of [one, two])
+      await eventually('programs(service).length === 0', () => programs(service).length === 0);
   });
 
   it('end where the table ends, whatever was edited at once', async () => {
@@ -158,11 +159,12 @@ describe.each([
     await edit(one, 'PATCH', `/${id}`, { enabled: true });
     for (const service of [one, two]) {
       await isAt(service, id, { status: 'connected' });
-      await until(() => programs(service).length === 2);
+      await eventually('programs(service).length === 2', () => programs(service).length === 2);
     }
     const more = [0, 1, 2, 3].map((i) => edit(two, 'PATCH', `/${id}`, { enabled: i % 2 === 0 }));
     await Promise.allSettled([...more, edit(one, 'DELETE', `/${id}`)]);
-    for (const service of [one, two]) await until(() => programs(service).length === 0);
+    for (const service of [one, two])
+      await eventually('programs(service).length === 0', () => programs(service).length === 0);
   });
 });
 
@@ -174,7 +176,7 @@ describe('two replicas', () => {
     const { id } = await edit(one, 'POST', '', small({ silent, child: false, ignoreEnd: true, ignoreTerm: true }));
     writeFileSync(silent, '');
     const reload = edit(one, 'POST', `/${id}/reload`);
-    await until(() => programs(one).length === 2);
+    await eventually('programs(one).length === 2', () => programs(one).length === 2);
     rmSync(silent);
     const disabled = edit(one, 'PATCH', `/${id}`, { enabled: false });
     await isAt(two, id, { enabled: false });
@@ -182,10 +184,11 @@ describe('two replicas', () => {
     await Promise.all([reload, disabled, enabled]);
     for (const service of [one, two]) {
       await isAt(service, id, { status: 'connected' });
-      await until(() => programs(service).length === 1);
+      await eventually('programs(service).length === 1', () => programs(service).length === 1);
     }
     await edit(two, 'DELETE', `/${id}`);
-    for (const service of [one, two]) await until(() => programs(service).length === 0);
+    for (const service of [one, two])
+      await eventually('programs(service).length === 0', () => programs(service).length === 0);
   });
 
   it('begin at once, while the request that made the server still waits for its connection', async () => {
@@ -194,9 +197,10 @@ describe('two replicas', () => {
       answered = true;
       return server;
     });
-    await until(() => programs(two).length > 0);
+    await eventually('programs(two).length > 0', () => programs(two).length > 0);
     expect(answered).toBe(false);
     await edit(one, 'DELETE', `/${(await request).id}`);
-    for (const service of [one, two]) await until(() => programs(service).length === 0);
+    for (const service of [one, two])
+      await eventually('programs(service).length === 0', () => programs(service).length === 0);
   });
 });

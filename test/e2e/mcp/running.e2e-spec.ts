@@ -4,7 +4,6 @@ import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { ModelServer, says } from '../../support/model-server.js';
@@ -12,6 +11,7 @@ import { PipelineClient } from '../../support/pipeline-client.js';
 import { temporaryFolder, type TemporaryFolder } from '../../support/servers/index.js';
 import { startService, type Service } from '../../support/service.js';
 import { PASSING, StageModels, streamed } from '../../support/stage-models.js';
+import { eventually } from '../../support/eventually.js';
 
 const SMALL = join(fileURLToPath(import.meta.url), '../../../integration/mcp/servers/stdio-server.mjs');
 const NETWORK = join(SMALL, '../network-server.mjs');
@@ -31,14 +31,6 @@ function small(name: string, options: object = {}, fields: object = {}): object 
 function running(): number {
   const lines = execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' }).split('\n');
   return lines.filter((line) => line.includes(MARK)).length;
-}
-
-async function until(holds: () => Promise<boolean> | boolean): Promise<void> {
-  const deadline = performance.now() + 30_000;
-  while (!(await holds())) {
-    if (performance.now() > deadline) throw new Error('it never came to hold');
-    await delay(50);
-  }
 }
 
 async function add(service: Service, body: object): Promise<Record<string, unknown>> {
@@ -74,7 +66,7 @@ describe('a service with five servers, one dead and one that never answers', () 
     await add(first, small('silent', { silent: true }));
     expect(running()).toBeGreaterThanOrEqual(4);
     await first.stop();
-    await until(() => running() === 0);
+    await eventually('no program is left', () => running() === 0);
 
     // None of them answers before the start is complete.
     writeFileSync(holdWhile, '');
@@ -82,13 +74,14 @@ describe('a service with five servers, one dead and one that never answers', () 
     await second.untilLogged((line) => line.message === 'The start is complete');
     expect(Object.values(await statuses(second))).not.toContain('connected');
     rmSync(holdWhile);
-    await until(
+    await eventually(
+      'all three are connected',
       async () => Object.values(await statuses(second)).filter((status) => status === 'connected').length === 3,
     );
     expect(await statuses(second)).toMatchObject({ one: 'connected', two: 'connected', three: 'connected' });
     expect(running()).toBeGreaterThanOrEqual(4);
     await second.kill();
-    await until(() => running() === 0);
+    await eventually('no program is left', () => running() === 0);
   });
 });
 

@@ -5,6 +5,7 @@ import { api, type Api } from '../../support/openapi.js';
 import { startService, type Service } from '../../support/service.js';
 import { hangingModel } from './hanging-model.js';
 import { StreamReader, told } from './stream-reader.js';
+import { eventually } from '../../support/eventually.js';
 
 const TASKS = '/api/v1/tasks';
 
@@ -43,11 +44,11 @@ it('a turn whose process was killed has failed when the next one starts, and kee
   const turn = await begun(client);
   await turn.reader.until('Half');
   // The words are safe once a beat has stored them.
-  for (;;) {
+  await eventually('the words are stored', async () => {
     const { body } = await client.call('GET', `${TASKS}/${turn.id}`);
     expect(body.status).toBe('running');
-    if (body.response === 'Half') break;
-  }
+    return body.response === 'Half';
+  });
   await first.kill();
 
   const second = await start();

@@ -9,6 +9,7 @@ import { startService, type Service } from '../../support/service.js';
 import { startRedis, type TestRedis } from '../../support/servers/index.js';
 import { hangingModel } from './hanging-model.js';
 import { StreamReader, told } from './stream-reader.js';
+import { eventually } from '../../support/eventually.js';
 
 const TASKS = '/api/v1/tasks';
 const CHAT = '/api/v1/chat/stream';
@@ -63,13 +64,6 @@ const events = ({ client }: Replica, id: string, lastId = 0): Promise<Response> 
 const idOf = (response: Response): string => response.headers.get('x-task-id') ?? '';
 const turn = async ({ client }: Replica, id: string): Promise<Record<string, unknown>> =>
   (await client.call('GET', `${TASKS}/${id}`)).body as Record<string, unknown>;
-
-async function eventually(look: () => Promise<boolean>): Promise<void> {
-  for (const deadline = performance.now() + 40_000; !(await look().catch(() => false));) {
-    if (performance.now() > deadline) throw new Error('it never came true');
-    await delay(50);
-  }
-}
 
 it('replicas have one canonical agent, and see each other’s', async () => {
   for (const { client } of [one, two]) {
@@ -162,7 +156,10 @@ it('the last reader of a turn may be on another replica', async () => {
   expect(await Promise.race([models.asked[0]?.closed, delay(1_500)])).toBeUndefined();
   await far.leave();
   expect(await models.asked[0]?.closed).toBe('aborted');
-  await eventually(async () => (await turn(two, idOf(started))).status === 'cancelled');
+  await eventually(
+    "(turn(two, idOf(started))).status === 'cancelled'",
+    async () => (await turn(two, idOf(started))).status === 'cancelled',
+  );
   expect(await turn(two, idOf(started))).toMatchObject({ response: 'Half' });
 });
 
@@ -175,7 +172,10 @@ it('a cancel on another replica stops the turn, and its stream ends with a last 
   expect(cancelled.body.status).toBe('cancelled');
   expect(await models.asked[0]?.closed).toBe('aborted');
   expect(await reader.all()).toMatch(/data: \{"error":"The turn was cancelled."\}\n\ndata: \[DONE\]\n\n$/);
-  await eventually(async () => (await turn(two, idOf(started))).response === 'Half');
+  await eventually(
+    "(turn(two, idOf(started))).response === 'Half'",
+    async () => (await turn(two, idOf(started))).response === 'Half',
+  );
 });
 
 it('a chat session answers one message at a time on all replicas', async () => {
@@ -210,7 +210,10 @@ it('turns of a dead replica fail and free their session; those of a living one a
   expect(body).toMatchObject({ status: 'failed', error: { code: 'interrupted' } });
   expect(await turn(two, idOf(alive))).toMatchObject({ status: 'running' });
   living.finish();
-  await eventually(async () => (await turn(two, idOf(alive))).status === 'completed');
+  await eventually(
+    "(turn(two, idOf(alive))).status === 'completed'",
+    async () => (await turn(two, idOf(alive))).status === 'completed',
+  );
   models.willAnswer(says('Hello'));
   expect(told(await (await two.client.stream('POST', CHAT, { json, as: 'admin' })).text()).text).toBe('Hello');
 });

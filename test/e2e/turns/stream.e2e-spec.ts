@@ -44,13 +44,18 @@ const events = (id: string, lastId?: number): Promise<Response> =>
   });
 const idOf = (response: Response): string => response.headers.get('x-task-id') ?? '';
 
-async function untilEnded(id: string): Promise<Answer> {
-  for (;;) {
+function untilEnded(id: string): Promise<Answer> {
+  return eventually(`turn ${id} ended`, async () => {
     const answer = await client.call('GET', `${TASKS}/${id}`);
-    if (answer.body.status !== 'running') return answer;
-    await delay(50);
-  }
+    return answer.body.status !== 'running' && answer;
+  });
 }
+
+const untilIdle = (id: string): Promise<unknown> =>
+  eventually(
+    `agent ${id} is idle`,
+    async () => (await client.call('GET', `/api/v1/agents/${id}`)).body.status !== 'running',
+  );
 
 describe('the stream of a turn', () => {
   it('is to the byte what Nova’s parsers take', async () => {
@@ -256,7 +261,7 @@ describe('the events of a turn', () => {
     for (let n = 1; n < 30; n += 1) model.say(word);
     model.say('The end.');
     const said = async (): Promise<string> => String((await client.call('GET', `${TASKS}/${id}`)).body.response);
-    while (!(await said()).endsWith('The end.')) await delay(250);
+    await eventually('all words are stored', async () => (await said()).endsWith('The end.'));
     const readers = await Promise.all([1, 2].map(async () => new StreamReader(await events(id, 1))));
     for (const reader of readers) await reader.until('"t":"');
     model.finish();
@@ -283,9 +288,7 @@ it('a reader that takes nothing holds up nobody', async () => {
   for (let n = 0; n < 38; n += 1) model.say('y'.repeat(100_000));
   model.finish();
   expect(await models.asked[0]?.closed).toBe('answered');
-  const agents = async (): Promise<string> =>
-    (await client.call('GET', `/api/v1/agents/${agent}`)).body.status as string;
-  while ((await agents()) === 'running') await delay(50);
+  await untilIdle(agent);
   socket.destroy();
 });
 
@@ -299,7 +302,7 @@ it('streams that wait behind each other on one connection end with it', async ()
   await models.heard(15);
   socket.destroy();
   await Promise.all(models.asked.map(({ closed }) => closed));
-  while ((await client.call('GET', `/api/v1/agents/${target}`)).body.status === 'running') await delay(50);
+  await untilIdle(target);
   const rows = await service.database?.database.query(
     'test.turns',
     sql`select status, error_code from turns where agent_id = ${target}`,

@@ -14,6 +14,7 @@ import { api, type Answer, type Api, type Call } from '../../support/openapi.js'
 import { startService, type Service } from '../../support/service.js';
 import { streamed } from '../../support/stage-models.js';
 import { hangingModel } from './hanging-model.js';
+import { eventually } from '../../support/eventually.js';
 
 const TASKS = '/api/v1/tasks';
 const UNKNOWN = '00000000-0000-4000-8000-000000000000';
@@ -53,12 +54,11 @@ const ask = (body: object = {}, call: Call = {}): Promise<Answer> =>
 const get = (id: string, as = key): Promise<Answer> => client.call('GET', `${TASKS}/${id}`, { as });
 const keyed = (idempotencyKey: string): Call => ({ headers: { 'idempotency-key': idempotencyKey } });
 
-async function untilEnded(id: string): Promise<Answer> {
-  for (;;) {
+function untilEnded(id: string): Promise<Answer> {
+  return eventually(`turn ${id} ended`, async () => {
     const answer = await get(id, 'admin');
-    if (answer.body.status !== 'running') return answer;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+    return answer.body.status !== 'running' && answer;
+  });
 }
 
 describe('a question', () => {
@@ -210,7 +210,7 @@ describe('a question', () => {
         'test.turns',
         sql`select t.status from turns t join agents a on a.id = t.agent_id where a.name = 'Left'`,
       )) as { status: string }[];
-    while ((await rows())[0]?.status === 'running') await new Promise((resolve) => setTimeout(resolve, 50));
+    await eventually('the turn ended', async () => (await rows())[0]?.status !== 'running');
     expect(await rows()).toEqual([{ status: 'completed' }]);
   });
 });

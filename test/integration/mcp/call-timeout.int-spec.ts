@@ -4,7 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, it, jest } from '@jest/globals';
 import { CALL_TIMEOUT_MS } from '../../../src/modules/mcp/tools/mcp-tool.js';
-import { eventually, Setup } from './connection-setup.js';
+import { Setup } from './connection-setup.js';
+import { eventually } from '../../support/eventually.js';
 
 let setup: Setup;
 beforeEach(() => {
@@ -67,10 +68,10 @@ it('does so over HTTP', async () => {
     expect(connection.state()).toMatchObject({ status: 'connected', toolCount: 2 });
     holdTimers();
     const call = setup.call('mcp__small__held');
-    await eventually(() => held.length > 0);
+    await eventually('held.length > 0', () => held.length > 0);
     jest.advanceTimersByTime(CALL_TIMEOUT_MS);
     expect(await call).toEqual({ isError: true, text: expect.stringContaining('did not end within 60 s') });
-    await eventually(() => cancelled.length > 0);
+    await eventually('cancelled.length > 0', () => cancelled.length > 0);
     expect(cancelled).toEqual(held.map(({ id }) => id));
     expect((await setup.call('mcp__small__quick')).text).toContain('after all');
     expect(connection.state()).toMatchObject({ status: 'connected', lastError: null });

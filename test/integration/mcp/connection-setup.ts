@@ -1,7 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { setTimeout as delay } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import { AppConfig } from '../../../src/config/index.js';
 import type { McpServer } from '../../../src/modules/mcp/mcp-server.js';
@@ -101,14 +100,5 @@ export class Setup {
   async end(): Promise<void> {
     await Promise.all(this.connections.map((connection) => connection.stop()));
     this.folder.remove();
-  }
-}
-
-/** Waits for something that nothing announces. */
-export async function eventually(holds: () => boolean): Promise<void> {
-  const deadline = performance.now() + DEADLINE_MS;
-  while (!holds()) {
-    if (performance.now() > deadline) throw new Error('it never came to hold');
-    await delay(20);
   }
 }

@@ -3,7 +3,8 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { freePort } from '../../support/servers/index.js';
-import { eventually, ROOT, Setup } from './connection-setup.js';
+import { ROOT, Setup } from './connection-setup.js';
+import { eventually } from '../../support/eventually.js';
 
 const MODULES = join(ROOT, 'node_modules');
 const EVERYTHING = join(MODULES, '@modelcontextprotocol/server-everything/dist/index.js');
@@ -28,7 +29,7 @@ async function everything(kind: 'streamableHttp' | 'sse', port: number): Promise
   children.push(child);
   let said = '';
   child.stderr?.on('data', (chunk: Buffer) => (said += chunk.toString()));
-  await eventually(() => said.includes(String(port)));
+  await eventually('said.includes(String(port))', () => said.includes(String(port)));
   return child;
 }
 
@@ -36,7 +37,10 @@ async function everything(kind: 'streamableHttp' | 'sse', port: number): Promise
 async function listening(args: string[]): Promise<string> {
   const portFile = join(setup.folder.path, 'port');
   children.push(spawn(process.execPath, [...args, portFile], { stdio: 'ignore' }));
-  await eventually(() => existsSync(portFile) && readFileSync(portFile, 'utf8') !== '');
+  await eventually(
+    "existsSync(portFile) && readFileSync(portFile, 'utf8') !== ''",
+    () => existsSync(portFile) && readFileSync(portFile, 'utf8') !== '',
+  );
   return `http://127.0.0.1:${readFileSync(portFile, 'utf8')}`;
 }
 
@@ -94,7 +98,9 @@ describe('the published servers over standard streams', () => {
     expect(connection.state()).toMatchObject({ status: 'connected', activeTools });
     expect((await setup.call('mcp__modern__add', { a: 1, b: 2 })).text).toContain('sum 3');
     await setup.call('mcp__modern__grow');
-    await eventually(() => connection.state().activeTools.includes('mcp__modern__grown'));
+    await eventually("connection.state().activeTools.includes('mcp__modern__grown')", () =>
+      connection.state().activeTools.includes('mcp__modern__grown'),
+    );
     expect((await setup.call('mcp__modern__grown')).text).toContain('it has grown');
     expect(setup.eras).toEqual([expect.objectContaining({ kind: 'modern' })]);
     await connection.stop();
@@ -129,12 +135,12 @@ describe('the published servers over the network', () => {
     expect(connection.state()).toMatchObject({ status: 'connected', lastError: null });
     expect((await setup.call('mcp__net__echo', { message: 'over the net' })).text).toContain('over the net');
     first.kill('SIGKILL');
-    await eventually(() => first.signalCode !== null);
+    await eventually('first.signalCode !== null', () => first.signalCode !== null);
     const dead = await setup.call('mcp__net__echo', { message: 'nobody' });
     expect(dead.text).toMatch(/MCP server "net"/);
     await everything(kind, port);
     await connection.verify();
-    await eventually(() => connection.state().status === 'connected');
+    await eventually('it is connected', () => connection.state().status === 'connected');
     let answer = '';
     while (!answer.includes('again')) answer = (await setup.call('mcp__net__echo', { message: 'again' })).text;
   });
@@ -145,7 +151,9 @@ describe('the published servers over the network', () => {
     expect(connection.state()).toMatchObject({ status: 'connected', lastError: null });
     expect((await setup.call('mcp__net__add', { a: 2, b: 2 })).text).toContain('sum 4');
     await setup.call('mcp__net__grow');
-    await eventually(() => connection.state().activeTools.includes('mcp__net__grown'));
+    await eventually("connection.state().activeTools.includes('mcp__net__grown')", () =>
+      connection.state().activeTools.includes('mcp__net__grown'),
+    );
     expect((await setup.call('mcp__net__grown')).text).toContain('it has grown');
     expect(setup.eras).toEqual([expect.objectContaining({ kind: 'modern' })]);
   });

@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { ServerConnection } from '../../../src/modules/mcp/server-connection.js';
 import type { McpServer } from '../../../src/modules/mcp/mcp-server.js';
-import { eventually, ROOT, Setup } from './connection-setup.js';
+import { ROOT, Setup } from './connection-setup.js';
+import { eventually } from '../../support/eventually.js';
 
 const ODD = join(ROOT, 'test/integration/mcp/servers/odd-server.mjs');
 
@@ -115,7 +116,7 @@ describe('a server that sends what nobody asked for', () => {
     ['large messages', '{"jsonrpc":"2.0","method":"x","params":{"x":"$big"}}'],
   ])('for ever is ended: %s', async (_what, flood) => {
     const connection = await connect({ flood });
-    await eventually(() => connection.state().status !== 'connected');
+    await eventually('it is not connected', () => connection.state().status !== 'connected');
     expect(connection.state().lastError).toContain('more messages than anybody asked for');
   });
 });

@@ -3,7 +3,8 @@ import { randomInt } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { eventually, Setup } from './connection-setup.js';
+import { Setup } from './connection-setup.js';
+import { eventually } from '../../support/eventually.js';
 
 let setup: Setup;
 beforeEach(() => {
@@ -63,11 +64,11 @@ describe('calls', () => {
     ]);
     expect(dead.text).toMatch(/MCP server "small" ended while it worked.*exit code 7: a fatal thing happened/);
     expect(alive.text).toContain('you said: a');
-    await eventually(() => connection.state().status === 'failed');
+    await eventually('it is failed', () => connection.state().status === 'failed');
     expect((await setup.call('mcp__small__echo', { text: 'b' })).text).toMatch(
       /"small" is not connected: the connection was lost/,
     );
-    await eventually(() => connection.state().status === 'connected');
+    await eventually('it is connected', () => connection.state().status === 'connected');
     expect((await setup.call('mcp__small__echo', { text: 'c' })).text).toContain('you said: c');
   });
 
@@ -90,8 +91,8 @@ describe('calls', () => {
     const connection = await setup.connect(setup.server());
     const answer = await setup.call('mcp__small__endless');
     expect(answer.text).toMatch(/MCP server "small" ended.*more than 4 MiB/);
-    await eventually(() => connection.state().status === 'failed');
-    await eventually(() => connection.state().status === 'connected');
+    await eventually('it is failed', () => connection.state().status === 'failed');
+    await eventually('it is connected', () => connection.state().status === 'connected');
     expect((await setup.call('mcp__small__echo', { text: 'again' })).text).toContain('you said: again');
   });
 
@@ -141,10 +142,10 @@ describe('what a server leaves behind', () => {
     const sleep = `1000.${randomInt(1e9)}`;
     const connection = await setup.connect(setup.server({}, { ...options, mark: word, sleep }));
     expect(running(word)).toBeGreaterThan(0);
-    if ('child' in options) await eventually(() => running(`sleep ${sleep}`) > 0);
+    if ('child' in options) await eventually('the child runs', () => running(`sleep ${sleep}`) > 0);
     await connection.stop();
-    await eventually(() => running(word) === 0);
-    await eventually(() => running(`sleep ${sleep}`) === 0);
+    await eventually('the program has ended', () => running(word) === 0);
+    await eventually('its child has ended', () => running(`sleep ${sleep}`) === 0);
   });
 });
 
@@ -169,7 +170,9 @@ describe('lists of tools', () => {
     const connection = await setup.connect(server);
     expect(connection.state().activeTools).toEqual(['mcp__small__change', 'mcp__small__a']);
     await setup.call('mcp__small__change');
-    await eventually(() => connection.state().activeTools.includes('mcp__small__b'));
+    await eventually("connection.state().activeTools.includes('mcp__small__b')", () =>
+      connection.state().activeTools.includes('mcp__small__b'),
+    );
     expect(connection.state()).toMatchObject({
       toolCount: 3,
       activeTools: ['mcp__small__change', 'mcp__small__b'],
@@ -281,7 +284,7 @@ describe('a reload of a server that takes its time', () => {
     const before = running(word);
     writeFileSync(holdWhile, '');
     const reload = connection.reload({ ...server, revision: 2 }, 30_000);
-    await eventually(() => running(word) > before);
+    await eventually('another program runs', () => running(word) > before);
     expect((await setup.call('mcp__small__echo', { text: 'old' })).text).toContain('you said: old');
     expect(connection.state()).toMatchObject({ status: 'connected', connectedAt });
     rmSync(holdWhile);
@@ -289,7 +292,7 @@ describe('a reload of a server that takes its time', () => {
     expect(connection.state()).toMatchObject({ status: 'connected', lastError: null });
     expect(connection.state().connectedAt).not.toEqual(connectedAt);
     expect((await setup.call('mcp__small__echo', { text: 'new' })).text).toContain('you said: new');
-    await eventually(() => running(word) === before);
+    await eventually('the other program has ended', () => running(word) === before);
   });
 });
 

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { startServerProcess } from '../../../src/modules/mcp/transports/server-process.js';
 import { temporaryFolder } from '../../support/servers/index.js';
-import { eventually, ROOT, SMALL } from './connection-setup.js';
+import { ROOT, SMALL } from './connection-setup.js';
+import { eventually } from '../../support/eventually.js';
 
 let folder: ReturnType<typeof temporaryFolder>;
 beforeEach(() => {
@@ -38,11 +39,11 @@ describe.each([
       folder: folder.path,
       watchdog,
     });
-    await eventually(() => running(word) > 0);
+    await eventually('the program runs', () => running(word) > 0);
     const exited = new Promise((resolve) => child.once('exit', resolve));
     kill();
     await exited;
-    await eventually(() => running(word) === 0);
+    await eventually('the program has ended', () => running(word) === 0);
   });
 
   it('reads its input, and its end is seen', async () => {
@@ -59,7 +60,7 @@ describe.each([
     child.stdin?.end('hello');
     expect(await exited).toBe(0);
     kill();
-    await eventually(() => said === 'hello');
+    await eventually("said === 'hello'", () => said === 'hello');
   });
 });
 

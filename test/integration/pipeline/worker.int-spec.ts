@@ -1,5 +1,4 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { setTimeout as delay } from 'node:timers/promises';
 import { AppConfig } from '../../../src/config/index.js';
 import type { TaskExecutor } from '../../../src/modules/pipeline/run/task-executor.js';
 import type { Lease } from '../../../src/modules/pipeline/store/lease.js';
@@ -10,6 +9,7 @@ import { InProcessTaskBell } from '../../../src/platform/redis/in-process-task-b
 import type { LiveState, TaskBell } from '../../../src/platform/redis/index.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { progress, queueOn } from './queue-setup.js';
+import { eventually } from '../../support/eventually.js';
 
 let db: TestDatabase;
 let setup: ReturnType<typeof queueOn>;
@@ -62,11 +62,6 @@ function workerWith(
   );
 }
 
-async function until(holds: () => boolean): Promise<void> {
-  for (let look = 0; look < 400 && !holds(); look += 1) await delay(50);
-  expect(holds()).toBe(true);
-}
-
 const row = (id: string) =>
   db.database.one<Record<string, unknown>>('test.task', sql`select * from tasks where id = ${id}`);
 
@@ -94,7 +89,7 @@ describe('a lease that no run holds', () => {
       });
     });
     await worker.start();
-    await until(() => ran.length === 1);
+    await eventually('ran.length === 1', () => ran.length === 1);
     expect(ran[0]?.id).toBe(id);
     expect(mirrored).toContain(`heartbeat:task:${id}`);
     expect(await row(id)).toMatchObject({ suspect: false, attempt: 2 });
@@ -114,9 +109,9 @@ describe('a lease that no run holds', () => {
       return false;
     });
     await worker.start();
-    await until(() => runs === 3);
+    await eventually('runs === 3', () => runs === 3);
     const since = looks;
-    await until(() => looks > since + 5);
+    await eventually('looks > since + 5', () => looks > since + 5);
     expect(runs).toBe(3);
     // The reaper counts the third crash and ends the task.
     expect(await row(id)).toMatchObject({ status: 'task_running', stage_crashes: 2 });
@@ -139,11 +134,14 @@ it('claims once for a ring and not again for what ends, while nothing was left d
     return left;
   }, bell);
   await worker.start();
-  await until(() => bell.waiting === 1);
+  await eventually('bell.waiting === 1', () => bell.waiting === 1);
   for (const round of [1, 2]) {
     const id = await setup.submit();
     await bell.ring([id]);
-    await until(() => ended.length === round && bell.waiting === 1);
+    await eventually(
+      'ended.length === round && bell.waiting === 1',
+      () => ended.length === round && bell.waiting === 1,
+    );
   }
   // An empty claim is made sure of. One more would have come with the second ring at the latest.
   expect(claimed).toEqual([0, 0, 1, 1]);
@@ -161,15 +159,15 @@ it('takes a suspect once it is alone, and the rest after it', async () => {
     return setup.moves.commit(progress(task, { to: 'cancelled' }));
   }, bell);
   await worker.start();
-  await until(() => ran.length === 1 && bell.waiting === 1);
+  await eventually('ran.length === 1 && bell.waiting === 1', () => ran.length === 1 && bell.waiting === 1);
   const suspect = await setup.submit();
   await db.database.query('test.suspect', sql`update tasks set suspect = true where id = ${suspect}`);
   const other = await setup.submit();
   await bell.ring([suspect, other]);
-  await until(() => bell.waiting === 1);
+  await eventually('bell.waiting === 1', () => bell.waiting === 1);
   expect(ran).toEqual([first]);
   release();
-  await until(() => ran.length === 3);
+  await eventually('ran.length === 3', () => ran.length === 3);
   expect(ran).toEqual([first, suspect, other]);
 });
 
@@ -203,7 +201,7 @@ it('a look at a lease that has ended does not cost the task’s next one', async
     return setup.moves.commit(progress(task, { to: 'cancelled' }));
   });
   await worker.start();
-  await until(() => leases.length === 2);
+  await eventually('leases.length === 2', () => leases.length === 2);
   await answered;
   expect(leases.map(({ epoch }) => epoch)).toEqual([1, 2]);
   expect(leases[1]?.lost).toBe(false);
@@ -232,13 +230,13 @@ it('a run that winds up does not take the task’s next one out of sight', async
     return true;
   });
   await worker.start();
-  await until(() => leases.length === 2);
+  await eventually('leases.length === 2', () => leases.length === 2);
   await woundUp;
   expect(leases[1]?.lost).toBe(false);
   const { epoch, version } = leases[1] ?? { epoch: 0, version: 0 };
   const cancel = { ...progress({ id, status: 'task_running', epoch, version } as ClaimedTask), raise_epoch: true };
   expect(await setup.moves.commit({ ...cancel, to: 'cancelled' })).toBe(true);
-  await until(() => leases[1]?.lost === true);
+  await eventually('leases[1]?.lost === true', () => leases[1]?.lost === true);
 });
 
 it('claims what a suspect was before, also when another worker takes the suspect meanwhile', async () => {
@@ -255,7 +253,7 @@ it('claims what a suspect was before, also when another worker takes the suspect
     return setup.moves.commit(progress(task, { to: 'cancelled' }));
   }, new PatientBell());
   await worker.start();
-  await until(() => ran.length === 1);
+  await eventually('ran.length === 1', () => ran.length === 1);
   expect(ran).toEqual([other]);
 });
 
@@ -276,7 +274,7 @@ describe('a worker that nobody rings for', () => {
     };
     worker = workerWith(run, new PatientBell(), { PIPELINE_MAX_CONCURRENT: '1' });
     await worker.start();
-    await until(() => ran.length === 3);
+    await eventually('ran.length === 3', () => ran.length === 3);
     expect(ran).toEqual(ids);
   });
 
@@ -287,10 +285,10 @@ describe('a worker that nobody rings for', () => {
     let runs = 0;
     worker = workerWith(async () => {
       runs += 1;
-      await until(() => bell.waiting === 1 || runs === 3);
+      await eventually('bell.waiting === 1 || runs === 3', () => bell.waiting === 1 || runs === 3);
       return false;
     }, bell);
     await worker.start();
-    await until(() => runs === 3);
+    await eventually('runs === 3', () => runs === 3);
   });
 });

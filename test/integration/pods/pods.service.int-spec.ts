@@ -12,6 +12,7 @@ import { Database, sql } from '../../../src/platform/database/index.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { queueOn } from '../pipeline/queue-setup.js';
 import { insertTask } from './insert-task.js';
+import { eventually } from '../../support/eventually.js';
 
 /** Knows one writing tool, so that the pods' rule can be tried without the tools themselves. */
 class Tools extends ToolRegistry {
@@ -100,15 +101,12 @@ const code = (value: string): object => expect.objectContaining({ code: value })
 
 /** Settles when some session of this database waits for a lock. */
 async function untilSomebodyWaits(): Promise<void> {
-  const deadline = Date.now() + 30_000;
-  for (;;) {
-    const rows = await replicaDatabase.query(
-      'test.waiting',
-      sql`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
-    );
-    if (rows.length > 0) return;
-    if (Date.now() > deadline) throw new Error('nobody waits for a lock');
-  }
+  const waiting = sql`
+    select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+  await eventually(
+    'a session waits for a lock',
+    async () => (await replicaDatabase.query('test.waiting', waiting)).length > 0,
+  );
 }
 
 describe('editing pods', () => {

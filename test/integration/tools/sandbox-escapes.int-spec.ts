@@ -9,6 +9,7 @@ import { HealthIndicators } from '../../../src/platform/health/index.js';
 import { Sandbox, type Box, type BoxResult } from '../../../src/modules/tools/sandbox/sandbox.js';
 import { SERVICE_ROOT } from '../../../src/modules/tools/sandbox/service-folders.js';
 import { scratch } from './sandbox-folder.js';
+import { eventually } from '../../support/eventually.js';
 
 const IS_ROOT = process.geteuid?.() === 0;
 const CANARY = 'nova-canary-7d1f';
@@ -339,10 +340,10 @@ describe.each(['this user', 'an ordinary user'])('a box of a service that is %s'
       },
       { timeoutMs: 60_000, signal: abort.signal },
     );
-    const begun = async (): Promise<void> => {
-      while (!existsSync(join(workspace, `started-${marker}`))) await new Promise(setImmediate);
-    };
-    await Promise.race([begun(), running]);
+    await Promise.race([
+      eventually('the command runs', () => existsSync(join(workspace, `started-${marker}`))),
+      running,
+    ]);
     abort.abort(new Error('cancelled'));
     await expect(running).rejects.toThrow('cancelled');
     expect(processesWith(marker)).toEqual([]);

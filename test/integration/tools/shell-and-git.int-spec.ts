@@ -17,6 +17,7 @@ import { Places } from '../../../src/modules/tools/files/places.js';
 import { BOX_USER } from '../../../src/modules/tools/sandbox/box-user.js';
 import { Sandbox } from '../../../src/modules/tools/sandbox/sandbox.js';
 import { contextFor, scratch } from './sandbox-folder.js';
+import { eventually } from '../../support/eventually.js';
 
 let folder: string;
 let workspace: string;
@@ -114,10 +115,7 @@ describe('run_shell', () => {
       ...context,
       signal: abort.signal,
     });
-    const begun = async (): Promise<void> => {
-      while (!existsSync(join(context.root, 'begun'))) await new Promise(setImmediate);
-    };
-    await Promise.race([begun(), running]);
+    await Promise.race([eventually('the command runs', () => existsSync(join(context.root, 'begun'))), running]);
     abort.abort(new Error('cancelled'));
     await expect(running).rejects.toThrow('cancelled');
   });
