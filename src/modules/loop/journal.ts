@@ -16,6 +16,8 @@ export interface ToolEntry {
   text: string;
   isError: boolean;
   durationMs: number;
+  /** The call's effects are in the task's work tree. */
+  inTree?: true;
 }
 
 /** Calls of unknown outcome are about to be made again. */

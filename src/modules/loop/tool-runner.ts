@@ -1,7 +1,13 @@
 import type { SandboxTier } from '../../config/index.js';
 import { storableText } from '../../platform/database/index.js';
 import type { ModelToolCall, OfferedTool } from '../llm/index.js';
-import type { AllowedTools, Tool, ToolContext, ToolResult } from '../tools/index.js';
+import {
+  TreeUnavailableError,
+  type AllowedTools,
+  type Tool,
+  type ToolContext,
+  type ToolResult,
+} from '../tools/index.js';
 import { UnknownToolOutcomeError } from './journal.js';
 import type { ModelSession, ToolCallRecord } from './model-session.js';
 
@@ -11,7 +17,7 @@ export interface LoopToolRegistry {
   offered(allowed: AllowedTools, tier: SandboxTier): OfferedTool[];
   /** What the registry knows of a tool, by the name the model uses; null for an unknown one. */
   find(name: string): Pick<Tool, 'name' | 'group' | 'writes' | 'idempotent'> | null;
-  /** Runs a call, or answers it with why it was refused. */
+  /** Runs a call, or answers it with why it was refused. @throws TreeUnavailableError, which ends the conversation. */
   execute(name: string, rawArgumentsJson: string, allowed: AllowedTools, context: ToolContext): Promise<ToolResult>;
 }
 
@@ -116,8 +122,9 @@ export class ToolRunner {
     let result: ToolResult;
     try {
       result = await registry.execute(call.name, call.arguments, allowed, { ...context, signal });
-    } catch {
+    } catch (error) {
       signal.throwIfAborted();
+      if (error instanceof TreeUnavailableError) throw error;
       result = { text: 'The tool failed.', isError: true };
     }
     // A tool that gave up because of the abort has no outcome worth recording.
@@ -132,6 +139,7 @@ export class ToolRunner {
       text: done.result,
       isError: done.isError,
       durationMs: done.durationMs,
+      ...(result.inTree ? { inTree: true } : {}),
     });
     hooks.onStep?.({
       step: call.name,

@@ -1,4 +1,13 @@
-export type { AllowedTools, Spending, Tool, ToolContext, ToolResult, ToolSource } from './tool.js';
+export {
+  TreeUnavailableError,
+  type AllowedTools,
+  type Spending,
+  type TaskTree,
+  type Tool,
+  type ToolContext,
+  type ToolResult,
+  type ToolSource,
+} from './tool.js';
 export { ToolRegistry, type ToolCategory } from './tool-registry.js';
 export { Sandbox, SandboxRefusedError, type Box } from './sandbox/sandbox.js';
 export { ToolsModule } from './tools.module.js';

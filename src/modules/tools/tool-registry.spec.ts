@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { z } from 'zod';
 import { ToolRegistry } from './tool-registry.js';
 import { capText, MAX_RESULT_BYTES, wrapToolOutput } from './tool-output.js';
-import type { Tool, ToolContext, ToolResult } from './tool.js';
+import type { TaskTree, Tool, ToolContext, ToolResult } from './tool.js';
 import { wireName } from './wire-name.js';
 
 const schema = z.strictObject({ text: z.string(), times: z.int().min(1).max(3).default(1) });
@@ -225,5 +225,47 @@ describe('tool output', () => {
     expect(
       second.split('\n').filter((line) => line === `</tool_output id="${/id="(.{24})"/.exec(second)?.[1]}">`),
     ).toHaveLength(1);
+  });
+});
+
+describe('a call of a task that has a work tree', () => {
+  function treeOf(state: { root: string | null; made?: number; fails?: Error }): TaskTree {
+    return {
+      get root() {
+        return state.root;
+      },
+      open: async () => {
+        if (state.fails) throw state.fails;
+        state.made = (state.made ?? 0) + 1;
+        return (state.root = '/tree');
+      },
+      shows: async () => (path) => path !== '.env',
+    };
+  }
+  const seen = tool('reader', {
+    run: async (_, { root, shows }) => ({ text: `${root} ${shows?.('.env') ?? 'all'} ${shows?.('a') ?? 'all'}` }),
+  });
+  const writer = tool('writer', { writes: true, needsTree: true, run: async (_, { root }) => ({ text: root }) });
+
+  it('is in the workspace, without what is ignored, until the first call that needs the tree makes it', async () => {
+    const { registry, context } = setup(seen, writer);
+    const state: Parameters<typeof treeOf>[0] = { root: null };
+    const placed = { ...context, root: '/workspace', tree: treeOf(state) };
+    const read = async (): Promise<string> => (await registry.execute('reader', '{"text":"x"}', null, placed)).text;
+    expect(await read()).toContain('/workspace false true');
+    expect(state.made).toBeUndefined();
+    expect(await registry.execute('writer', '{"text":1}', null, placed)).not.toHaveProperty('inTree');
+    expect(state.made).toBeUndefined();
+    const written = await registry.execute('writer', '{"text":"x"}', null, placed);
+    expect(written.text).toContain('/tree');
+    expect(written.inTree).toBe(true);
+    expect(await read()).toContain('/tree all all');
+  });
+
+  it('is not made when the tree cannot be', async () => {
+    const { registry, context } = setup(writer);
+    const fails = new Error('no space');
+    const made = registry.execute('writer', '{"text":"x"}', null, { ...context, tree: treeOf({ root: null, fails }) });
+    await expect(made).rejects.toMatchObject({ name: 'TreeUnavailableError', cause: fails });
   });
 });

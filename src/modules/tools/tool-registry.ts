@@ -4,7 +4,15 @@ import type { SandboxTier } from '../../config/index.js';
 import { Scrubber } from '../../platform/logging/index.js';
 import type { OfferedTool } from '../llm/index.js';
 import { capText, wrapToolOutput } from './tool-output.js';
-import type { AllowedTools, Tool, ToolContext, ToolResult, ToolSource } from './tool.js';
+import {
+  TreeUnavailableError,
+  type AllowedTools,
+  type TaskTree,
+  type Tool,
+  type ToolContext,
+  type ToolResult,
+  type ToolSource,
+} from './tool.js';
 import { wireName } from './wire-name.js';
 
 /** How long a tool may take to wind down after its signal aborted, before its call ends without it. */
@@ -64,7 +72,7 @@ export class ToolRegistry {
   /**
    * Runs the call of a model: `name` as it was offered, `rawArguments` as the model wrote them. Everything that goes wrong
    * becomes an error result that tells the model what did.
-   * @throws `context.signal.reason`, when it aborts, and nothing else.
+   * @throws `context.signal.reason`, when it aborts; TreeUnavailableError; and nothing else.
    */
   async execute(name: string, rawArguments: string, allowed: AllowedTools, context: ToolContext): Promise<ToolResult> {
     context.signal.throwIfAborted();
@@ -85,7 +93,9 @@ export class ToolRegistry {
     if (!parsed.success) {
       return refusal(`The arguments of "${shown}" are not valid:\n${capText(z.prettifyError(parsed.error), 4_000)}`);
     }
-    return this.run(tool, parsed.data, { ...context, allowed });
+    const placed = context.tree === undefined ? context : await this.place(tool, context, context.tree);
+    const result = await this.run(tool, parsed.data, { ...placed, allowed });
+    return tool.needsTree && context.tree ? { ...result, inTree: true } : result;
   }
 
   /** All tools by group, for people. */
@@ -123,6 +133,19 @@ export class ToolRegistry {
     if (allowed.some((entry) => !this.isKnown(entry))) return true;
     const empty = allowed.some((entry) => this.sources.has(entry) && this.sources.get(entry)?.tools().length === 0);
     return empty || this.all().some((tool) => tool.writes && isAllowed(tool, allowed));
+  }
+
+  /** Where the call works. Making a tree takes as long as it takes; the call's own time begins after it. */
+  private async place(tool: Tool, context: ToolContext, tree: TaskTree): Promise<ToolContext> {
+    try {
+      if (tool.needsTree) return { ...context, root: await tree.open() };
+      if (tree.root !== null) return { ...context, root: tree.root };
+      const shows = tool.group === 'files' ? await tree.shows() : null;
+      return shows === null ? context : { ...context, shows };
+    } catch (error) {
+      context.signal.throwIfAborted();
+      throw new TreeUnavailableError(error);
+    }
   }
 
   private async run(tool: Tool, args: unknown, context: ToolContext): Promise<ToolResult> {

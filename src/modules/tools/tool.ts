@@ -6,6 +6,10 @@ import type { ModelCall, ModelUsage } from '../llm/index.js';
 export interface ToolContext {
   /** The folder the call may touch: a task's work tree, or the workspace. Absolute. */
   root: string;
+  /** The work tree of a task that may write; absent where all calls work on `root`. Until it is made, reading calls do too. */
+  tree?: TaskTree;
+  /** Which files below `root` exist for the call; absent is all. Set by the registry. */
+  shows?: (path: string) => boolean;
   tier: SandboxTier;
   /** Whether sandboxed commands may reach the network. */
   network: boolean;
@@ -44,6 +48,26 @@ export interface ToolResult {
   /** What the model reads; the registry caps and wraps it. */
   text: string;
   isError?: boolean;
+  /** Set by the registry: the call worked in the task's tree, where its effects are. */
+  inTree?: true;
+}
+
+/** The work tree of a task, which the first call that needs one makes. */
+export interface TaskTree {
+  /** Null until it is made. */
+  readonly root: string | null;
+  /** Makes it, or finds it; its root. Calls at the same time make one. */
+  open(): Promise<string>;
+  /** Which files of the workspace the tree would hold now: what is ignored is not read before it is made either. Null is all. */
+  shows(): Promise<((path: string) => boolean) | null>;
+}
+
+/** The tree of a task could not be made, so the call was not: `cause` says why, and ends the work that asked for it. */
+export class TreeUnavailableError extends Error {
+  override readonly name = 'TreeUnavailableError';
+  constructor(override readonly cause: unknown) {
+    super('The work tree could not be made.', { cause });
+  }
 }
 
 /**
@@ -61,6 +85,8 @@ export interface Tool<Arguments extends z.ZodType = z.ZodType> {
   readonly inputSchema?: Record<string, unknown>;
   readonly idempotent: boolean;
   readonly writes: boolean;
+  /** Whether the call works in the task's own tree: it may change files there, or runs a program that may. */
+  readonly needsTree?: boolean;
   /** Milliseconds one call may take. */
   readonly timeoutMs: number;
   /** Tiers in which the tool works at all; in others it refuses. */

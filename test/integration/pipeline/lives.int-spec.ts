@@ -49,6 +49,7 @@ async function setup(trees: WorkTrees, ...lives: Work[]) {
   const taskTrees = new TaskTrees(trees, { holdsWriting: () => true } as unknown as ToolRegistry);
   const stages = {
     run: async (session: TaskExecution) => {
+      await taskTrees.forCalls(session, session.lease.signal).tree!.open();
       const ended = await lives.shift()!(session);
       await taskTrees.measure(session);
       return {

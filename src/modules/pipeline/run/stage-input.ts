@@ -31,7 +31,7 @@ export function stageInput(execution: TaskExecution, agent: AgentSnapshot, shown
     systemPrompt: agent.systemPrompt,
     earlier,
     feedback: feedback(execution, agent.role === 'decision' ? iteration : iteration - 1),
-    diff: execution.tree === null ? null : (shown ?? diffOf(execution)),
+    diff: execution.tree === null && !execution.mayMakeTree ? null : (shown ?? diffOf(execution)),
     flags: run.control.flags,
   };
 }

@@ -5,7 +5,7 @@ import { DomainError } from '../../../platform/errors/index.js';
 import { UnknownToolOutcomeError, type LoopHooks, type LoopJournal } from '../../loop/index.js';
 import { LlmService, ModelCallError } from '../../llm/index.js';
 import { stepsOf, type AgentSnapshot } from '../../pods/index.js';
-import { ToolRegistry, WorkTreeFencedError, type AllowedTools } from '../../tools/index.js';
+import { ToolRegistry, TreeUnavailableError, WorkTreeFencedError, type AllowedTools } from '../../tools/index.js';
 import { DataMarkKeyRepository } from '../store/data-mark-key.repository.js';
 import { JournalRepository, type StageEntry } from '../store/journal.repository.js';
 import { LeaseLostError } from '../store/lease.js';
@@ -68,6 +68,10 @@ export class StageRunner {
     } catch (error) {
       // Whatever a call threw because of an abort, the abort's own reason says what happened.
       const cause: unknown = deadline.signal.aborted ? deadline.signal.reason : error;
+      if (cause instanceof TreeUnavailableError) {
+        execution.abandoned.push({ id: stage.id, ...usage(used()) });
+        throw cause.cause;
+      }
       // Known to the whole execution, so that what runs beside this stage stops spending too.
       if (cause instanceof WorkTreeFencedError || cause instanceof LeaseLostError) {
         execution.lease.lose(cause.message);
@@ -109,13 +113,14 @@ export class StageRunner {
       signal,
       journal: this.journal(execution, stage, recorded, agent.role === 'task' ? input.diff : null),
       hooks,
-      changedFiles: async () => (await this.trees.measure(execution))?.files.map(({ path }) => path) ?? null,
+      changedFiles: () => this.trees.changedPaths(execution),
       readChanged: (path) => this.trees.readChanged(execution, path),
       tools: {
         registry: this.tools,
         allowed: this.allowedTools(execution, agent),
         context: {
-          root: execution.tree?.root ?? this.config.workspace,
+          root: this.config.workspace,
+          ...this.trees.forCalls(execution, signal),
           tier: effectiveTier(run),
           network: run.pod.network === 'on',
           owner: run.owner,

@@ -21,8 +21,12 @@ const NOTHING: Readonly<Spent> = { input_tokens: 0, output_tokens: 0, cost_usd: 
  * members of a parallel group take turns through `exclusive`.
  */
 export class TaskExecution {
-  /** The task's own files; null while it writes none. */
+  /** Whether the task may write, so that the first call that needs a tree makes one. */
+  mayMakeTree = false;
+  /** The task's own files; null until it has some. */
   tree: WorkTree | null = null;
+  /** The tree while it is being made. */
+  making: Promise<WorkTree> | null = null;
   /** How the tree differs from its base, once that was looked at. */
   diff: TreeDiff | null = null;
   /** Text of the changed files by path, for the artifacts of a task that is published. */

@@ -1,6 +1,13 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { DomainError } from '../../../platform/errors/index.js';
-import { ToolRegistry, WorkTreeFencedError, WorkTrees, type TreeDiff } from '../../tools/index.js';
+import {
+  ToolRegistry,
+  WorkTreeFencedError,
+  WorkTrees,
+  type TaskTree,
+  type TreeDiff,
+  type WorkTree,
+} from '../../tools/index.js';
 import { LeaseLostError } from '../store/lease.js';
 import { effectiveTier } from '../rules/task-sandbox.js';
 import type { TaskExecution } from './task-execution.js';
@@ -13,7 +20,10 @@ const LARGEST_CODE_ARTIFACT = 1024 * 1024;
 const MOST_CODE_ARTIFACTS = 1_000;
 const MOST_CODE_ARTIFACT_BYTES = 16 * 1024 * 1024;
 
-/** The work tree of a task that holds a writing tool, from its first stage to its end. */
+/** For how long a task that reads the workspace itself goes by one listing of what is ignored there. */
+const LISTING_MS = 10_000;
+
+/** The work tree of a task that holds a writing tool, from the first call that needs it to the task's end. */
 @Injectable()
 export class TaskTrees {
   private readonly logger = new Logger('Pipeline');
@@ -24,8 +34,8 @@ export class TaskTrees {
   ) {}
 
   /**
-   * Opens the task's tree under the lease's epoch: whoever held an earlier epoch can no longer write to it. Answers why the
-   * task cannot go on, or null.
+   * Opens the task's tree, if it has made one, under the lease's epoch: whoever held an earlier epoch can no longer write to it.
+   * Answers why the task cannot go on, or null.
    */
   async open(execution: TaskExecution): Promise<{ code: string; message: string } | null> {
     const { run, lease } = execution;
@@ -33,13 +43,17 @@ export class TaskTrees {
     const writes =
       run.control.diffHash !== null || run.pod.agents.some((agent) => this.tools.holdsWriting(agent.allowedTools));
     if (!writes || effectiveTier(run) === 'isolated') return null;
-    // Changed files, or tool calls of an unfinished task stage, exist nowhere but in the tree.
-    const working = run.stages.some((stage) => stage.role === 'task' && run.journals.has(stage.id));
-    if ((run.control.diffHash !== null || working) && !(await this.trees.exists(treeName(run.id, run.control)))) {
-      return { code: 'work_tree_lost', message: 'The work tree of the task is no longer there.' };
+    const name = treeName(run.id, run.control);
+    if (!(await this.trees.exists(name))) {
+      if (run.control.diffHash !== null || hasWorkedInTree(execution)) {
+        return { code: 'work_tree_lost', message: 'The work tree of the task is no longer there.' };
+      }
+      execution.mayMakeTree = true;
+      return null;
     }
     try {
-      execution.tree = await this.trees.open(treeName(run.id, run.control), lease.epoch, lease.signal);
+      execution.tree = await this.trees.open(name, lease.epoch, lease.signal);
+      execution.mayMakeTree = true;
       if (run.control.diffHash !== null) execution.diff = await this.trees.diff(execution.tree, lease.signal);
       return null;
     } catch (error) {
@@ -54,12 +68,50 @@ export class TaskTrees {
     }
   }
 
+  /** What tool calls of a stage are told of the task's tree; nothing where the task writes none. */
+  forCalls(execution: TaskExecution, signal: AbortSignal): { tree?: TaskTree } {
+    if (!execution.mayMakeTree) return {};
+    const { trees } = this;
+    let listing: { at: number; shows: Promise<((path: string) => boolean) | null> } | null = null;
+    return {
+      tree: {
+        get root() {
+          return execution.tree?.root ?? null;
+        },
+        open: async () => (await this.make(execution)).root,
+        shows: () => {
+          const now = performance.now();
+          if (listing === null || now - listing.at > LISTING_MS) listing = { at: now, shows: trees.shows(signal) };
+          return listing.shows;
+        },
+      },
+    };
+  }
+
+  /** The paths that the task has changed; null where it cannot have a tree. */
+  async changedPaths(execution: TaskExecution): Promise<string[] | null> {
+    const diff = await this.measure(execution);
+    if (diff === null) return execution.mayMakeTree ? [] : null;
+    return diff.files.map(({ path }) => path);
+  }
+
   /** Looks at the tree's difference and notes it in the control state; null where there is no tree. */
   async measure(execution: TaskExecution): Promise<TreeDiff | null> {
     if (execution.tree === null) return null;
     const diff = await this.trees.diff(execution.tree, execution.lease.signal);
     execution.measured(diff);
     return diff;
+  }
+
+  /** The task's tree, made now if it has none yet; calls at the same time get the same. */
+  private make(execution: TaskExecution): Promise<WorkTree> {
+    const { run, lease } = execution;
+    if (execution.tree !== null) return Promise.resolve(execution.tree);
+    execution.making ??= this.trees
+      .openFresh(treeName(run.id, run.control), lease.epoch, lease.signal)
+      .then((tree) => (execution.tree = tree))
+      .finally(() => (execution.making = null));
+    return execution.making;
   }
 
   /** The whole new content of a changed file; null when it cannot be had. */
@@ -104,4 +156,12 @@ export class TaskTrees {
       this.logger.warn(`The work tree of task ${id} could not be removed: ${String(error)}`);
     }
   }
+}
+
+/** Whether a call of an unfinished task stage, whose result is recorded, has left its effects in a tree. */
+function hasWorkedInTree({ run }: TaskExecution): boolean {
+  return run.stages.some(
+    ({ id, role }) =>
+      role === 'task' && (run.journals.get(id) ?? []).some((entry) => entry.kind === 'result' && entry.inTree),
+  );
 }

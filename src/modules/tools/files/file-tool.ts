@@ -18,6 +18,11 @@ export abstract class FileTool<Arguments extends z.ZodType> implements Tool<Argu
   readonly tiers: readonly SandboxTier[] = ['workspace', 'nova', 'host'];
   readonly idempotent: boolean = true;
   readonly writes: boolean = false;
+
+  get needsTree(): boolean {
+    return this.writes;
+  }
+
   abstract readonly name: string;
   abstract readonly description: string;
   abstract readonly schema: Arguments;

@@ -18,6 +18,7 @@ export class ListDirTool extends FileTool<typeof schema> {
   readonly schema = schema;
 
   protected async work(args: z.output<typeof schema>, context: ToolContext): Promise<string> {
+    const { root, segments } = this.places.toRead(args.path, context);
     const lines: string[] = [];
     let cut = false;
     const list = async (directory: Directory, prefix: string, depth: number): Promise<void> => {
@@ -28,6 +29,7 @@ export class ListDirTool extends FileTool<typeof schema> {
           return;
         }
         const path = `${prefix}${entry.name}`;
+        if (context.shows?.([...segments, path].join('/')) === false) continue;
         if (entry.isDirectory()) {
           lines.push(`${path}/`);
           if (!args.recursive || NOT_ENTERED.has(entry.name)) continue;
@@ -47,7 +49,6 @@ export class ListDirTool extends FileTool<typeof schema> {
         else lines.push(`${path} (not a regular file)`);
       }
     };
-    const { root, segments } = this.places.toRead(args.path, context);
     await inDirectory(root, segments, (directory) => list(directory, '', 0));
     lines.sort();
     if (lines.length === 0) return 'The folder is empty.';

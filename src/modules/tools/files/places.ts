@@ -23,7 +23,11 @@ export class Places {
   toRead(path: string, context: ToolContext): Place {
     if (context.tier === 'host') return this.onHost(path, context);
     if (context.tier === 'nova' && `${path}/`.startsWith(SERVICE_ALIAS)) return ofService(path);
-    return { root: context.root, segments: parsePath(path) };
+    const segments = parsePath(path);
+    if (context.shows !== undefined && segments.length > 0 && !context.shows(segments.join('/'))) {
+      throw new PathRefusedError(`"${path}" does not exist, or the repository ignores it.`);
+    }
+    return { root: context.root, segments };
   }
 
   /** As `toRead`, for a file that is to be written. */

@@ -38,7 +38,8 @@ export class SearchCodebaseTool extends FileTool<typeof schema> {
 
   protected async work(args: z.output<typeof schema>, context: ToolContext): Promise<string> {
     const pattern = compile(args.pattern, args.case_sensitive ?? false);
-    const wanted = args.file_glob === undefined ? () => true : globTest(args.file_glob);
+    const globbed = args.file_glob === undefined ? () => true : globTest(args.file_glob);
+    const wanted = (path: string): boolean => globbed(path) && context.shows?.(path) !== false;
     const { root, segments } = this.places.toRead(args.path ?? '.', context);
     const search = new Search(pattern, wanted, context.signal);
     const name = segments.at(-1);

@@ -42,6 +42,7 @@ export abstract class GitTool<Arguments extends z.ZodType> implements Tool<Argum
   readonly tiers: readonly SandboxTier[] = ['workspace', 'nova', 'host'];
   readonly idempotent: boolean = true;
   readonly writes: boolean = false;
+  readonly needsTree = true;
   abstract readonly name: string;
   abstract readonly description: string;
   abstract readonly schema: Arguments;

@@ -25,6 +25,7 @@ export class RunShellTool implements Tool<typeof schema> {
   readonly schema = schema;
   readonly idempotent = false;
   readonly writes = true;
+  readonly needsTree = true;
   readonly timeoutMs = (MAX_SECONDS + 60) * 1000;
   readonly tiers = ['workspace', 'nova', 'host'] as const;
 

@@ -6,7 +6,7 @@ import { PackWriter, stampOf, writeBase, type BaseRecord } from './base-record.j
 import { FileCopier, type Copied } from './file-copier.js';
 import { copyRepositoryObjects, copyRepositoryState } from './git-history.js';
 import { OpenFolder, within } from './open-folder.js';
-import { hasRepository, openRepository } from './repository.js';
+import { hasRepository, openRepository, type Repository } from './repository.js';
 import { TreeBudget, type TreeLimits } from './tree-budget.js';
 import { MAX_DEPTH, unreadable } from './unreadable.js';
 import { listWorkingFiles, type WorkingFiles } from './working-files.js';
@@ -79,6 +79,33 @@ export function fillTree({ workspace, home, tree, limits }: FillOrder): FilledTr
 /** Which entries of a folder are taken: all of them, or what git lists, by the part of the path after `skip` characters. */
 type Rule = { working: WorkingFiles; skip: number } | null;
 
+export interface ListOrder {
+  workspace: string;
+  /** A folder to work in, which is left empty. */
+  scratch: string;
+  limits: TreeLimits;
+}
+
+/**
+ * The paths that `fillTree` would take now, with NUL between them; null where that is every file. Runs in a worker thread.
+ * @throws DomainError `workspace_too_large`, `workspace_unreadable`.
+ */
+export function listTree({ workspace, scratch, limits }: ListOrder): string | null {
+  const from = OpenFolder.root(workspace);
+  try {
+    const repository = openRepository(from);
+    try {
+      const fill = new Fill(scratch, limits, null, null);
+      const paths = fill.list(from, repository === null ? null : fill.workingFiles(from, repository, ''));
+      return repository === null && !fill.metRepositories ? null : paths.join('\0');
+    } finally {
+      repository?.close();
+    }
+  } finally {
+    from.close();
+  }
+}
+
 class Fill {
   readonly record: BaseRecord = new Map();
   /** What the source of each copied path looked like. */
@@ -87,15 +114,17 @@ class Fill {
   private readonly rule: Rule;
   private seen = new Set<string>();
   private changed: string[] = [];
+  private readonly listed: TreeBudget;
   private copier: FileCopier;
 
   constructor(
     private readonly home: string,
     private readonly limits: TreeLimits,
-    private readonly pack: PackWriter,
+    private readonly pack: PackWriter | null,
     working: WorkingFiles | null,
   ) {
     this.rule = working === null ? null : { working, skip: 0 };
+    this.listed = new TreeBudget(limits);
   }
 
   /** Copies until a pass finds nothing that changed: then all is of one moment. Names what changed in the last pass. */
@@ -111,7 +140,19 @@ class Fill {
     return this.changed.sort();
   }
 
-  private folder(from: OpenFolder, into: OpenFolder, prefix: string, rule: Rule, depth: number): void {
+  /** The paths that would be copied; nothing is. */
+  list(from: OpenFolder, working: WorkingFiles | null): string[] {
+    this.copier = new FileCopier(new TreeBudget(this.limits));
+    this.folder(from, null, '', working === null ? null : { working, skip: 0 }, 0);
+    return this.changed;
+  }
+
+  /** Whether there are repositories inside the workspace. */
+  get metRepositories(): boolean {
+    return this.nested.size > 0;
+  }
+
+  private folder(from: OpenFolder, into: OpenFolder | null, prefix: string, rule: Rule, depth: number): void {
     if (depth > MAX_DEPTH) throw unreadable(prefix, `is nested more than ${MAX_DEPTH} folders deep`);
     for (const { name, kind } of from.entries()) {
       if (isTemporaryName(name) || isGitName(name)) continue;
@@ -123,12 +164,20 @@ class Fill {
     }
   }
 
-  private inner(from: OpenFolder, into: OpenFolder, path: string, name: string, rule: Rule, depth: number): void {
+  private inner(
+    from: OpenFolder,
+    into: OpenFolder | null,
+    path: string,
+    name: string,
+    rule: Rule,
+    depth: number,
+  ): void {
     const listed = rule === null || rule.working.has(path.slice(rule.skip));
     let next = rule;
     if (listed && hasRepository(from)) next = this.ruleOf(from, path);
     // Listed and leading nowhere is a submodule that is not checked out: nobody knows what is ignored in it.
     else if (rule !== null && !rule.working.leadsTo(path.slice(rule.skip))) return;
+    if (into === null) return this.folder(from, null, `${path}/`, next, depth + 1);
     this.copier.makeFolder(into, name);
     let copy = into.folder(name);
     if (copy === null) {
@@ -149,7 +198,18 @@ class Fill {
     const label = `${path}/`;
     const repository = openRepository(folder, label);
     if (repository === null) return null;
-    const scratch = mkdtempSync(join(this.home, 'nested-'));
+    try {
+      const rule = { working: this.workingFiles(folder, repository, label), skip: label.length };
+      this.nested.set(path, rule);
+      return rule;
+    } finally {
+      repository.close();
+    }
+  }
+
+  /** Asks git with a copy of what the repository has, which is gone afterwards. */
+  workingFiles(folder: OpenFolder, repository: Repository, label: string): WorkingFiles {
+    const scratch = mkdtempSync(join(this.home, 'state-'));
     try {
       const state = OpenFolder.root(scratch);
       try {
@@ -157,17 +217,18 @@ class Fill {
       } finally {
         state.close();
       }
-      const working = listWorkingFiles(folder, repository, join(scratch, '.git'), label);
-      const rule = { working, skip: label.length };
-      this.nested.set(path, rule);
-      return rule;
+      return listWorkingFiles(folder, repository, join(scratch, '.git'), label);
     } finally {
-      repository.close();
       rmSync(scratch, { recursive: true });
     }
   }
 
-  private one(from: OpenFolder, into: OpenFolder, path: string, name: string, kind: 'file' | 'link'): void {
+  private one(from: OpenFolder, into: OpenFolder | null, path: string, name: string, kind: 'file' | 'link'): void {
+    if (into === null) {
+      this.changed.push(path);
+      this.listed.charge(0);
+      return;
+    }
     const known = this.sources.get(path);
     if (known !== undefined) {
       const now = from.stat(name);

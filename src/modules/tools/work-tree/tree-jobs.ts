@@ -3,7 +3,7 @@ import { Piscina } from 'piscina';
 import { DomainError } from '../../../platform/errors/index.js';
 import type * as worker from './trees.worker.js';
 
-type Jobs = Pick<typeof worker, 'fill' | 'takeOver' | 'compare'>;
+type Jobs = Pick<typeof worker, 'fill' | 'list' | 'takeOver' | 'compare'>;
 type Value<Name extends keyof Jobs> = Extract<ReturnType<Jobs[Name]>, { value: unknown }>['value'];
 
 const IDLE_MS = 30_000;

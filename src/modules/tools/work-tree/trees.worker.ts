@@ -1,7 +1,7 @@
 import { DomainError, type ErrorCode } from '../../../platform/errors/index.js';
 import { errorCode } from '../boundary/path-refused.js';
 import { compareTree } from './compare-tree.js';
-import { fillTree } from './fill-tree.js';
+import { fillTree, listTree } from './fill-tree.js';
 import { takeOverTree } from './take-over-tree.js';
 
 /** How a job ended, as it can leave its thread: errors lose all but their words on the way. */
@@ -23,5 +23,6 @@ function job<Order, T>(work: (order: Order) => T): (order: Order) => JobOutcome<
 }
 
 export const fill = job(fillTree);
+export const list = job(listTree);
 export const takeOver = job(takeOverTree);
 export const compare = job(compareTree);

@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
-import { chown, mkdir, realpath, rename } from 'node:fs/promises';
+import { chown, mkdir, mkdtemp, realpath, rename, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AppConfig } from '../../../config/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
@@ -91,9 +92,50 @@ export class WorkTrees implements OnModuleInit {
    * @throws DomainError `workspace_too_large`; WorkTreeFencedError when a later epoch has it.
    */
   open(taskId: string, epoch: number, signal?: AbortSignal): Promise<WorkTree> {
+    return this.opened(taskId, epoch, false, signal);
+  }
+
+  /**
+   * `open` for a lease that found no tree when it began: what an earlier one has made since then, though it had lost the task,
+   * is not the task's and is removed.
+   */
+  openFresh(taskId: string, epoch: number, signal?: AbortSignal): Promise<WorkTree> {
+    return this.opened(taskId, epoch, true, signal);
+  }
+
+  /**
+   * Whether a path below the workspace, or what a folder leads to, would be in a tree that is made now; null where all would.
+   * @throws DomainError `workspace_too_large`, `workspace_unreadable`.
+   */
+  async shows(signal?: AbortSignal): Promise<((path: string) => boolean) | null> {
+    const workspace = await this.workspace();
+    const scratch = await mkdtemp(join(tmpdir(), 'nova-list-'));
+    try {
+      const listed = await runTreeJob('list', { workspace, scratch, limits: this.limits }, signal);
+      if (listed === null) return null;
+      const shown = new Set<string>();
+      for (const path of listed.split('\0')) {
+        shown.add(path);
+        for (let end = path.lastIndexOf('/'); end !== -1; end = path.lastIndexOf('/', end - 1)) {
+          const way = path.slice(0, end);
+          if (shown.has(way)) break;
+          shown.add(way);
+        }
+      }
+      return (path) => shown.has(path);
+    } finally {
+      await rm(scratch, { recursive: true, force: true });
+    }
+  }
+
+  private opened(taskId: string, epoch: number, fresh: boolean, signal?: AbortSignal): Promise<WorkTree> {
     const home = this.home(taskId);
     return this.turns.take(home, async () => {
       await mkdir(this.folder, { recursive: true, mode: 0o711 });
+      if (fresh) {
+        const found = await epochsIn(home);
+        if (found !== null && Math.max(-1, ...found.trees, ...found.fenced) < epoch) await this.removals.take(home);
+      }
       if ((await epochsIn(home)) === null) await this.create(taskId, epoch, signal);
       const epochs = await epochsIn(home);
       if (epochs && !epochs.trees.includes(epoch)) await this.takeOver(taskId, epoch, signal);
