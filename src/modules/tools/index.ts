@@ -22,3 +22,4 @@ export {
 export { assertWorkspaceAllowed } from './work-tree/workspace-rules.js';
 export { PlatformTool, StartingTool } from './platform/platform-tool.js';
 export { StartedWorkRepository } from './platform/started-work.repository.js';
+export { wireName } from './wire-name.js';

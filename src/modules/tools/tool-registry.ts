@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { SandboxTier } from '../../config/index.js';
 import { Scrubber } from '../../platform/logging/index.js';
 import type { OfferedTool } from '../llm/index.js';
+import { fitArguments, parseArguments } from './fit-arguments.js';
 import { capText, wrapToolOutput } from './tool-output.js';
 import {
   TreeUnavailableError,
@@ -85,11 +86,12 @@ export class ToolRegistry {
     }
     let args: unknown;
     try {
-      args = rawArguments.trim() === '' ? {} : JSON.parse(rawArguments);
+      args = parseArguments(rawArguments);
     } catch {
       return refusal(`The arguments of "${shown}" are not valid JSON.`);
     }
-    const parsed = tool.schema.safeParse(args);
+    const asGiven = tool.schema.safeParse(args);
+    const parsed = asGiven.success ? asGiven : tool.schema.safeParse(fitArguments(this.inputSchema(tool), args));
     if (!parsed.success) {
       return refusal(`The arguments of "${shown}" are not valid:\n${capText(z.prettifyError(parsed.error), 4_000)}`);
     }

@@ -2,7 +2,9 @@ import { z } from 'zod';
 import { inDirectory } from '../boundary/directory.js';
 import { PathRefusedError } from '../boundary/path-refused.js';
 import type { ToolContext } from '../tool.js';
+import { editPassage } from './edit-passage.js';
 import { FileTool, splitPath } from './file-tool.js';
+import { decodeText } from './text-encoding.js';
 
 const MAX_BYTES = 4 * 1024 * 1024;
 
@@ -13,7 +15,7 @@ const schema = z.strictObject({
 });
 
 /**
- * Replaces one passage. Repeating an edit whose outcome is unknown changes nothing more: where the new text stands
+ * Replaces one passage; the file keeps its encoding and its kinds of line ends and white space. Repeating an edit whose outcome is unknown changes nothing more: where the new text stands
  * already, the tool says so and leaves the file alone.
  */
 export class EditFileTool extends FileTool<typeof schema> {
@@ -30,10 +32,11 @@ export class EditFileTool extends FileTool<typeof schema> {
         context.signal.throwIfAborted();
         const read = await directory.readFile(name, MAX_BYTES);
         if (read === null) throw new PathRefusedError(`"${name}" is larger than ${MAX_BYTES} bytes.`);
-        const edited = edit(decode(read.content, name), args.old, args.new);
+        const source = decodeText(read.content, name);
+        const edited = edit(source.text, args.old, args.new);
         if (edited === null) return `${segments.join('/')} holds the new text already; nothing was changed.`;
         await directory.replaceFile(name, {
-          content: Buffer.from(edited),
+          content: source.encode(edited),
           onlyName: true,
           check: (present) => {
             context.signal.throwIfAborted();
@@ -49,27 +52,17 @@ export class EditFileTool extends FileTool<typeof schema> {
 }
 
 /**
- * `text` with the one occurrence of `before` replaced; null when it is already.
+ * `text` with the one passage that reads as `before` replaced; null when it is already. See `editPassage` for what reads alike.
  * @throws PathRefusedError when `before` occurs never, or more than once.
  */
 export function edit(text: string, before: string, after: string): string | null {
   if (before === after) throw new PathRefusedError('The old and the new text are the same.');
-  const at = text.indexOf(before);
-  if (at === -1) {
-    if (after !== '' && text.includes(after)) return null;
-    throw new PathRefusedError('The old text does not occur in the file.');
-  }
-  if (text.includes(before, at + 1))
+  const edited = editPassage(text, before, after);
+  if ('text' in edited) return edited.text;
+  if (edited.refused === 'present') return null;
+  if (edited.refused === 'often') {
     throw new PathRefusedError('The old text occurs more than once; give more of what is around it.');
-  const within = after.indexOf(before);
-  if (within !== -1 && text.startsWith(after, at - within)) return null;
-  return text.slice(0, at) + after + text.slice(at + before.length);
-}
-
-function decode(content: Buffer, name: string): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(content);
-  } catch (error) {
-    throw new PathRefusedError(`"${name}" is not a text file in UTF-8.`, { cause: error });
   }
+  const hint = before.includes('\ufffd') ? ' What reads as \ufffd is a byte that is no text; leave it out.' : '';
+  throw new PathRefusedError(`The old text does not occur in the file.${hint}`);
 }
