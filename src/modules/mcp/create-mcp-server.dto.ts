@@ -40,10 +40,15 @@ export class CreateMcpServerDto {
   @TextItems({ maxItems: 100, maxLength: 4_000 })
   args?: string[] = [];
 
-  /** Environment of a stdio server, beside PATH, HOME and LANG. Values are secret: they read as a mask. */
+  /** Environment of a stdio server, beside PATH, HOME and LANG. Values read as a mask. */
   @MayBeOmitted()
   @TextMap({ maxItems: 100, maxLength: 32_768, names: ENV_NAME })
   env?: Record<string, string> = {};
+
+  /** Variables of `env` whose values models may read in what the server says; plain settings may be read anyway. */
+  @MayBeOmitted()
+  @TextItems({ maxItems: 100, maxLength: 128, values: ENV_NAME })
+  public_env?: string[] = [];
 
   /** Address of an http or sse server. */
   @IsOptional()
@@ -81,6 +86,7 @@ export class CreateMcpServerDto {
       command: given.command,
       args: given.args,
       env: given.env,
+      publicEnv: given.public_env,
       url: given.url,
       headers: given.headers,
       enabled: given.enabled,

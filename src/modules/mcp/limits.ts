@@ -1,6 +1,6 @@
 import { applyDecorators } from '@nestjs/common';
 import { ApiProperty } from '@nestjs/swagger';
-import { ArrayMaxSize, IsArray, IsString, MaxLength, ValidateBy } from 'class-validator';
+import { ArrayMaxSize, IsArray, IsString, Matches, MaxLength, ValidateBy } from 'class-validator';
 
 export const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
 /** A header's name, but for those that the protocol and the connection set themselves. */
@@ -8,15 +8,20 @@ export const HEADER_NAME =
   /^(?!(?:host|connection|content-length|content-type|transfer-encoding|te|upgrade|expect|accept|keep-alive|proxy-.*|mcp-.*)$)[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$/i;
 export const HEADER_VALUE = /^[\x20-\x7e]*$/;
 
-/** A list of texts, empty ones too. */
-export function TextItems(limits: { maxItems: number; maxLength: number }): PropertyDecorator {
-  const { maxItems, maxLength } = limits;
+/** A list of texts, empty ones too unless `values` says what they are like. */
+export function TextItems(limits: { maxItems: number; maxLength: number; values?: RegExp }): PropertyDecorator {
+  const { maxItems, maxLength, values } = limits;
   return applyDecorators(
     IsArray(),
     ArrayMaxSize(maxItems),
     IsString({ each: true }),
     MaxLength(maxLength, { each: true }),
-    ApiProperty({ type: 'array', maxItems, items: { type: 'string', maxLength } }),
+    ...(values === undefined ? [] : [Matches(values, { each: true })]),
+    ApiProperty({
+      type: 'array',
+      maxItems,
+      items: { type: 'string', maxLength, ...(values && { pattern: values.source }) },
+    }),
   );
 }
 

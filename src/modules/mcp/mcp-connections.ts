@@ -1,10 +1,11 @@
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { Clock, PeriodicJobs } from '../../platform/clock/index.js';
+import { DomainError } from '../../platform/errors/index.js';
 import { HealthIndicators, type IndicatorReport } from '../../platform/health/index.js';
 import { Scrubber } from '../../platform/logging/index.js';
 import { EventBus } from '../../platform/redis/index.js';
 import { ToolRegistry } from '../tools/index.js';
-import { connectionChanged, type McpServer, type McpServerState } from './mcp-server.js';
+import { connectionChanged, type McpServer, type McpServerState, type ToolPin } from './mcp-server.js';
 import { McpServersRepository } from './mcp-servers.repository.js';
 import { secretValues } from './secrets.js';
 import { ServerConnection, type ConnectionPorts } from './server-connection.js';
@@ -50,7 +51,7 @@ export class McpConnections implements OnApplicationShutdown {
     this.ports = {
       clock,
       transports,
-      pin: (server, hashes) => servers.pin(server.id, server.revision, hashes),
+      pin: (server, hashes, definitions) => servers.pin(server.id, server.revision, hashes, definitions),
       keepEra: (server, era) => servers.keepEra(server.id, server.revision, era),
     };
     indicators.register({ name: 'mcp', decides: false, report: () => this.report() });
@@ -87,6 +88,48 @@ export class McpConnections implements OnApplicationShutdown {
     const late = new AbortController();
     await Promise.race([attempt, this.clock.sleep(ms, late.signal)]);
     late.abort();
+  }
+
+  /** The definitions that `id` offers here now, by name; null while it is not connected. */
+  definitionsOf(id: string): ReadonlyMap<string, ToolPin> | null {
+    return this.kept.get(id)?.connection.definitions() ?? null;
+  }
+
+  /**
+   * Connects `server` anew for at most `ms` and pins those of its tools that `accepted` names, when each of them is then
+   * still defined as its hash there says; otherwise none.
+   * @throws DomainError conflict, definition_moved.
+   */
+  async accept(server: McpServer, accepted: ReadonlyMap<string, string>, ms: number): Promise<McpServer> {
+    let outcome: McpServer | Error = new DomainError(
+      'conflict',
+      'The server is not connected, so nothing can be accepted.',
+    );
+    await this.inTurn(server.id, async () => {
+      await this.follow(server.id, ms);
+      const connection = this.kept.get(server.id)?.connection;
+      if (connection === undefined) return;
+      await connection.reload(connection.settings, ms);
+      const present = connection.definitions();
+      if (present === null) return;
+      const moved = [...accepted].filter(([name, hash]) => present.get(name)?.hash !== hash).map(([name]) => name);
+      if (moved.length > 0) {
+        const names = moved.slice(0, 10).join(', ');
+        outcome = new DomainError('definition_moved', `Not defined as given, so nothing was accepted: ${names}.`);
+        return;
+      }
+      const pins = new Map([...accepted.keys()].flatMap((name) => [[name, present.get(name)]]) as [string, ToolPin][]);
+      const after = await this.servers.accept(server.id, connection.settings.revision, pins);
+      if (after === null) {
+        outcome = new DomainError('conflict', 'The server was changed meanwhile; nothing was accepted.');
+        return;
+      }
+      outcome = after;
+      void this.bus.publish(CHANNEL, {});
+      await connection.repin(after);
+    });
+    if (outcome instanceof Error) throw outcome;
+    return outcome;
   }
 
   /** Ends the connection of a server that is gone, and its tools and processes with it. */

@@ -1,6 +1,13 @@
 import { ApiProperty } from '@nestjs/swagger';
-import type { McpSandbox, McpStatus, McpTransport } from './mcp-server.js';
-import type { ServerWithState } from './mcp-servers.service.js';
+import {
+  TOOL_STATES,
+  type McpSandbox,
+  type McpStatus,
+  type McpToolState,
+  type McpToolView,
+  type McpTransport,
+} from './mcp-server.js';
+import type { ServerAfterChange, ServerWithState } from './mcp-servers.service.js';
 import { maskedFields } from './secrets.js';
 
 const TEXTS = { type: 'object', additionalProperties: { type: 'string' } } as const;
@@ -27,6 +34,8 @@ export class ListedMcpServerDto {
   /** Names of the variables; the values are masked. */
   @ApiProperty(TEXTS)
   env?: Record<string, string>;
+  /** Variables whose values models may read in what the server says, beside plain settings. */
+  public_env?: string[];
   /** What looks like a secret in its query is masked. */
   url?: string | null;
   /** Names of the headers; the values are masked. */
@@ -68,6 +77,8 @@ export class McpServerDto {
   /** Names of the variables; the values are masked. */
   @ApiProperty(TEXTS)
   env: Record<string, string>;
+  /** Variables whose values models may read in what the server says, beside plain settings. */
+  public_env: string[];
   /** What looks like a secret in its query is masked. */
   url: string | null;
   /** Names of the headers; the values are masked. */
@@ -98,6 +109,7 @@ export class McpServerDto {
       transport: server.transport,
       command: server.command,
       ...maskedFields(server),
+      public_env: server.publicEnv,
       enabled: server.enabled,
       sandbox: server.sandbox,
       metadata: server.metadata,
@@ -110,6 +122,52 @@ export class McpServerDto {
       created_at: server.createdAt,
       updated_at: server.updatedAt,
     };
+  }
+}
+
+/** A definition of a tool by its fingerprint. */
+export class PinnedToolDto {
+  name: string;
+  /** SHA-256 of everything that the server says about the tool. */
+  hash: string;
+}
+
+/** An MCP server after a change. */
+export class ChangedMcpServerDto extends McpServerDto {
+  /** Definitions that were pinned since the connection is another one; null where it is the same as before. */
+  @ApiProperty({ type: [PinnedToolDto], nullable: true })
+  pinned_tools: PinnedToolDto[] | null;
+
+  static fromChange({ pinned, ...changed }: ServerAfterChange): ChangedMcpServerDto {
+    return Object.assign(McpServerDto.from(changed), { pinned_tools: pinned });
+  }
+}
+
+/** What is known of a definition. */
+export class McpToolDefinitionDto {
+  /** SHA-256 of everything that the server says about the tool. */
+  hash: string;
+  /** What the server says about the tool, without secrets and with long texts cut; null where it was not kept. */
+  @ApiProperty({ type: 'object', additionalProperties: true, nullable: true })
+  definition: Record<string, unknown> | null;
+}
+
+/** A tool of an MCP server: the definition that is accepted, and the one that is offered. */
+export class McpToolDto {
+  name: string;
+  /**
+   * `active` is offered as it is pinned; `changed` is quarantined until `reload` accepts its present hash; `absent` is not
+   * offered now; `unpinned` came when there were too many; `unknown` while the server is not connected.
+   */
+  @ApiProperty({ enum: TOOL_STATES })
+  state: McpToolState;
+  @ApiProperty({ type: McpToolDefinitionDto, nullable: true })
+  pinned: McpToolDefinitionDto | null;
+  @ApiProperty({ type: McpToolDefinitionDto, nullable: true })
+  present: McpToolDefinitionDto | null;
+
+  static from({ name, state, pinned, present }: McpToolView): McpToolDto {
+    return { name, state, pinned, present };
   }
 }
 

@@ -25,6 +25,8 @@ export interface McpServerSettings {
   command: string | null;
   args: string[];
   env: Record<string, Secret>;
+  /** Variables of `env` whose values are no secrets, whatever they look like. */
+  publicEnv: string[];
   /** Address of an http or sse server. */
   url: string | null;
   headers: Record<string, Secret>;
@@ -56,6 +58,23 @@ export interface McpServerState {
   connectedAt: Date | null;
 }
 
+/** A definition of a tool: its fingerprint, and what the server says, without secrets; null where that was not kept. */
+export interface ToolPin {
+  readonly hash: string;
+  readonly definition: Record<string, unknown> | null;
+}
+
+export const TOOL_STATES = ['active', 'changed', 'absent', 'unpinned', 'unknown'] as const;
+export type McpToolState = (typeof TOOL_STATES)[number];
+
+/** A tool as it is pinned and as it is offered at this moment. */
+export interface McpToolView {
+  readonly name: string;
+  readonly state: McpToolState;
+  readonly pinned: ToolPin | null;
+  readonly present: ToolPin | null;
+}
+
 /** Whether connections made with `before` are not those that `after` asks for. */
 export function connectionChanged(before: McpServerSettings, after: McpServerSettings): boolean {
   return connectionOf(before) !== connectionOf(after);
@@ -72,6 +91,7 @@ function connectionOf(server: McpServerSettings): string {
     server.command,
     server.args,
     sorted(server.env),
+    server.publicEnv,
     server.url,
     sorted(server.headers),
     server.sandbox,

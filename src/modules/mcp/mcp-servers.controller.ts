@@ -5,8 +5,9 @@ import { PageQueryDto, Problems, RequiresAdmin, RequiresKey, UuidParam } from '.
 import { CurrentPrincipal, type Principal } from '../auth/index.js';
 import { CreateMcpServerDto } from './create-mcp-server.dto.js';
 import { SERVER_NAME } from './mcp-server.js';
-import { ListedMcpServerDto, McpReloadDto, McpServerDto } from './mcp-server.dto.js';
+import { ChangedMcpServerDto, ListedMcpServerDto, McpReloadDto, McpServerDto, McpToolDto } from './mcp-server.dto.js';
 import { McpServersService } from './mcp-servers.service.js';
+import { ReloadMcpServerDto } from './reload-mcp-server.dto.js';
 import { UpdateMcpServerDto } from './update-mcp-server.dto.js';
 
 @Controller('api/v1/mcp-servers')
@@ -39,12 +40,12 @@ export class McpServersController {
     return McpServerDto.from(await this.servers.create(body.toSettings()));
   }
 
-  /** Changes an MCP server; it is connected anew if its connection changed. */
+  /** Changes an MCP server; if its connection changed, it is connected anew and its tools are pinned as they are then. */
   @RequiresAdmin()
   @Problems('not_found', 'name_taken')
   @Patch(':id')
-  async update(@UuidParam() id: string, @Body() body: UpdateMcpServerDto): Promise<McpServerDto> {
-    return McpServerDto.from(await this.servers.update(id, body.toPatch()));
+  async update(@UuidParam() id: string, @Body() body: UpdateMcpServerDto): Promise<ChangedMcpServerDto> {
+    return ChangedMcpServerDto.fromChange(await this.servers.update(id, body.toPatch()));
   }
 
   /** Removes an MCP server; its tools and its process are gone when this answers. */
@@ -56,13 +57,24 @@ export class McpServersController {
     await this.servers.delete(id);
   }
 
-  /** Connects an MCP server anew and accepts its tools as they are; the old connection serves until the new one is ready. */
+  /** The tools of an MCP server: the definition that is pinned and the one that is offered now. */
   @RequiresAdmin()
   @Problems('not_found')
+  @Get(':id/tools')
+  async tools(@UuidParam() id: string): Promise<McpToolDto[]> {
+    return (await this.servers.tools(id)).map((tool) => McpToolDto.from(tool));
+  }
+
+  /**
+   * Connects an MCP server anew; the old connection serves until the new one is ready. Nothing that changed is accepted but
+   * what `accept` names by the hash of its present definition.
+   */
+  @RequiresAdmin()
+  @Problems('not_found', 'definition_moved', 'conflict')
   @HttpCode(200)
   @Post(':id/reload')
-  async reload(@UuidParam() id: string): Promise<McpReloadDto> {
-    return McpReloadDto.from(await this.servers.reload(id));
+  async reload(@UuidParam() id: string, @Body() body: ReloadMcpServerDto): Promise<McpReloadDto> {
+    return McpReloadDto.from(await this.servers.reload(id, new Map(Object.entries(body.accept ?? {}))));
   }
 }
 

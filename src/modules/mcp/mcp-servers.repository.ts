@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Database, json, sql, violates } from '../../platform/database/index.js';
 import { DomainError } from '../../platform/errors/index.js';
 import { SecretBox, type Secret, type StoredSecret } from '../../platform/secrets/index.js';
-import type { McpEra, McpServer, McpServerSettings } from './mcp-server.js';
+import type { McpEra, McpServer, McpServerSettings, ToolPin } from './mcp-server.js';
 
 interface McpServerRow {
   id: string;
@@ -12,6 +12,7 @@ interface McpServerRow {
   command: string | null;
   args: string[];
   env: Record<string, StoredSecret>;
+  public_env: string[];
   url: string | null;
   headers: Record<string, StoredSecret>;
   enabled: boolean;
@@ -26,11 +27,13 @@ interface McpServerRow {
 type SecretField = 'env' | 'headers';
 
 const COLUMNS = sql`
-  id, name, description, transport, command, args, env, url, headers, enabled, sandbox, metadata, revision, era,
+  id, name, description, transport, command, args, env, public_env, url, headers, enabled, sandbox, metadata, revision, era,
   created_at, updated_at`;
 
 /** Names that a server may ever have had tools by; one that makes up new names all the time ends up with none. */
 const MOST_PINS = 2_000;
+/** Of the definitions that are kept of one server. */
+const MOST_PINNED_BYTES = 16 * 1024 * 1024;
 
 @Injectable()
 export class McpServersRepository {
@@ -87,10 +90,10 @@ export class McpServersRepository {
       this.db.one<McpServerRow>(
         'mcp.insert',
         sql`insert into mcp_servers (
-              id, name, description, transport, command, args, env, url, headers, enabled, sandbox, metadata
+              id, name, description, transport, command, args, env, public_env, url, headers, enabled, sandbox, metadata
             ) values (
               ${id}, ${server.name}, ${server.description}, ${server.transport}, ${server.command}, ${server.args},
-              ${json(this.sealed(id, 'env', server.env))}, ${server.url},
+              ${json(this.sealed(id, 'env', server.env))}, ${server.publicEnv}, ${server.url},
               ${json(this.sealed(id, 'headers', server.headers))}, ${server.enabled}, ${server.sandbox},
               ${json(server.metadata)}
             ) returning ${COLUMNS}`,
@@ -110,7 +113,7 @@ export class McpServersRepository {
         sql`update mcp_servers set
               name = ${server.name}, description = ${server.description}, transport = ${server.transport},
               command = ${server.command}, args = ${server.args}, url = ${server.url},
-              env = ${json(this.sealed(id, 'env', server.env))},
+              env = ${json(this.sealed(id, 'env', server.env))}, public_env = ${server.publicEnv},
               headers = ${json(this.sealed(id, 'headers', server.headers))}, enabled = ${server.enabled}, sandbox = ${server.sandbox},
               metadata = ${json(server.metadata)},
               revision = revision + ${anew ? 1 : 0}::integer,
@@ -121,16 +124,13 @@ export class McpServersRepository {
     );
   }
 
-  /** Transitions the revision and forgets the era and the pins: what the server offers next is what holds. */
+  /** Moves the revision and forgets the era: every process connects again. Pins stay. */
   async renew(id: string): Promise<McpServer | null> {
-    return this.db.transaction('mcp.renew', async () => {
-      const row = await this.db.maybeOne<McpServerRow>(
-        'mcp.bumpRevision',
-        sql`update mcp_servers set revision = revision + 1, era = null where id = ${id} returning ${COLUMNS}`,
-      );
-      await this.forgetPins(id);
-      return row && this.toServer(row);
-    });
+    const row = await this.db.maybeOne<McpServerRow>(
+      'mcp.bumpRevision',
+      sql`update mcp_servers set revision = revision + 1, era = null where id = ${id} returning ${COLUMNS}`,
+    );
+    return row && this.toServer(row);
   }
 
   /** Keeps how the server is spoken to, unless its revision has moved since. */
@@ -170,25 +170,73 @@ export class McpServersRepository {
 
   /**
    * Pins tools that were never seen and tells the hashes that hold, by name. Several processes may do so at once: the first
-   * to come decides. A server that is gone, or whose revision has moved on, pins nothing.
+   * to come decides. A server that is gone, or whose revision has moved on, pins nothing. `definitions` are kept with the
+   * hashes, also with one that was pinned without, while all of a server's have less than 16 MiB.
    */
-  async pin(id: string, revision: number, hashes: ReadonlyMap<string, string>): Promise<Map<string, string>> {
+  async pin(
+    id: string,
+    revision: number,
+    hashes: ReadonlyMap<string, string>,
+    definitions: ReadonlyMap<string, Record<string, unknown> | null> = new Map(),
+  ): Promise<Map<string, string>> {
+    const names = [...hashes.keys()];
+    const said = names.map((name) => definitions.get(name) ?? null).map((one) => one && JSON.stringify(one));
     const rows = await this.db.transaction('mcp.pin', async () => {
       await this.db.query(
         'mcp.addPins',
-        sql`insert into mcp_tool_pins (server_id, name, hash)
-            select s.id, given.name, given.hash
+        sql`insert into mcp_tool_pins as p (server_id, name, hash, definition)
+            select s.id, given.name, given.hash, case when kept.bytes < ${MOST_PINNED_BYTES} then given.definition::jsonb end
             from (select id from mcp_servers where id = ${id} and revision = ${revision} for share) s,
-              unnest(${[...hashes.keys()]}::text[], ${[...hashes.values()]}::text[]) as given (name, hash)
-            where (select count(*) from mcp_tool_pins p where p.server_id = s.id) < ${MOST_PINS}
-            on conflict (server_id, name) do nothing`,
+              (select count(*) as pins, coalesce(sum(pg_column_size(definition)), 0) as bytes
+               from mcp_tool_pins where server_id = ${id}) kept,
+              unnest(${names}::text[], ${[...hashes.values()]}::text[], ${said}::text[])
+                as given (name, hash, definition)
+            where kept.pins < ${MOST_PINS}
+              or exists (select from mcp_tool_pins o where o.server_id = s.id and o.name = given.name)
+            on conflict (server_id, name) do update set definition = excluded.definition
+              where p.hash = excluded.hash and p.definition is null and excluded.definition is not null`,
       );
       return this.db.query<{ name: string; hash: string }>(
-        'mcp.pins',
+        'mcp.pinnedHashes',
         sql`select name, hash from mcp_tool_pins where server_id = ${id}`,
       );
     });
     return new Map(rows.map((row) => [row.name, row.hash]));
+  }
+
+  /** What is pinned of a server, by name. */
+  async pins(id: string): Promise<Map<string, ToolPin>> {
+    const rows = await this.db.query<{ name: string; hash: string; definition: Record<string, unknown> | null }>(
+      'mcp.pins',
+      sql`select name, hash, definition from mcp_tool_pins where server_id = ${id} order by name`,
+    );
+    return new Map(rows.map(({ name, hash, definition }) => [name, { hash, definition }]));
+  }
+
+  /**
+   * Pins `accepted` in the place of what was pinned, and moves the revision, so that every process looks again. Null when the
+   * server is gone or its revision is not `revision` any more; then nothing is pinned.
+   */
+  async accept(id: string, revision: number, accepted: ReadonlyMap<string, ToolPin>): Promise<McpServer | null> {
+    return this.db.transaction('mcp.accept', async () => {
+      const row = await this.db.maybeOne<McpServerRow>(
+        'mcp.acceptRevision',
+        sql`update mcp_servers set revision = revision + 1 where id = ${id} and revision = ${revision} returning ${COLUMNS}`,
+      );
+      if (row === null) return null;
+      const pins = [...accepted.values()];
+      await this.db.query(
+        'mcp.acceptPins',
+        sql`insert into mcp_tool_pins (server_id, name, hash, definition)
+            select ${id}, given.name, given.hash, given.definition::jsonb
+            from unnest(${[...accepted.keys()]}::text[], ${pins.map((pin) => pin.hash)}::text[],
+              ${pins.map((pin) => pin.definition && JSON.stringify(pin.definition))}::text[])
+              as given (name, hash, definition)
+            on conflict (server_id, name) do update
+              set hash = excluded.hash, definition = excluded.definition, pinned_at = clock_timestamp()`,
+      );
+      return this.toServer(row);
+    });
   }
 
   async forgetPins(id: string): Promise<void> {
@@ -221,6 +269,7 @@ export class McpServersRepository {
       command: row.command,
       args: row.args,
       env: this.opened(row.id, 'env', row.env),
+      publicEnv: row.public_env,
       url: row.url,
       headers: this.opened(row.id, 'headers', row.headers),
       enabled: row.enabled,

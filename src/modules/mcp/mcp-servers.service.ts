@@ -3,7 +3,15 @@ import { Clock } from '../../platform/clock/index.js';
 import { Database } from '../../platform/database/index.js';
 import { DomainError, type FieldFault } from '../../platform/errors/index.js';
 import { McpConnections } from './mcp-connections.js';
-import { connectionChanged, type McpServer, type McpServerSettings, type McpServerState } from './mcp-server.js';
+import {
+  connectionChanged,
+  type McpServer,
+  type McpServerSettings,
+  type McpServerState,
+  type McpToolState,
+  type McpToolView,
+  type ToolPin,
+} from './mcp-server.js';
 import { McpServersRepository } from './mcp-servers.repository.js';
 import { unmasked } from './secrets.js';
 
@@ -14,6 +22,11 @@ const MOST_SERVERS = 100;
 export interface ServerWithState {
   readonly server: McpServer;
   readonly state: McpServerState;
+}
+
+export interface ServerAfterChange extends ServerWithState {
+  /** What was pinned since the connection is another one; null where it is the same. */
+  readonly pinned: { name: string; hash: string }[] | null;
 }
 
 /** Reads and edits MCP servers; every edit is followed by this process before it is answered. */
@@ -44,21 +57,22 @@ export class McpServersService {
   }
 
   /** Changes what `patch` holds and nothing else. @throws DomainError not_found, name_taken, validation_failed. */
-  async update(id: string, patch: Partial<McpServerSettings>): Promise<ServerWithState> {
-    const server = await this.db.transaction('mcp.edit', async () => {
+  async update(id: string, patch: Partial<McpServerSettings>): Promise<ServerAfterChange> {
+    const { server, isAnother } = await this.db.transaction('mcp.edit', async () => {
       const before = await this.servers.lockForEdit(id);
       if (before === null) throw DomainError.notFound('MCP server', id);
       const given = Object.fromEntries(Object.entries(patch).filter(([, value]) => value !== undefined));
       const patched: McpServer = { ...before, ...given };
       const after = { ...patched, ...unmasked(patched, before) };
       check(after);
-      const anew = connectionChanged(before, after);
+      const isAnother = connectionChanged(before, { ...after, publicEnv: before.publicEnv });
       // Whoever points a name at another server has looked at that one.
-      if (anew) await this.servers.forgetPins(id);
-      return this.servers.update(id, after, anew);
+      if (isAnother) await this.servers.forgetPins(id);
+      return { server: await this.servers.update(id, after, connectionChanged(before, after)), isAnother };
     });
     await this.connections.apply(server, WAIT_MS);
-    return this.withState(server);
+    const pinned = isAnother ? [...(await this.servers.pins(id))].map(([name, { hash }]) => ({ name, hash })) : null;
+    return { ...this.withState(server), pinned };
   }
 
   /** @throws DomainError not_found. */
@@ -68,19 +82,46 @@ export class McpServersService {
   }
 
   /**
-   * Connects anew and accepts the tools as they are then; the old connection serves until the new one is ready.
-   * @throws DomainError not_found.
+   * Connects anew; the old connection serves until the new one is ready. Accepts the changed tools in `accepted`, by name, when
+   * all of them are then as their hashes say, and no others.
+   * @throws DomainError not_found, definition_moved, conflict (it is not connected, or was changed meanwhile).
    */
-  async reload(id: string): Promise<ServerWithState> {
+  async reload(id: string, accepted: ReadonlyMap<string, string> = new Map()): Promise<ServerWithState> {
+    if (accepted.size > 0) return this.withState(await this.connections.accept(await this.get(id), accepted, WAIT_MS));
     const server = await this.servers.renew(id);
     if (server === null) throw DomainError.notFound('MCP server', id);
     await this.connections.apply(server, WAIT_MS);
     return this.withState(server);
   }
 
+  /** The tools of a server, as they are pinned and as they are offered here now. @throws DomainError not_found. */
+  async tools(id: string): Promise<McpToolView[]> {
+    await this.get(id);
+    const pins = await this.servers.pins(id);
+    const present = this.connections.definitionsOf(id);
+    const names = [...new Set([...pins.keys(), ...(present?.keys() ?? [])])].toSorted((a, b) => (a < b ? -1 : 1));
+    return names.map((name) => {
+      const [pinned, offered] = [pins.get(name) ?? null, present?.get(name) ?? null];
+      return { name, state: stateOf(pinned, offered, present !== null), pinned, present: offered };
+    });
+  }
+
+  private async get(id: string): Promise<McpServer> {
+    const server = await this.servers.find(id);
+    if (server === null) throw DomainError.notFound('MCP server', id);
+    return server;
+  }
+
   private withState(server: McpServer): ServerWithState {
     return { server, state: this.connections.stateOf(server) };
   }
+}
+
+function stateOf(pinned: ToolPin | null, present: ToolPin | null, connected: boolean): McpToolState {
+  if (!connected) return 'unknown';
+  if (present === null) return 'absent';
+  if (pinned === null) return 'unpinned';
+  return pinned.hash === present.hash ? 'active' : 'changed';
 }
 
 /** @throws DomainError validation_failed when the fields do not go together. */
@@ -96,6 +137,7 @@ function check(server: McpServerSettings): void {
     if (server.command !== null) refuse('command', 'Only a stdio server has a command.');
     if (server.args.length > 0) refuse('args', 'Only a stdio server has args.');
     if (Object.keys(server.env).length > 0) refuse('env', 'Only a stdio server has env.');
+    if (server.publicEnv.length > 0) refuse('public_env', 'Only a stdio server has env.');
     if (server.sandbox !== 'none') refuse('sandbox', 'Only a stdio server runs in a sandbox.');
   }
   if (server.url !== null) {

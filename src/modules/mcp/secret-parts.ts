@@ -1,5 +1,5 @@
 /** Names of options, variables, headers, properties and query parameters whose values are secret. */
-const SECRET_NAME = /token|secret|passw|pwd|api.?key|keys?$|auth(?!or(?!iz))|credential|cookie|signature|^sig$/i;
+export const SECRET_NAME = /token|secret|passw|pwd|api.?key|keys?$|auth(?!or(?!iz))|credential|cookie|signature|^sig$/i;
 const OPTION = /^--?[\w.-]+$/;
 
 // Every repetition is bounded or of one character class, so that no text makes a pattern slow.

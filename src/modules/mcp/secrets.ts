@@ -2,6 +2,7 @@ import { DomainError, type FieldFault } from '../../platform/errors/index.js';
 import { hideShapes } from '../../platform/logging/index.js';
 import { UnreadableSecret, type Secret } from '../../platform/secrets/index.js';
 import type { McpServerSettings } from './mcp-server.js';
+import { isPublicVariable } from './public-env.js';
 import { replaceInArgs, replaceInText, secretParts } from './secret-parts.js';
 
 /** What every secret value reads as. */
@@ -11,7 +12,8 @@ export const MASK = '********';
 const SHORTEST_SECRET = 6;
 
 /** Fields that hold secrets: as all of their values, or as parts of a text. */
-export type SecretFields = Pick<McpServerSettings, 'env' | 'headers' | 'args' | 'url'>;
+export type SecretFields = Pick<McpServerSettings, 'env' | 'headers' | 'args' | 'url'> &
+  Partial<Pick<McpServerSettings, 'publicEnv'>>;
 
 /** `server` as it may be read. */
 export function maskedFields({ env, headers, args, url }: SecretFields): {
@@ -73,13 +75,19 @@ export function readable(values: Readonly<Record<string, Secret>>, field: 'env' 
   );
 }
 
-/** The secret values of a server, as they may turn up in what it says; a header's scheme is left off. */
-export function secretValues({ env, headers, args, url }: SecretFields): string[] {
+/**
+ * The secret values of a server, as they may turn up in what it says: all but those of public variables; a header's scheme
+ * is left off.
+ */
+export function secretValues({ env, headers, args, url, publicEnv = [] }: SecretFields): string[] {
   const isKnown = (value: Secret): value is string => typeof value === 'string';
   const tokens = Object.values(headers)
     .filter(isKnown)
     .flatMap((value) => [value, value.replace(/^\S+\s+/, '')]);
-  return [...new Set([...Object.values(env).filter(isKnown), ...tokens, ...secretParts(args, url)])].filter(
+  const variables = Object.entries(env).flatMap(([name, value]) =>
+    isKnown(value) && !isPublicVariable(name, value, publicEnv) ? [value] : [],
+  );
+  return [...new Set([...variables, ...tokens, ...secretParts(args, url)])].filter(
     (value) => value.length >= SHORTEST_SECRET,
   );
 }

@@ -4,7 +4,7 @@ import type { Clock } from '../../platform/clock/index.js';
 import { withoutLogContext } from '../../platform/logging/index.js';
 import type { ToolResult, ToolSource } from '../tools/index.js';
 import { ServerEndedError } from './failure-reason.js';
-import type { McpEra, McpServer, McpServerState } from './mcp-server.js';
+import type { McpEra, McpServer, McpServerState, ToolPin } from './mcp-server.js';
 import { Redactor } from './redactor.js';
 import { priorOf, Session } from './session.js';
 import { callTool, failed } from './tools/call-tool.js';
@@ -25,7 +25,11 @@ export interface ConnectionPorts {
   readonly clock: Clock;
   readonly transports: TransportFactory;
   /** Pins tools that were never seen; tells the hashes that hold. */
-  pin(server: McpServer, hashes: ReadonlyMap<string, string>): Promise<ReadonlyMap<string, string>>;
+  pin(
+    server: McpServer,
+    hashes: ReadonlyMap<string, string>,
+    definitions: ReadonlyMap<string, Record<string, unknown> | null>,
+  ): Promise<ReadonlyMap<string, string>>;
   keepEra(server: McpServer, era: McpEra | null): Promise<void>;
 }
 
@@ -41,6 +45,7 @@ export class ServerConnection implements ToolSource {
   private session: Session | null = null;
   private offered: readonly McpTool[] = [];
   private listed = 0;
+  private present: ReadonlyMap<string, ToolPin> = new Map();
   private notes: readonly string[] = [];
   private failure: string | null = null;
   private status: 'connecting' | 'connected' | 'failed' = 'connecting';
@@ -81,6 +86,20 @@ export class ServerConnection implements ToolSource {
       activeTools: connected ? this.offered.map((tool) => tool.name) : [],
       connectedAt: connected ? this.connectedAt : null,
     };
+  }
+
+  /** The definitions that the server offers now, by name, those that are held back too; null while it is not connected. */
+  definitions(): ReadonlyMap<string, ToolPin> | null {
+    return this.status === 'connected' ? this.present : null;
+  }
+
+  /** Looks again at what is pinned of `server`, which has the same connection. */
+  async repin(server: McpServer): Promise<void> {
+    this.server = server;
+    const { session } = this;
+    if (session === null) return;
+    const tools = await this.list(session, this.ending.signal);
+    if (this.session === session) this.take(tools);
   }
 
   /** Begins; returns at once. */
@@ -243,10 +262,11 @@ export class ServerConnection implements ToolSource {
   }
 
   private list(session: Session, signal: AbortSignal): Promise<ListedTools> {
-    return listTools(session, this.words, (hashes) => this.ports.pin(this.server, hashes), signal);
+    return listTools(session, this.words, (...tools) => this.ports.pin(this.server, ...tools), signal);
   }
 
-  private take({ listed, active, notes }: ListedTools): void {
+  private take({ listed, active, present, notes }: ListedTools): void {
+    this.present = present;
     const known = new Map(this.offered.map((tool) => [tool.definition.hash, tool]));
     this.offered = active.map(
       (definition) =>

@@ -106,7 +106,7 @@ export class Session {
         { timeout: LIST_TIMEOUT_MS, signal },
       );
       for (const tool of listed) {
-        bytes += Buffer.byteLength(JSON.stringify(tool));
+        bytes += bytesOf(tool);
         if (tools.length === MAX_TOOLS || bytes > MAX_LIST_BYTES) return { tools, more: true };
         tools.push(tool);
       }
@@ -158,6 +158,15 @@ export class Session {
     this.alive = false;
     await this.client.close().catch(() => undefined);
     await this.transport.close().catch(() => undefined);
+  }
+}
+
+/** Of a definition; of one that is nested too deeply to be told, none, since it cannot be offered either. */
+function bytesOf(tool: unknown): number {
+  try {
+    return Buffer.byteLength(JSON.stringify(tool));
+  } catch {
+    return 0;
   }
 }
 

@@ -11,16 +11,17 @@ import {
   type McpServerSettings,
   type McpTransport,
 } from './mcp-server.js';
-import type { McpServerDto } from './mcp-server.dto.js';
+import type { ChangedMcpServerDto } from './mcp-server.dto.js';
 
 /** Changes of an MCP server: fields that are left out stay as they are. A changed connection is made anew. */
-@IgnoresReadOnly<McpServerDto>(
+@IgnoresReadOnly<ChangedMcpServerDto>(
   'id',
   'status',
   'connected',
   'last_error',
   'tool_count',
   'active_tools',
+  'pinned_tools',
   'connected_at',
   'created_at',
   'updated_at',
@@ -59,6 +60,11 @@ export class UpdateMcpServerDto {
   @TextMap({ maxItems: 100, maxLength: 32_768, names: ENV_NAME })
   env?: Record<string, string>;
 
+  /** Variables of `env` whose values models may read in what the server says; plain settings may be read anyway. */
+  @MayBeOmitted()
+  @TextItems({ maxItems: 100, maxLength: 128, values: ENV_NAME })
+  public_env?: string[];
+
   /** Address of an http or sse server; one that is sent back with its masks keeps what it was. */
   @IsOptional()
   @IsString()
@@ -94,6 +100,7 @@ export class UpdateMcpServerDto {
       command: this.command,
       args: this.args,
       env: this.env,
+      publicEnv: this.public_env,
       url: this.url,
       headers: this.headers,
       enabled: this.enabled,

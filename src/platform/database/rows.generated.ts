@@ -134,6 +134,7 @@ export interface McpServerRow {
   era: unknown | null;
   created_at: Date;
   updated_at: Date;
+  public_env: string[];
 }
 
 /** A row of `mcp_tool_pins`. */
@@ -142,6 +143,7 @@ export interface McpToolPinRow {
   name: string;
   hash: string;
   pinned_at: Date;
+  definition: Record<string, unknown> | null | null;
 }
 
 /** A row of `pod_agents`. */

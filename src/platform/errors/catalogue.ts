@@ -32,6 +32,7 @@ export const ERRORS = {
   no_open_gate: { status: 409, title: 'No decision is open' },
   gate_stale: { status: 409, title: 'The gate is no longer current' },
   content_changed: { status: 409, title: 'The reviewed content is no longer current' },
+  definition_moved: { status: 409, title: 'A tool is not defined as it was when it was looked at' },
   not_a_dead_letter: { status: 409, title: 'The task is not a dead letter' },
   agent_stopped: { status: 409, title: 'The agent is stopped' },
   canonical_agent: { status: 409, title: 'The canonical agent cannot be deleted' },

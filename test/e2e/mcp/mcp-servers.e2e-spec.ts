@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { sql } from '../../../src/platform/database/index.js';
@@ -61,6 +63,7 @@ describe('adding a server', () => {
       transport: 'stdio',
       command: 'node',
       env: { TOKEN: MASK },
+      public_env: [],
       headers: {},
       url: null,
       enabled: true,
@@ -140,6 +143,8 @@ describe('adding a server', () => {
     [{ env: { A: 1 } }, ['#/env']],
     [{ env: [] }, ['#/env']],
     [{ env: { A: MASK } }, ['#/env/A']],
+    [{ public_env: ['1BAD'] }, ['#/public_env']],
+    [{ public_env: 'A' }, ['#/public_env']],
     [{ args: [1] }, ['#/args']],
     [{ args: 'x' }, ['#/args']],
     [{ sandbox: 'host' }, ['#/sandbox']],
@@ -264,6 +269,71 @@ describe('changing a server', () => {
     expect((await admin('PATCH', `/${one.id}`, { name: other.name })).status).toBe(409);
     expect((await admin('PATCH', `/${UNKNOWN}`, { description: '' })).status).toBe(404);
     expect((await admin('PATCH', '/nonsense', {})).status).toBe(422);
+  });
+});
+
+describe('tools that change', () => {
+  const tool = (name: string, description: string): object => ({ name, description, inputSchema: { type: 'object' } });
+  const hashes = (
+    answer: Answer,
+  ): Record<string, { state: string; pinned: { hash: string }; present: { hash: string } }> =>
+    Object.fromEntries((answer.body as unknown as { name: string }[]).map((one) => [one.name, one])) as never;
+
+  it('are looked at and accepted by what they are, and by nothing else', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'nova-mcp-tools-'));
+    const toolsFile = join(folder, 'tools.json');
+    const offer = (...tools: object[]): void => writeFileSync(toolsFile, JSON.stringify(tools));
+    offer(tool('a', 'first'), tool('b', 'other'));
+    const server = await made(small({ toolsFile }));
+    const path = `/${server.id}/tools`;
+    expect((await admin('GET', path)).body).toMatchObject([
+      { name: 'a', state: 'active', pinned: { definition: { description: 'first' } }, present: {} },
+      { name: 'b', state: 'active' },
+    ]);
+
+    offer(tool('a', 'second'), tool('b', 'other'));
+    const reloaded = await admin('POST', `/${server.id}/reload`);
+    expect(reloaded.body).toMatchObject({ tools: [`mcp__${server.name}__b`] });
+    const looked = await admin('GET', path);
+    expect(looked.body).toMatchObject([
+      {
+        state: 'changed',
+        pinned: { definition: { description: 'first' } },
+        present: { definition: { description: 'second' } },
+      },
+      { state: 'active' },
+    ]);
+    const { a } = hashes(looked);
+
+    offer(tool('a', 'third'), tool('b', 'other'));
+    const accept = { a: a?.present.hash };
+    expect(await admin('POST', `/${server.id}/reload`, { accept })).toMatchObject({
+      status: 409,
+      body: { code: 'definition_moved' },
+    });
+    expect(hashes(await admin('GET', path))['a']).toMatchObject({ state: 'changed', pinned: { hash: a?.pinned.hash } });
+
+    const now = hashes(await admin('GET', path))['a']?.present.hash;
+    expect((await admin('POST', `/${server.id}/reload`, { accept: { a: now, gone: now } })).status).toBe(409);
+    const accepted = await admin('POST', `/${server.id}/reload`, { accept: { a: now } });
+    expect(accepted).toMatchObject({
+      status: 200,
+      body: { tools: [`mcp__${server.name}__a`, `mcp__${server.name}__b`] },
+    });
+    expect(hashes(await admin('GET', path))['a']).toMatchObject({ state: 'active', pinned: { hash: now } });
+
+    offer(tool('a', 'fourth'));
+    const moved = await admin('PATCH', `/${server.id}`, { args: [SMALL, JSON.stringify({ toolsFile }), 'x'] });
+    expect(moved.body).toMatchObject({ status: 'connected', pinned_tools: [{ name: 'a' }] });
+    expect((await admin('PATCH', `/${server.id}`, { description: 'x' })).body).toMatchObject({ pinned_tools: null });
+    rmSync(folder, { recursive: true });
+  });
+
+  it('are shown to the admin alone', async () => {
+    expect((await client.call('GET', `/api/v1/mcp-servers/${UNKNOWN}/tools`, { as: key })).status).toBe(403);
+    expect((await admin('GET', `/${UNKNOWN}/tools`)).status).toBe(404);
+    expect((await admin('POST', `/${UNKNOWN}/reload`, { accept: { a: '0'.repeat(64) } })).status).toBe(404);
+    expect(faultsOf(await admin('POST', `/${UNKNOWN}/reload`, { accept: { a: 'x' } }))).toEqual(['#/accept']);
   });
 });
 

@@ -52,6 +52,7 @@ export class Setup {
       command: fields.transport && fields.transport !== 'stdio' ? null : process.execPath,
       args: [SMALL, JSON.stringify(options)],
       env: {},
+      publicEnv: [],
       url: null,
       headers: {},
       enabled: true,

@@ -34,6 +34,7 @@ const settings = (fields: Partial<McpServerSettings> = {}): McpServerSettings =>
   command: 'c',
   args: ['a', ''],
   env: { A: 'x' },
+  publicEnv: ['A'],
   url: null,
   headers: {},
   enabled: true,
@@ -72,7 +73,7 @@ it('moves the revision and forgets the era only when connections are made anew',
   expect(await db.database.transaction('test', () => servers.lockForEdit(made.id))).toMatchObject({ revision: 2 });
 });
 
-it('pins what is seen first, until it is renewed', async () => {
+it('pins what is seen first, until it is forgotten', async () => {
   const made = await servers.insert(randomUUID(), settings());
   expect(await servers.pin(made.id, 1, new Map([['a', hash('1')]]))).toEqual(new Map([['a', hash('1')]]));
   const later = new Map([
@@ -86,10 +87,34 @@ it('pins what is seen first, until it is renewed', async () => {
     ]),
   );
   expect(await servers.renew(made.id)).toMatchObject({ revision: 2 });
+  expect((await servers.pin(made.id, 2, later)).get('a')).toBe(hash('1'));
+  await servers.forgetPins(made.id);
   // A process that has not heard of it yet cannot bring the old definitions back.
   expect(await servers.pin(made.id, 1, new Map([['a', hash('1')]]))).toEqual(new Map());
   expect(await servers.pin(made.id, 2, later)).toEqual(later);
   expect(await servers.renew(randomUUID())).toBeNull();
+});
+
+it('keeps the definition of what it pins, also where it was pinned without', async () => {
+  const made = await servers.insert(randomUUID(), settings());
+  const said = (text: string): Map<string, Record<string, unknown>> => new Map([['a', { description: text }]]);
+  await servers.pin(made.id, 1, new Map([['a', hash('1')]]));
+  expect(await servers.pins(made.id)).toEqual(new Map([['a', { hash: hash('1'), definition: null }]]));
+  await servers.pin(made.id, 1, new Map([['a', hash('2')]]), said('another'));
+  expect((await servers.pins(made.id)).get('a')?.definition).toBeNull();
+  await servers.pin(made.id, 1, new Map([['a', hash('1')]]), said('the one'));
+  await servers.pin(made.id, 1, new Map([['a', hash('1')]]), said('the one, told otherwise'));
+  expect((await servers.pins(made.id)).get('a')).toEqual({ hash: hash('1'), definition: { description: 'the one' } });
+});
+
+it('accepts a definition in the place of the pinned one, unless the server was changed meanwhile', async () => {
+  const made = await servers.insert(randomUUID(), settings());
+  await servers.pin(made.id, 1, new Map([['a', hash('1')]]));
+  const accepted = new Map([['a', { hash: hash('2'), definition: { name: 'a' } }]]);
+  expect(await servers.accept(made.id, 7, accepted)).toBeNull();
+  expect((await servers.pins(made.id)).get('a')?.hash).toBe(hash('1'));
+  expect(await servers.accept(made.id, 1, accepted)).toMatchObject({ revision: 2 });
+  expect(await servers.pins(made.id)).toEqual(accepted);
 });
 
 it('lets one of many processes pin first', async () => {

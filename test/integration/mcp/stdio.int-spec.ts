@@ -121,12 +121,18 @@ describe('calls', () => {
 describe('the environment of a server', () => {
   it('is what its row says, PATH, HOME and LANG; its secrets do not come back', async () => {
     process.env['NOVA_CANARY'] = 'canary-of-the-service';
-    await setup.connect(setup.server({ env: { GIVEN: 'a-given-secret', NODE_NO_WARNINGS: '1' } }));
+    const env = {
+      GIVEN: 'a-given-secret',
+      LISTED: 'a-listed-value',
+      ALLOWED_DIR: '/srv/documents',
+      NODE_NO_WARNINGS: '1',
+    };
+    await setup.connect(setup.server({ env, publicEnv: ['LISTED'] }));
     const { text } = await setup.call('mcp__small__environment');
     delete process.env['NOVA_CANARY'];
     const json = JSON.parse(/\{.*\}/s.exec(text)?.[0] ?? '{}') as Record<string, string>;
-    expect(Object.keys(json).sort()).toEqual(['GIVEN', 'HOME', 'LANG', 'NODE_NO_WARNINGS', 'PATH']);
-    expect(json['GIVEN']).toBe('[redacted]');
+    expect(Object.keys(json).sort()).toEqual([...Object.keys(env), 'HOME', 'LANG', 'PATH'].sort());
+    expect(json).toMatchObject({ ...env, GIVEN: '[redacted]' });
   });
 });
 
@@ -222,15 +228,14 @@ describe('lists of tools', () => {
     }
   });
 
-  it('may hold schemas that would take for ever: only calls of those tools are refused', async () => {
+  it('may hold schemas that would take for ever or that are none: the server decides', async () => {
     const inputSchema = { type: 'object', properties: { a: { type: 'string', pattern: '^(a+)+$' } } };
     const loop = { type: 'object', $defs: { a: { $ref: '#/$defs/a' } }, $ref: '#/$defs/a' };
     const tools = [{ ...tool('slow'), inputSchema }, { ...tool('loop'), inputSchema: loop }, tool('good')];
     const connection = await setup.connect(setup.server({}, { tools }));
     expect(connection.state()).toMatchObject({ status: 'connected', toolCount: 3 });
-    expect((await setup.call('mcp__small__slow', { a: `${'a'.repeat(60)}!` })).text).toContain('not valid');
-    expect((await setup.call('mcp__small__loop')).text).toContain('not valid');
-    expect((await setup.call('mcp__small__good')).text).toContain('this was good');
+    expect((await setup.call('mcp__small__loop')).text).toContain('this was loop');
+    expect((await setup.call('mcp__small__good', { a: null })).text).toContain('this was good');
   });
 
   it('leave out what cannot be offered', async () => {

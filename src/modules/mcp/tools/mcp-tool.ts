@@ -37,9 +37,8 @@ export class McpTool implements Tool {
     this.name = `mcp__${server}__${definition.name}`;
     this.group = `mcp:${server}`;
     this.description = definition.description;
-    const { $schema: _, ...shown } = definition.inputSchema;
-    this.inputSchema = shown;
-    const check = argumentCheck(definition.inputSchema);
+    this.inputSchema = definition.shown.schema;
+    const check = argumentCheck(this.inputSchema);
     this.schema = z.unknown().superRefine((args, context) => {
       const fault = check(args);
       if (fault !== null) context.addIssue({ code: 'custom', message: fault });
@@ -47,6 +46,6 @@ export class McpTool implements Tool {
   }
 
   run(args: unknown, context: ToolContext): Promise<ToolResult> {
-    return this.call(this.definition, args as Record<string, unknown>, context.signal);
+    return this.call(this.definition, this.definition.shown.restore(args as Record<string, unknown>), context.signal);
   }
 }

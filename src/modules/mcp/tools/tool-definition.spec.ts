@@ -60,6 +60,12 @@ describe('a definition that is not taken', () => {
     ['a name with a line end', tool({ name: 'a\nb' })],
     ['a very long name', tool({ name: 'a'.repeat(129) })],
     ['no schema', tool({ inputSchema: undefined })],
+    [
+      'one that is nested for ever',
+      JSON.parse(
+        `{"name":"a","inputSchema":{"type":"object"},"_meta":{"a":${'['.repeat(20_000)}${']'.repeat(20_000)}}}`,
+      ),
+    ],
     ['a schema of a text', tool({ inputSchema: { type: 'string' } })],
     ['a reference into the network', tool({ inputSchema: { type: 'object', $ref: 'http://169.254.169.254/' } })],
     ['a deep reference', tool({ inputSchema: { type: 'object', allOf: [{ $dynamicRef: 'other.json' }] } })],
@@ -132,29 +138,17 @@ describe('the check of arguments', () => {
     const properties = { text: { $ref: '#/definitions/text', minLength: 5 } };
     const inputSchema = { type: 'object', definitions: { text: { type: 'string' } }, properties };
     const named = ($schema: string): ToolDefinition => defined({ inputSchema: { $schema, ...inputSchema } });
-    const old = argumentCheck(named('http://json-schema.org/draft-07/schema#').inputSchema);
+    const old = argumentCheck(named('http://json-schema.org/draft-07/schema#').shown.schema);
     expect(old({ text: 'abc' })).toBeNull();
     expect(old({ text: 1 })).toMatch(/string/);
-    expect(argumentCheck(defined({ inputSchema }).inputSchema)({ text: 'abc' })).not.toBeNull();
+    expect(argumentCheck(defined({ inputSchema }).shown.schema)({ text: 'abc' })).not.toBeNull();
     expect(named('https://example.com/dialect').inputSchema).not.toHaveProperty('$schema');
   });
 
-  it('ends in time and refuses, whatever the schema', () => {
+  it('ends in time and leaves to the server what it cannot decide, whatever the schema', () => {
     const pattern = argumentCheck({ type: 'object', properties: { a: { pattern: '^(a+)+$' } } });
-    expect(pattern({ a: `${'a'.repeat(60)}!` })).toMatch(/in time/);
-    const $defs = Object.fromEntries(
-      Array.from({ length: 40 }, (_, i) => [
-        `d${i}`,
-        i === 39 ? {} : { allOf: [{ $ref: `#/$defs/d${i + 1}` }, { $ref: `#/$defs/d${i + 1}` }] },
-      ]),
-    );
-    expect(argumentCheck({ type: 'object', $defs, $ref: '#/$defs/d0' })({})).toMatch(/in time/);
-    expect(
-      argumentCheck({ type: 'object', $defs: { a: { $ref: '#/$defs/a' } }, $ref: '#/$defs/a' })({}),
-    ).not.toBeNull();
-    expect(argumentCheck({ type: 'object', properties: { a: { pattern: '(' } } })({ a: 'x' })).toMatch(
-      /cannot be checked/,
-    );
+    expect(pattern({ a: `${'a'.repeat(60)}!` })).toBeNull();
+    expect(argumentCheck({ type: 'object', properties: { a: { pattern: '(' } } })({ a: 'x' })).toBeNull();
   });
 });
 

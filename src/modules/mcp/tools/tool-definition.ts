@@ -1,20 +1,28 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { storableJson } from '../../../platform/database/index.js';
 import { annotationFault } from './annotation-fault.js';
+import { shownSchema, type ShownSchema } from './shown-schema.js';
 
 /** A tool as a server defines it, made harmless to show: what it may call itself, what it says, what it takes. */
 export interface ToolDefinition {
   readonly name: string;
   readonly description: string;
-  /** With `$schema` when it names a dialect that arguments can be checked by. */
+  /** As the server has it, with `$schema` when it names a dialect that is known. */
   readonly inputSchema: Record<string, unknown>;
+  /** What models are shown of `inputSchema`, and what leads back from it. */
+  readonly shown: ShownSchema;
   /** Of everything that the server says about the tool. */
   readonly hash: string;
+  /** Everything that the server says about the tool, for people: without secrets, long texts cut; null where it is too much. */
+  readonly said: Record<string, unknown> | null;
 }
 
 const MAX_DESCRIPTION_BYTES = 2 * 1024;
 const MAX_SCHEMA_BYTES = 64 * 1024;
 const MAX_SCHEMA_DEPTH = 32;
+const MAX_SAID_TEXT = 8 * 1024;
+const MAX_SAID_BYTES = 128 * 1024;
 const MAX_SCHEMA_NODES = 4_000;
 
 /** Controls, formats (zero-width, bidirectional, tags), private, unassigned and separator characters. */
@@ -24,7 +32,7 @@ const DIALECT = /^https?:\/\/json-schema\.org\/(?:draft\/(?:2020-12|2019-09)|dra
 
 const rawTool = z.object({
   name: z.string(),
-  description: z.string().nullish(),
+  description: z.string().nullish().catch(null),
   inputSchema: z.record(z.string(), z.unknown()),
   annotations: z.object({ destructiveHint: z.boolean().nullish() }).nullish().catch(null),
 });
@@ -50,6 +58,15 @@ export function visibleText(text: string, maxBytes = MAX_DESCRIPTION_BYTES): str
  * annotations can only add a warning.
  */
 export function defineTool(raw: unknown, hide: (text: string) => string): ToolDefinition | { fault: string } {
+  try {
+    return definitionOf(raw, hide);
+  } catch {
+    // What is nested too deeply for the stack.
+    return { fault: 'a tool is defined in a way that cannot be read' };
+  }
+}
+
+function definitionOf(raw: unknown, hide: (text: string) => string): ToolDefinition | { fault: string } {
   const parsed = rawTool.safeParse(raw);
   if (!parsed.success) return { fault: 'a tool is not defined as the protocol says' };
   const { name, description, inputSchema, annotations } = parsed.data;
@@ -57,18 +74,22 @@ export function defineTool(raw: unknown, hide: (text: string) => string): ToolDe
   const fault = schemaFault(inputSchema) ?? annotationFault(inputSchema);
   if (fault !== null) return { fault: `the tool ${name} cannot be offered: ${fault}` };
   const said = visibleText(hide(description ?? ''));
+  const visible = { ...dialect(inputSchema), ...(visibleSchema(inputSchema, hide) as Record<string, unknown>) };
   const warning = annotations?.destructiveHint === true ? 'Its server says that it may destroy things.' : '';
   return {
     name,
     description: [said, warning].filter((part) => part !== '').join('\n') || `The tool ${name}.`,
-    inputSchema: { ...dialect(inputSchema), ...(visibleSchema(inputSchema, hide) as Record<string, unknown>) },
+    inputSchema: visible,
+    shown: shownSchema(visible),
     hash: createHash('sha256').update(canonical(raw)).digest('hex'),
+    said: saidOf(raw, hide),
   };
 }
 
 /** Why arguments cannot safely be checked against `schema`; null when they can. */
 export function schemaFault(schema: Record<string, unknown>): string | null {
-  if (schema['type'] !== 'object') return 'its arguments are not an object';
+  const types = [schema['type'] ?? 'object'].flat();
+  if (!types.includes('object')) return 'its arguments are not an object';
   let nodes = 0;
   let level: unknown[] = [schema];
   for (let depth = 1; level.length > 0; depth += 1) {
@@ -89,6 +110,14 @@ export function schemaFault(schema: Record<string, unknown>): string | null {
   }
   if (Buffer.byteLength(JSON.stringify(schema)) > MAX_SCHEMA_BYTES) return 'its schema is larger than 64 KiB';
   return null;
+}
+
+/** `raw` to be kept and looked at. */
+function saidOf(raw: unknown, hide: (text: string) => string): Record<string, unknown> | null {
+  const cut = (text: string): string =>
+    text.length <= MAX_SAID_TEXT ? text : `${text.slice(0, MAX_SAID_TEXT)}… (${text.length} characters in all)`;
+  const told = JSON.stringify(raw, (_key, inner: unknown) => (typeof inner === 'string' ? cut(hide(inner)) : inner));
+  return Buffer.byteLength(told) > MAX_SAID_BYTES ? null : storableJson(JSON.parse(told) as Record<string, unknown>);
 }
 
 function dialect({ $schema }: Record<string, unknown>): { $schema?: string } {

@@ -63,7 +63,7 @@ function place(
 interface View {
   shown: string;
   /** Where in the text a character of the view begins, or where the text ends. */
-  at(index: number): number;
+  readonly at: (index: number) => number;
 }
 
 /** `text` with LF for each CRLF; `loosely`, one space for each run of what looks like spaces, and none at a line's end. */

@@ -30,7 +30,7 @@ export function decodeText(content: Buffer, name: string): EncodedText {
     text,
     encode: (written) => {
       const known = new Set(text);
-      const foreign = [...written].find((character) => character > '\x7f' && !known.has(character));
+      const foreign = Array.from(written).find((character) => character > '\x7f' && !known.has(character));
       if (foreign === undefined) return Buffer.from(written, 'latin1');
       throw new PathRefusedError(
         `"${name}" is not in UTF-8, and its encoding may lack "${foreign}"; nothing was changed.`,
