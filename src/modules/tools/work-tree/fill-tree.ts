@@ -112,6 +112,7 @@ class Fill {
   private readonly sources = new Map<string, string>();
   private readonly nested = new Map<string, Rule>();
   private readonly rule: Rule;
+  private pass = 0;
   private seen = new Set<string>();
   private changed: string[] = [];
   private readonly listed: TreeBudget;
@@ -129,7 +130,7 @@ class Fill {
 
   /** Copies until a pass finds nothing that changed: then all is of one moment. Names what changed in the last pass. */
   run(from: OpenFolder, into: OpenFolder): string[] {
-    for (let pass = 1; pass <= MOST_PASSES; pass++) {
+    for (this.pass = 1; this.pass <= MOST_PASSES; this.pass++) {
       this.seen = new Set();
       this.changed = [];
       this.copier = new FileCopier(new TreeBudget(this.limits), this.pack);
@@ -237,7 +238,8 @@ class Fill {
         return;
       }
     }
-    if (this.sources.size > 0) rmSync(into.at(name), { recursive: true, force: true });
+    // What an earlier pass put there; in the first one there is nothing, and asking costs more than a small file does.
+    if (this.pass > 1) rmSync(into.at(name), { recursive: true, force: true });
     const copied: Copied | null =
       kind === 'file' ? this.copier.copy(from, into, name) : this.copier.copyLink(from, into, name);
     if (copied === null) return;
