@@ -2,10 +2,12 @@ import { resolve } from 'node:path';
 import {
   Environment,
   EnvironmentError,
+  type ModelPrice,
   parseEnvironment,
   type SandboxTier,
   type VariableFault,
 } from './environment.js';
+import type { ModelOptions } from './model-options.js';
 
 export type ProcessRole = 'api' | 'worker' | 'scheduler';
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'fatal';
@@ -61,7 +63,9 @@ export class AppConfig {
     /** Direct providers whose key is set, by prefix. */
     readonly direct: Readonly<Record<string, { readonly apiKey: string; readonly baseUrl: string | null }>>;
     /** USD per 10^6 tokens, by model id. */
-    readonly prices: Readonly<Record<string, { readonly input: number; readonly output: number }>>;
+    readonly prices: Readonly<Record<string, ModelPrice>>;
+    /** By model id or provider. */
+    readonly options: Readonly<Record<string, ModelOptions>>;
     /** Models an override may name; null allows all. */
     readonly allowed: readonly string[] | null;
     readonly deadlinesMs: {
@@ -128,6 +132,7 @@ export class AppConfig {
         ).flatMap(([prefix, apiKey, baseUrl]) => (apiKey ? [[prefix, { apiKey, baseUrl: baseUrl ?? null }]] : [])),
       ),
       prices: env.MODEL_PRICES ?? {},
+      options: env.MODEL_OPTIONS ?? {},
       allowed: env.ALLOWED_MODELS ?? null,
       deadlinesMs: {
         connect: env.MODEL_CONNECT_TIMEOUT_MS ?? 10_000,

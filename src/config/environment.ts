@@ -15,6 +15,7 @@ import {
   ValidateBy,
   validateSync,
 } from 'class-validator';
+import { modelOptionsFault, type ModelOptions } from './model-options.js';
 import { parseRedisUrl } from './redis-url.js';
 
 /** The sandbox tiers, narrowest first. */
@@ -143,11 +144,10 @@ export class Environment {
   @IsOptional() @IsString() MISTRAL_API_KEY?: string;
   /** Key of Groq, addressed as `groq/<model>`; needs the optional package `@ai-sdk/groq`. */
   @IsOptional() @IsString() GROQ_API_KEY?: string;
-  /** Prices by model id: `{"id":{"input":USD per 10^6 tokens,"output":USD per 10^6 tokens}}`. */
-  @IsOptional() @Json() @IsObject({ message: 'must be a JSON object' }) MODEL_PRICES?: Record<
-    string,
-    { input: number; output: number }
-  >;
+  /** Prices by model id: `{"id":{"input":USD per 10^6 tokens,"output":USD per 10^6 tokens,"cached_input"?,"cache_write"?}}`. */
+  @IsOptional() @Json() @IsObject({ message: 'must be a JSON object' }) MODEL_PRICES?: Record<string, ModelPrice>;
+  /** By model id or provider, what it refuses or needs: `{"id":{"temperature":false,"max_output":8192}}`. */
+  @IsOptional() @Json() @IsObject({ message: 'must be a JSON object' }) MODEL_OPTIONS?: Record<string, ModelOptions>;
   /** Comma list of the models that `metadata.model_override` may name. */
   @IsOptional() @List() @ArrayNotEmpty() @IsString({ each: true }) ALLOWED_MODELS?: string[];
   /** Milliseconds for connecting to a model's endpoint. */
@@ -232,6 +232,14 @@ export class Environment {
   @Int(1, 36_500) RETENTION_TURNS_DAYS?: number;
 }
 
+/** USD per 10^6 tokens; a price that is left out is that of the input. */
+export interface ModelPrice {
+  readonly input: number;
+  readonly output: number;
+  readonly cached_input?: number;
+  readonly cache_write?: number;
+}
+
 /** What is wrong with a variable. */
 export interface VariableFault {
   readonly variable: string;
@@ -267,14 +275,23 @@ export function parseEnvironment(source: Record<string, string | undefined>): {
   if (!faults.some(({ variable }) => variable === 'MODEL_PRICES') && !arePrices(environment.MODEL_PRICES ?? {})) {
     faults.push({ variable: 'MODEL_PRICES', detail: 'must give every model a non-negative input and output price' });
   }
+  const optionsFault = modelOptionsFault(isRecord(environment.MODEL_OPTIONS) ? environment.MODEL_OPTIONS : {});
+  if (optionsFault !== null) faults.push({ variable: 'MODEL_OPTIONS', detail: optionsFault });
   for (const { variable } of faults) delete environment[variable as keyof Environment];
   return { environment, faults };
 }
 
-function arePrices(prices: Record<string, { input?: unknown; output?: unknown } | null>): boolean {
-  return Object.values(prices)
-    .flatMap((price) => [price?.input, price?.output])
-    .every((usd) => typeof usd === 'number' && usd >= 0 && Number.isFinite(usd));
+function arePrices(prices: Record<string, Partial<Record<keyof ModelPrice, unknown>> | null>): boolean {
+  const isPrice = (usd: unknown): boolean => typeof usd === 'number' && usd >= 0 && Number.isFinite(usd);
+  return Object.values(prices).every(
+    (price) =>
+      [price?.input, price?.output].every(isPrice) &&
+      [price?.cached_input, price?.cache_write].every((usd) => usd === undefined || isPrice(usd)),
+  );
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** The driver takes no host before the path of a URL with a user: it means a socket. */

@@ -1,20 +1,28 @@
 import type {
+  JSONObject,
   LanguageModelV3Content,
   LanguageModelV3FinishReason,
   LanguageModelV3StreamPart,
   LanguageModelV3Usage,
+  SharedV3ProviderMetadata,
 } from '@ai-sdk/provider';
-import { storableText } from '../../platform/database/index.js';
+import { storableJson, storableText } from '../../platform/database/index.js';
+import { ANSWER_LIMITS } from './answer-limits.js';
+import { AnswerParts } from './answer-parts.js';
 import { finishReasonOf } from './finish-reason.js';
-import type { ModelAnswer, ModelToolCall, ModelUsage } from './model-call.js';
+import type { ModelAnswer, ModelToolCall, ModelUsage, Returned } from './model-call.js';
 import { ReportedInStreamError, UnusableAnswerError } from './model-failure.js';
 import { estimateTokens } from './token-estimate.js';
+import { isObject } from './wire/json-value.js';
+import { reportedError } from './wire/reported-error.js';
+
+/** The provider metadata in which `CompatibleProvider` hands on what goes back to an endpoint. */
+export const RETURNED = 'returned';
+/** The provider options that its SDK adds to a message or a tool call as they are. */
+const AS_THEY_ARE = 'openaiCompatible';
 
 /** Of one answer, whatever a provider reports. */
 const MOST_TOKENS = 1_000_000_000;
-
-/** Characters of text, reasoning and arguments that one answer may hold, and tool calls. */
-export const ANSWER_LIMITS = { characters: 4 << 20, toolCalls: 512 };
 
 /** Characters of an endpoint's own name for an end. */
 const LONGEST_NAME = 64;
@@ -36,6 +44,9 @@ export class AnswerDraft {
   private half = '';
   private finish: LanguageModelV3FinishReason | undefined;
   private usage: LanguageModelV3Usage | undefined;
+  private readonly parts = new AnswerParts();
+  private metadata: SharedV3ProviderMetadata | undefined;
+  private emitted = 0;
 
   constructor(private readonly onText: ((delta: string) => void) | undefined) {}
 
@@ -54,9 +65,20 @@ export class AnswerDraft {
    */
   add(part: LanguageModelV3StreamPart): void {
     switch (part.type) {
+      case 'text-start':
+        return this.parts.open('text', part.id, this.emitted, part.providerMetadata);
       case 'text-delta':
-        return this.addText(part.delta);
+        this.addText(part.delta);
+        return this.parts.add('text', part.id, this.emitted, '', part.providerMetadata);
+      case 'text-end':
+        return this.parts.close('text', part.id, part.providerMetadata);
+      case 'reasoning-start':
+        return this.parts.open('reasoning', part.id, this.emitted, part.providerMetadata);
       case 'reasoning-delta':
+        this.count(part.delta.length);
+        return this.parts.add('reasoning', part.id, this.emitted, part.delta, part.providerMetadata);
+      case 'reasoning-end':
+        return this.parts.close('reasoning', part.id, part.providerMetadata);
       case 'tool-input-delta':
         return this.count(part.delta.length);
       case 'tool-input-start':
@@ -68,9 +90,10 @@ export class AnswerDraft {
       case 'finish':
         this.finish = part.finishReason;
         this.usage = part.usage;
+        this.metadata = part.providerMetadata;
         return;
       case 'error':
-        throw new ReportedInStreamError(part.error);
+        throw failureIn(part.error);
       default:
     }
   }
@@ -80,24 +103,30 @@ export class AnswerDraft {
     content: readonly LanguageModelV3Content[],
     finish: LanguageModelV3FinishReason,
     usage: LanguageModelV3Usage,
+    metadata?: SharedV3ProviderMetadata,
   ): void {
-    for (const part of content) {
-      if (part.type === 'text') this.addText(part.text);
-      else if (part.type === 'reasoning') this.count(part.text.length);
-      else if (part.type === 'tool-call') {
+    for (const [index, part] of content.entries()) {
+      if (part.type === 'text' || part.type === 'reasoning') {
+        const id = String(index);
+        this.parts.open(part.type, id, this.emitted, part.providerMetadata);
+        if (part.type === 'text') this.addText(part.text);
+        else this.count(part.text.length);
+        this.parts.add(part.type, id, this.emitted, part.text);
+      } else if (part.type === 'tool-call') {
         this.count(part.input.length);
         this.addToolCall(part);
       }
     }
     this.finish = finish;
     this.usage = usage;
+    this.metadata = metadata;
   }
 
   /**
    * The answer.
    * @throws UnusableAnswerError when it is not whole.
    */
-  close(): Pick<ModelAnswer, 'text' | 'toolCalls' | 'finishReason' | 'finishName'> {
+  close(): Pick<ModelAnswer, 'text' | 'toolCalls' | 'finishReason' | 'finishName' | 'returned'> {
     if (this.half) this.emit(storableText(this.half));
     this.half = '';
     // Without a reason of the provider's own, a stream that merely stopped looks finished.
@@ -115,7 +144,35 @@ export class AnswerDraft {
     if (unified === 'tool-calls' && toolCalls.length === 0 && text.trim() === '') {
       throw new UnusableAnswerError('announced tool calls and made none');
     }
-    return { text, toolCalls, finishReason: toolCalls.length > 0 ? 'tool-calls' : 'stop' };
+    const returned = this.returned(text);
+    return {
+      text,
+      toolCalls: this.withOwnFields(toolCalls),
+      finishReason: toolCalls.length > 0 ? 'tool-calls' : 'stop',
+      ...(returned && { returned }),
+    };
+  }
+
+  private returned(text: string): Returned | null {
+    const parts = this.parts.wanted(text);
+    const message = this.handedOn('message');
+    if (!parts && !message) return null;
+    return { ...(parts && { parts }), ...(message && { message: { [AS_THEY_ARE]: message } }) };
+  }
+
+  /** The calls with the fields that an endpoint sent beside the usual ones. */
+  private withOwnFields(calls: ModelToolCall[]): ModelToolCall[] {
+    const fields = this.handedOn('calls');
+    if (!fields) return calls;
+    return calls.map((call, position) => {
+      const own = fields[position];
+      return isObject(own) ? { ...call, metadata: { ...call.metadata, [AS_THEY_ARE]: own as JSONObject } } : call;
+    });
+  }
+
+  private handedOn(what: 'message' | 'calls'): JSONObject | null {
+    const value = this.metadata?.[RETURNED]?.[what];
+    return isObject(value) ? (storableJson(value) as JSONObject) : null;
   }
 
   /** What the provider counted, else our estimate. */
@@ -123,8 +180,16 @@ export class AnswerDraft {
     const input = this.usage?.inputTokens.total;
     const output = this.usage?.outputTokens.total;
     const reported = isCount(input) && isCount(output) && (input > 0 || output > 0);
-    if (reported) return { inputTokens: input, outputTokens: output, estimated: false };
+    if (reported) return { inputTokens: input, outputTokens: output, ...this.cached(input), estimated: false };
     return { inputTokens: promptTokens(), outputTokens: this.estimateOutput(), estimated: true };
+  }
+
+  /** The parts of the input that the provider read from its cache and wrote to it; none are left out. */
+  private cached(input: number): Pick<ModelUsage, 'cachedInputTokens' | 'cacheWriteTokens'> {
+    const within = (count: number | undefined, most: number): number => (isCount(count) ? Math.min(count, most) : 0);
+    const read = within(this.usage?.inputTokens.cacheRead, input);
+    const written = within(this.usage?.inputTokens.cacheWrite, input - read);
+    return { ...(read > 0 && { cachedInputTokens: read }), ...(written > 0 && { cacheWriteTokens: written }) };
   }
 
   private get text(): string {
@@ -148,6 +213,7 @@ export class AnswerDraft {
 
   private emit(text: string): void {
     if (text.length === 0) return;
+    this.emitted += text.length;
     this.recent.push(text);
     this.recentLength += text.length;
     if (this.recentLength >= PART) {
@@ -168,6 +234,7 @@ export class AnswerDraft {
     let id = storableText(call.toolCallId);
     for (let copy = 2; this.ids.has(id); copy += 1) id = `${storableText(call.toolCallId)}-${copy}`;
     this.ids.add(id);
+    this.parts.call(this.toolCalls.length);
     this.toolCalls.push({
       id,
       name: storableText(call.toolName),
@@ -185,6 +252,12 @@ export class AnswerDraft {
     if (this.characters > ANSWER_LIMITS.characters)
       throw new UnusableAnswerError('answered with more than an answer may hold');
   }
+}
+
+/** The failure that an `error` part stands for: the SDK's own, or the provider's. */
+function failureIn(error: unknown): Error {
+  if (error instanceof Error) return error;
+  return new ReportedInStreamError(reportedError({ error }, true) ?? { words: '', names: [] });
 }
 
 /** Counts are stored as whole numbers and added up; what no answer can have used is not believed. */

@@ -1,3 +1,4 @@
+export { assistantMessage } from './assistant-message.js';
 export { finishReasonOf, type FinishReason } from './finish-reason.js';
 export { LlmModule } from './llm.module.js';
 export { LlmService } from './llm.service.js';

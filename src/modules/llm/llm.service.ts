@@ -7,7 +7,7 @@ export type ModelRequest = Pick<ModelCall, 'prompt' | 'tools' | 'responseSchema'
 export abstract class LlmService {
   /**
    * Asks the models of `chain` in order until one answers: the next one is tried only while no text has reached
-   * `onText`. Retries nothing by itself, save that an endpoint which refuses a schema is asked again with it in the prompt.
+   * `onText`. Retries nothing by itself, save that an endpoint which refuses an optional parameter is asked without it.
    * @throws ModelCallError when no model answered; `call.signal.reason` when aborted; what `onText` threw.
    */
   abstract call(chain: readonly string[], call: ModelCall): Promise<ModelAnswer>;
@@ -18,8 +18,8 @@ export abstract class LlmService {
   /** Whether the price of `model` is known. */
   abstract isPriced(model: string): boolean;
   /**
-   * USD that a call would cost at the most: its prompt at two bytes a token, and all of `maxOutputTokens`; null when the price
-   * is not known.
+   * USD that a call would cost at the most: its prompt at two bytes a token, and all of `maxOutputTokens`, or where that is
+   * not sent, the longest answer of the model; null when the price is not known, or that length.
    */
   abstract worstCaseCostUsd(model: string, call: ModelRequest): number | null;
   /** Models the providers offer now, for people and tools; one that does not answer is left out, scripts are in production. */

@@ -35,9 +35,10 @@ export interface ModelCall {
   onText?: (delta: string) => void;
   /**
    * Called before each model of the chain is asked, and after what the ones before it consumed was told; what it throws ends
-   * the call. Not for a model that is passed over, since it is not configured or cools down.
+   * the call. Not for a model that is passed over, since it is not configured or cools down. Called again, with the request
+   * as it is then, before a model is asked without the limit of its answer that it refused.
    */
-  beforeModel?: (model: string) => Promise<void> | void;
+  beforeModel?: (model: string, request?: { maxOutputTokens: undefined }) => Promise<void> | void;
   /**
    * What an attempt consumed that brought no answer: a model of the chain that failed after it had begun to answer, or an
    * aborted call. Called before the call settles, at most once for each model.
@@ -56,10 +57,28 @@ export interface ModelToolCall {
 }
 
 export interface ModelUsage {
+  /** Those that a cache held among them. */
   inputTokens: number;
   outputTokens: number;
+  /** Input tokens that the provider read from its cache; absent is none, or not told. */
+  cachedInputTokens?: number;
+  /** Input tokens that it wrote to its cache and charges for. */
+  cacheWriteTokens?: number;
   /** True when the provider reported none and the numbers are ours. */
   estimated: boolean;
+}
+
+/** One part of an answer, in its order; `call` is a position among its tool calls. */
+export type AnswerPart =
+  | { type: 'text' | 'reasoning'; text: string; metadata?: SharedV3ProviderMetadata }
+  | { type: 'tool-call'; call: number };
+
+/** What a provider wants to see again with its answer, beside text and tool calls: thoughts, signatures, sealed items. */
+export interface Returned {
+  /** The parts of the answer with the provider's own data, where there is such data. */
+  parts?: AnswerPart[];
+  /** Provider options of the whole message. */
+  message?: SharedV3ProviderMetadata;
 }
 
 export interface ModelAnswer {
@@ -75,12 +94,8 @@ export interface ModelAnswer {
   usage: ModelUsage;
   /** USD; null when the model's price is not known. */
   costUsd: number | null;
-}
-
-/** USD per 10^6 tokens. */
-export interface ModelPrice {
-  input: number;
-  output: number;
+  /** For `assistantMessage`; understood by the model that answered, and by no other. */
+  returned?: Returned;
 }
 
 export type ModelFailureKind =

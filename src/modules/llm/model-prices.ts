@@ -1,9 +1,11 @@
 import { calcPrice } from '@pydantic/genai-prices';
-import type { ModelPrice, ModelUsage } from './model-call.js';
+import type { AppConfig } from '../../config/index.js';
+import type { ModelUsage } from './model-call.js';
 
-type Tokens = Pick<ModelUsage, 'inputTokens' | 'outputTokens'>;
+type Tokens = Pick<ModelUsage, 'inputTokens' | 'outputTokens' | 'cachedInputTokens' | 'cacheWriteTokens'>;
+type ModelPrice = AppConfig['models']['prices'][string];
 
-/** USD that so many tokens of one call cost. Cached input is charged in full, so the figure errs on the high side. */
+/** USD that so many tokens of one call cost, those of a cache at the cache's price. */
 export type Tariff = (tokens: Tokens) => number;
 
 /** The reseller whose list names models as `maker/model`, as gateways do. */
@@ -25,11 +27,26 @@ function listings(id: string): { model: string; provider?: string }[] {
  */
 export function catalogueTariff(id: string): Tariff | null {
   for (const { model, provider } of listings(id)) {
-    const cost: Tariff = ({ inputTokens, outputTokens }) => {
-      const usage = { input_tokens: inputTokens, output_tokens: outputTokens };
+    const cost: Tariff = ({ inputTokens, outputTokens, cachedInputTokens = 0, cacheWriteTokens = 0 }) => {
+      const usage = {
+        input_tokens: inputTokens,
+        output_tokens: outputTokens,
+        ...(cachedInputTokens > 0 && { cache_read_tokens: cachedInputTokens }),
+        ...(cacheWriteTokens > 0 && { cache_write_tokens: cacheWriteTokens }),
+      };
       return calcPrice(usage, model, provider === undefined ? {} : { providerId: provider })?.total_price ?? 0;
     };
     if (cost({ inputTokens: 1, outputTokens: 0 }) > 0 && cost({ inputTokens: 0, outputTokens: 1 }) > 0) return cost;
+  }
+  return null;
+}
+
+/** Tokens of prompt and answer together, as the table has it; null when it does not. */
+export function catalogueContextWindow(id: string): number | null {
+  for (const { model, provider } of listings(id)) {
+    const usage = { input_tokens: 1, output_tokens: 1 };
+    const found = calcPrice(usage, model, provider === undefined ? {} : { providerId: provider });
+    if (found?.model.context_window !== undefined) return found.model.context_window;
   }
   return null;
 }
@@ -46,7 +63,13 @@ export function tariffOf(
   return price === undefined ? catalogueTariff(tableId) : (tokens) => costOf(tokens, price);
 }
 
-/** USD. */
-export function costOf({ inputTokens, outputTokens }: Tokens, price: ModelPrice): number {
-  return (inputTokens * price.input + outputTokens * price.output) / 1_000_000;
+/** USD. Without prices of its own a cache costs as much as any input. */
+export function costOf(tokens: Tokens, price: ModelPrice): number {
+  const { inputTokens, outputTokens, cachedInputTokens = 0, cacheWriteTokens = 0 } = tokens;
+  const others = inputTokens - cachedInputTokens - cacheWriteTokens;
+  const input =
+    others * price.input +
+    cachedInputTokens * (price.cached_input ?? price.input) +
+    cacheWriteTokens * (price.cache_write ?? price.input);
+  return (input + outputTokens * price.output) / 1_000_000;
 }

@@ -1,21 +1,18 @@
-import type { LanguageModelV3, LanguageModelV3CallOptions } from '@ai-sdk/provider';
 import { Injectable, Logger } from '@nestjs/common';
 import { AppConfig } from '../../config/index.js';
 import { Clock } from '../../platform/clock/index.js';
-import { AnswerDraft } from './answer-draft.js';
 import { LlmService, type ModelRequest } from './llm.service.js';
 import { ModelCallError, type ModelAnswer, type ModelCall, type ModelUsage } from './model-call.js';
-import { CallDeadlinePassedError, refusesSchema, toFailure, type ModelFailure } from './model-failure.js';
-import { tariffOf, type Tariff } from './model-prices.js';
+import { ModelAttempts } from './model-attempts.js';
+import { ModelCapabilities } from './model-capabilities.js';
+import { toFailure, type ModelFailure } from './model-failure.js';
+import { catalogueContextWindow, tariffOf, type Tariff } from './model-prices.js';
 import { NEVER_COOLED, ProviderCooldown } from './provider-cooldown.js';
 import { ModelProviders, type ModelAddress } from './providers/model-providers.js';
-import { withSchemaInPrompt } from './response-schema.js';
-import { estimatePromptTokens, mostPromptTokens } from './token-estimate.js';
+import { tableId } from './providers/table-id.js';
+import { shownWords } from './provider-words.js';
+import { mostPromptTokens } from './token-estimate.js';
 
-/** What an answer is taken to hold at the most when its caller does not say. */
-const ASSUMED_OUTPUT_TOKENS = 16_384;
-/** Aborts what a call may have left running; made once, since errors are slow to make. */
-const CALL_OVER = new Error('the call is over');
 const MOST_REMEMBERED_MODELS = 1_000;
 
 /** One model of a chain that did not answer. */
@@ -40,10 +37,6 @@ export class ProviderLlmService extends LlmService {
   private readonly settings: AppConfig['models'];
   private readonly isProduction: boolean;
   private readonly secrets: string[];
-  /** Models whose endpoint refused a schema: it goes into their prompt. */
-  private readonly withoutSchemas = new Set<string>();
-  /** Models made before: making one costs as much as half a call, since its validators are built anew. */
-  private readonly made = new Map<string, LanguageModelV3>();
   /** Tariffs found before: looking one up takes half a millisecond. */
   private readonly tariffs = new Map<string, Tariff | null>();
 
@@ -52,6 +45,8 @@ export class ProviderLlmService extends LlmService {
     private readonly providers: ModelProviders,
     private readonly cooldown: ProviderCooldown,
     private readonly clock: Clock,
+    private readonly attempts: ModelAttempts,
+    private readonly capabilities: ModelCapabilities,
   ) {
     super();
     this.settings = config.models;
@@ -118,8 +113,31 @@ export class ProviderLlmService extends LlmService {
   }
 
   worstCaseCostUsd(model: string, call: ModelRequest): number | null {
-    const outputTokens = call.maxOutputTokens ?? ASSUMED_OUTPUT_TOKENS;
-    return this.tariff(model)?.({ inputTokens: mostPromptTokens(call), outputTokens }) ?? null;
+    const tariff = this.tariff(model);
+    const address = this.providers.find(model);
+    if (address?.provider.name === 'script') return tariff?.({ inputTokens: 0, outputTokens: 0 }) ?? null;
+    const inputTokens = mostPromptTokens(call);
+    const outputTokens = this.mostOutputTokens(model, address, call, inputTokens);
+    if (outputTokens === null) return null;
+    // A cache that is written to may cost more than plain input, and one that is read from less.
+    const cacheWriteTokens = address?.provider.marksCache?.(address.id) ? inputTokens : 0;
+    return tariff?.({ inputTokens, outputTokens, cacheWriteTokens }) ?? null;
+  }
+
+  /** The tokens of the longest answer: as the request limits it, else as the operator or the table knows the model. */
+  private mostOutputTokens(
+    model: string,
+    address: ModelAddress | null,
+    call: ModelRequest,
+    inputTokens: number,
+  ): number | null {
+    const isLimited = address === null || !this.capabilities.form(address).without.has('max_tokens');
+    if (call.maxOutputTokens !== undefined && isLimited) return call.maxOutputTokens;
+    const options = address === null ? {} : this.capabilities.optionsOf(address);
+    if (options.max_output !== undefined) return options.max_output;
+    const id = address?.id ?? model;
+    const window = options.context_window ?? catalogueContextWindow(tableId(address, id));
+    return window === null ? null : Math.max(1, window - inputTokens);
   }
 
   async available(): Promise<string[]> {
@@ -159,7 +177,7 @@ export class ProviderLlmService extends LlmService {
     await call.beforeModel?.(model);
     call.signal.throwIfAborted();
     try {
-      const answer = await this.attempt(model, address, call);
+      const answer = await this.attempts.answer({ model, address, tariff: this.tariff(model) }, call);
       await this.cooldown.succeeded(provider, seen);
       return answer;
     } catch (error) {
@@ -172,136 +190,17 @@ export class ProviderLlmService extends LlmService {
   private fail(error: unknown, model: string, provider: string, call: ModelCall): FailedModel {
     call.signal.throwIfAborted();
     if (error instanceof ListenerFailedError) throw error.cause;
-    return { ...toFailure(error, this.clock.now().getTime()), model, provider };
-  }
-
-  /** Asks once, and once more with the schema in the prompt if the endpoint refuses it otherwise. */
-  private async attempt(model: string, address: ModelAddress, call: ModelCall): Promise<ModelAnswer> {
-    const endpoint = endpointOf(address);
-    if (!call.responseSchema || this.withoutSchemas.has(endpoint)) return this.exchange(model, address, call, false);
-    try {
-      return await this.exchange(model, address, call, true);
-    } catch (error) {
-      if (call.signal.aborted || !refusesSchema(error)) throw error;
-      if (this.withoutSchemas.size >= MOST_REMEMBERED_MODELS) this.withoutSchemas.clear();
-      this.withoutSchemas.add(endpoint);
-      return this.exchange(model, address, call, false);
-    }
-  }
-
-  /** One request. Whatever ends it, it leaves no connection, timer or listener behind. */
-  private async exchange(
-    model: string,
-    address: ModelAddress,
-    call: ModelCall,
-    sendSchema: boolean,
-  ): Promise<ModelAnswer> {
-    const controller = new AbortController();
-    const onAbort = (): void => controller.abort(call.signal.reason);
-    call.signal.addEventListener('abort', onAbort, { once: true });
-    const timer = setTimeout(() => controller.abort(new CallDeadlinePassedError()), this.settings.deadlinesMs.total);
-    const draft = new AnswerDraft(call.onText);
-    const priced = (): { usage: ModelUsage; costUsd: number | null } => {
-      const usage = draft.spent(() => estimatePromptTokens(call));
-      return { usage, costUsd: this.tariff(model)?.(usage) ?? null };
-    };
-    try {
-      const languageModel = await this.modelAt(address);
-      const options = toOptions(address, call, sendSchema, controller.signal);
-      await untilAborted(this.receive(languageModel, options, draft), controller.signal);
-      return { model, ...draft.close(), ...priced() };
-    } catch (error) {
-      if (draft.hasBegun) call.onLost?.({ model, ...priced() });
-      throw controller.signal.aborted ? controller.signal.reason : error;
-    } finally {
-      clearTimeout(timer);
-      call.signal.removeEventListener('abort', onAbort);
-      controller.abort(CALL_OVER);
-    }
-  }
-
-  private async modelAt(address: ModelAddress): Promise<LanguageModelV3> {
-    const endpoint = endpointOf(address);
-    let model = this.made.get(endpoint);
-    if (!model) {
-      model = await address.provider.model(address.id);
-      if (this.made.size >= MOST_REMEMBERED_MODELS) this.made.clear();
-      this.made.set(endpoint, model);
-    }
-    return model;
-  }
-
-  private async receive(
-    model: LanguageModelV3,
-    options: LanguageModelV3CallOptions,
-    draft: AnswerDraft,
-  ): Promise<void> {
-    if (!this.settings.streaming) {
-      const answer = await model.doGenerate(options);
-      return draft.addAll(answer.content, answer.finishReason, answer.usage);
-    }
-    const { stream } = await model.doStream(options);
-    const reader = stream.getReader();
-    try {
-      while (!draft.isFinished) {
-        const { done, value } = await reader.read();
-        // Parts that arrive between the abort and the end of the stream are not the caller's any more.
-        if (done || options.abortSignal?.aborted) return;
-        draft.add(value);
-      }
-    } finally {
-      reader.cancel().catch(() => undefined);
-    }
+    const failure = toFailure(error, this.clock.now().getTime());
+    const words = shownWords(failure.words ?? '', this.secrets);
+    const complaint = words === '' ? failure.complaint : `${failure.complaint}: ${words}`;
+    return { ...failure, complaint, model, provider };
   }
 
   private report({ provider, model, complaint, detail, kind }: FailedModel): void {
     if (kind === 'cooling') return;
-    let said = (detail ?? '').slice(0, 500);
-    for (const secret of this.secrets) said = said.replaceAll(secret, '[secret]');
-    said = said.replace(/\b(?:sk|pk|key|gsk|xai|AIza)[-_][\w-]{6,}/g, '[secret]').replace(/[\r\n]+/g, ' ');
+    const said = shownWords(detail ?? '', this.secrets);
     this.logger.warn(`The model ${model} of the provider "${provider}" ${complaint}.${said && ` It said: ${said}`}`);
   }
-}
-
-function endpointOf({ provider, id }: ModelAddress): string {
-  return `${provider.name} ${id}`;
-}
-
-/** The id under which the price table knows a model: that of a direct provider with its maker. */
-function tableId(address: ModelAddress | null, id: string): string {
-  const name = address?.provider.name;
-  if (!name || name === 'gateway') return id;
-  return `${name}/${id}`;
-}
-
-function toOptions(
-  address: ModelAddress,
-  call: ModelCall,
-  sendSchema: boolean,
-  abortSignal: AbortSignal,
-): LanguageModelV3CallOptions {
-  const schema = call.responseSchema;
-  const enforced = sendSchema && (!call.tools?.length || address.provider.takesSchemaBesideTools === true);
-  return {
-    prompt: schema && !schema.inPrompt && !enforced ? withSchemaInPrompt(call.prompt, schema.schema) : call.prompt,
-    ...(call.temperature !== undefined && { temperature: call.temperature }),
-    ...(call.maxOutputTokens !== undefined && { maxOutputTokens: call.maxOutputTokens }),
-    ...(call.tools?.length && {
-      tools: call.tools.map((tool) => ({ type: 'function' as const, ...tool })),
-      toolChoice: call.toolChoice ?? { type: 'auto' as const },
-    }),
-    ...(schema && enforced && { responseFormat: { type: 'json' as const, name: schema.name, schema: schema.schema } }),
-    ...(address.provider.callOptions && { providerOptions: address.provider.callOptions }),
-    abortSignal,
-  };
-}
-
-/** `work`, or the signal's reason as soon as it aborts: a provider that ignores its signal must not hold a call. */
-async function untilAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
-  const aborted = new Promise<never>((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
-  });
-  await Promise.race([work, aborted]);
 }
 
 /** The error that a chain without an answer ends in: the last model's that is not merely cooling, if there is one. */

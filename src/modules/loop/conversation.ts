@@ -1,5 +1,6 @@
-import type { LanguageModelV3Prompt } from '@ai-sdk/provider';
+import type { LanguageModelV3Prompt, LanguageModelV3ToolCallPart } from '@ai-sdk/provider';
 import {
+  assistantMessage,
   estimateTokens,
   type ModelAnswer,
   type ModelToolCall,
@@ -87,7 +88,7 @@ class Conversation {
       const { answer, replayed } = await this.ask(this.messages, this.offered);
       if (answer.toolCalls.length === 0) return this.result(answer, 'answer');
       const repeated = this.repeatedCall(answer.toolCalls);
-      this.add(assistantMessage(answer));
+      this.add(assistantMessage(answer, toolCallPart));
       if (repeated !== null) {
         const text = `Stopped: the model asked ${MAX_REPEATS} times in a row for the identical call ${shown(repeated)}.`;
         this.addResults(answer.toolCalls.map((call) => tools.refuse(call, `Not run. ${text}`, replayed)));
@@ -226,23 +227,15 @@ function isWhole(answer: ModelAnswer): boolean {
   return !['length', 'content-filter', 'error'].includes(answer.finishReason);
 }
 
-function assistantMessage(answer: ModelAnswer): LanguageModelV3Prompt[number] {
+function toolCallPart(call: ModelToolCall): LanguageModelV3ToolCallPart {
+  const input = parsedArguments(call.arguments);
   return {
-    role: 'assistant',
-    content: [
-      ...(answer.text === '' ? [] : [{ type: 'text' as const, text: answer.text }]),
-      ...answer.toolCalls.map((call) => {
-        const input = parsedArguments(call.arguments);
-        return {
-          type: 'tool-call' as const,
-          toolCallId: call.id,
-          toolName: sendableName(call.name),
-          // Providers demand an object here; the model still sees what it wrote.
-          input: typeof input === 'object' && input !== null && !Array.isArray(input) ? input : { unparsed: input },
-          ...(call.metadata ? { providerOptions: call.metadata } : {}),
-        };
-      }),
-    ],
+    type: 'tool-call',
+    toolCallId: call.id,
+    toolName: sendableName(call.name),
+    // Providers demand an object here; the model still sees what it wrote.
+    input: typeof input === 'object' && input !== null && !Array.isArray(input) ? input : { unparsed: input },
+    ...(call.metadata ? { providerOptions: call.metadata } : {}),
   };
 }
 

@@ -47,18 +47,19 @@ export function fitHistory(prompt: LanguageModelV3Prompt, budget: number): Langu
 }
 
 /**
- * The same conversation in words alone: calls and results become text. Some providers refuse a history with tool calls in a
+ * The same conversation in words alone: calls and results become text, and thoughts go, which belong to calls. Some providers refuse a history with tool calls in a
  * request that offers no tools.
  */
 export function withoutToolParts(prompt: LanguageModelV3Prompt): LanguageModelV3Prompt {
   const plain: LanguageModelV3Prompt = [];
   for (const message of prompt) {
     if (message.role === 'assistant') {
-      const content = message.content.map((part) =>
-        part.type === 'tool-call'
-          ? { type: 'text' as const, text: `[called ${part.toolName} with ${JSON.stringify(part.input)}]` }
-          : part,
-      );
+      const content = message.content.flatMap((part) => {
+        if (part.type === 'reasoning') return [];
+        if (part.type === 'text') return { type: part.type, text: part.text };
+        if (part.type !== 'tool-call') return part;
+        return { type: 'text' as const, text: `[called ${part.toolName} with ${JSON.stringify(part.input)}]` };
+      });
       plain.push({ role: 'assistant', content });
     } else if (message.role === 'tool') {
       const content = message.content.flatMap((part) =>

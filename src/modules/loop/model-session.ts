@@ -134,14 +134,19 @@ export class ModelSession {
     const { llm, chain, temperature, maxOutputTokens } = this.options;
     const call: ModelCall = { ...parts, signal: this.signal };
     if (temperature !== undefined) call.temperature = temperature;
-    if (maxOutputTokens !== undefined) call.maxOutputTokens = maxOutputTokens;
+    const limit = (tokens: number | undefined): void => {
+      delete call.maxOutputTokens;
+      if (tokens !== undefined) call.maxOutputTokens = tokens;
+    };
+    limit(maxOutputTokens);
     const lost: Omit<CallSpend, 'failed'>[] = [];
     const countLost = async (): Promise<void> => {
       for (const spend of lost.splice(0)) await this.spend({ ...spend, failed: true }, call);
     };
     call.onLost = (loss) => void lost.push(loss);
-    call.beforeModel = async (model) => {
+    call.beforeModel = async (model, request) => {
       await countLost();
+      limit(request ? request.maxOutputTokens : maxOutputTokens);
       await this.hooks.beforeCall?.(model, call);
     };
     try {
@@ -169,6 +174,9 @@ export class ModelSession {
     this.model = model;
     this.spent.inputTokens += usage.inputTokens;
     this.spent.outputTokens += usage.outputTokens;
+    for (const key of ['cachedInputTokens', 'cacheWriteTokens'] as const) {
+      if (usage[key] !== undefined) this.spent[key] = (this.spent[key] ?? 0) + usage[key];
+    }
     this.spent.estimated ||= usage.estimated;
     this.cost = this.cost === null || costUsd === null ? null : this.cost + costUsd;
   }
@@ -182,6 +190,7 @@ export class ModelSession {
       ...(answer.finishName !== undefined && { finishName: storableText(answer.finishName) }),
       usage: answer.usage,
       costUsd: answer.costUsd,
+      ...(answer.returned && { returned: storableJson(answer.returned) }),
     };
   }
 

@@ -23,10 +23,11 @@ export class PodAgentDto {
   model: string | null;
   /** Tried in order when the model fails. */
   fallback_models: string[];
-  temperature: number;
-  /** Tokens of one answer. */
+  /** Null is not sent to the model. */
+  temperature: number | null;
+  /** Tokens of one answer; null is not sent to the model. */
   @ApiProperty({ type: 'integer' })
-  max_tokens: number;
+  max_tokens: number | null;
   /** Seconds one stage may take. */
   @ApiProperty({ type: 'integer' })
   timeout_seconds: number;

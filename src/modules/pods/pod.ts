@@ -67,9 +67,10 @@ export interface PodAgentSettings {
   /** Null leaves it to the pod. */
   model: string | null;
   fallbackModels: string[];
-  temperature: number;
+  /** Null is not sent to the model; the same goes for `maxTokens`. */
+  temperature: number | null;
   /** Tokens of one answer. */
-  maxTokens: number;
+  maxTokens: number | null;
   timeoutSeconds: number;
   /** Re-runs that the agent's verdicts may cause. */
   maxRetries: number;
@@ -106,8 +107,9 @@ export interface AgentSnapshot {
   parallelGroup: string | null;
   model: string | null;
   fallbackModels: string[];
-  temperature: number;
-  maxTokens: number;
+  /** Null is not sent to the model; the same goes for `maxTokens`. */
+  temperature: number | null;
+  maxTokens: number | null;
   timeoutSeconds: number;
   maxRetries: number;
   systemPrompt: string | null;

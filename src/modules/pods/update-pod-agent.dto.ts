@@ -51,16 +51,17 @@ export class UpdatePodAgentDto {
   @TextList({ maxItems: 10, maxLength: 200 })
   fallback_models?: string[];
 
-  @MayBeOmitted()
+  /** Null is not sent to the model, which then uses its own. */
+  @IsOptional()
   @IsNumber()
   @Min(0)
   @Max(2)
-  temperature?: number;
+  temperature?: number | null;
 
-  /** Tokens of one answer. */
-  @MayBeOmitted()
+  /** Tokens of one answer; null is not sent to the model, which then ends where it wants to. */
+  @IsOptional()
   @WholeNumber(1, 1_000_000)
-  max_tokens?: number;
+  max_tokens?: number | null;
 
   /** Seconds one stage may take. */
   @MayBeOmitted()

@@ -31,7 +31,7 @@ export interface ToolContext {
 /** The limits of who pays for model calls. */
 export interface Spending {
   /** Tokens that one answer may have. */
-  readonly maxOutputTokens: number;
+  readonly maxOutputTokens: number | undefined;
   /** Before each model that `call` asks. Refuses it by rejecting. */
   beforeCall(model: string, call: ModelCall): Promise<void>;
   afterCall(

@@ -116,6 +116,16 @@ export interface LateSpendRow {
   written_at: Date;
 }
 
+/** A row of `learnt_model_options`. */
+export interface LearntModelOptionRow {
+  provider: string;
+  model: string;
+  parameter: string;
+  instead: string | null;
+  learnt_at: Date;
+  expires_at: Date;
+}
+
 /** A row of `mcp_servers`. */
 export interface McpServerRow {
   id: string;
@@ -158,8 +168,8 @@ export interface PodAgentRow {
   parallel_group: string | null;
   model: string | null;
   fallback_models: string[];
-  temperature: number;
-  max_tokens: number;
+  temperature: number | null;
+  max_tokens: number | null;
   timeout_seconds: number;
   max_retries: number;
   system_prompt: string | null;

@@ -5,13 +5,19 @@ import { AppConfig, ConfigModule } from '../../../src/config/index.js';
 import { LlmModule, LlmService } from '../../../src/modules/llm/index.js';
 import { ClockModule } from '../../../src/platform/clock/index.js';
 import { HealthIndicators } from '../../../src/platform/health/index.js';
-import { LiveState } from '../../../src/platform/redis/index.js';
+import { Database } from '../../../src/platform/database/index.js';
+import { EventBus, InProcessSharedState, LiveState } from '../../../src/platform/redis/index.js';
 import { callOf, MapLiveState } from './llm-setup.js';
 
 @Global()
 @Module({
-  providers: [{ provide: LiveState, useClass: MapLiveState }, HealthIndicators],
-  exports: [LiveState, HealthIndicators],
+  providers: [
+    { provide: LiveState, useClass: MapLiveState },
+    { provide: EventBus, useValue: new InProcessSharedState().bus },
+    { provide: Database, useValue: { query: () => Promise.resolve([]) } },
+    HealthIndicators,
+  ],
+  exports: [LiveState, EventBus, Database, HealthIndicators],
 })
 class SharedState {}
 

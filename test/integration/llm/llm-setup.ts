@@ -1,11 +1,15 @@
 import type { LanguageModelV3Prompt } from '@ai-sdk/provider';
 import { AppConfig } from '../../../src/config/index.js';
 import type { ModelCall, ModelCallError } from '../../../src/modules/llm/index.js';
+import type { LearntOption, LearntOptionsRepository } from '../../../src/modules/llm/learnt-options.repository.js';
+import { ModelAttempts } from '../../../src/modules/llm/model-attempts.js';
+import { ModelCapabilities } from '../../../src/modules/llm/model-capabilities.js';
 import { ProviderCooldown } from '../../../src/modules/llm/provider-cooldown.js';
 import { ProviderLlmService } from '../../../src/modules/llm/provider-llm.service.js';
 import { ModelProviders } from '../../../src/modules/llm/providers/model-providers.js';
 import { Clock } from '../../../src/platform/clock/index.js';
-import { LiveState } from '../../../src/platform/redis/index.js';
+import type { FormChange } from '../../../src/modules/llm/request-form.js';
+import { EventBus, LiveState } from '../../../src/platform/redis/index.js';
 
 /** Shared state in a map, without expiry: time is the tests'. */
 export class MapLiveState extends LiveState {
@@ -39,8 +43,40 @@ export class SetClock extends Clock {
   }
 }
 
+/** What was learnt, in an array that several services may share. */
+export class LearntInMemory implements Pick<LearntOptionsRepository, 'findAll' | 'learn' | 'forget'> {
+  rows: LearntOption[] = [];
+
+  findAll(): Promise<LearntOption[]> {
+    return Promise.resolve([...this.rows]);
+  }
+  learn(provider: string, model: string, change: FormChange): Promise<void> {
+    this.rows.push({ provider, model, ...change, learntAt: new Date(0), expiresAt: new Date(86_400_000) });
+    return Promise.resolve();
+  }
+  forget(): Promise<void> {
+    this.rows = [];
+    return Promise.resolve();
+  }
+}
+
+class Listeners extends EventBus {
+  private readonly listeners: ((message: unknown) => void)[] = [];
+  readonly connected = true;
+  publish(_channel: string, message: unknown): Promise<void> {
+    for (const listener of this.listeners) listener(message);
+    return Promise.resolve();
+  }
+  subscribe(_channel: string, listener: (message: unknown) => void): () => void {
+    this.listeners.push(listener);
+    return () => undefined;
+  }
+}
+
 export interface Llm {
   service: ProviderLlmService;
+  learnt: LearntInMemory;
+  capabilities: ModelCapabilities;
   live: MapLiveState;
   clock: SetClock;
 }
@@ -48,11 +84,20 @@ export interface Llm {
 /** A service of these variables, as a process of its own that shares `live` and `clock` with others. */
 export function createLlm(
   env: Record<string, string>,
-  { live = new MapLiveState(), clock = new SetClock() }: { live?: MapLiveState; clock?: SetClock } = {},
+  {
+    live = new MapLiveState(),
+    clock = new SetClock(),
+    learnt = new LearntInMemory(),
+  }: { live?: MapLiveState; clock?: SetClock; learnt?: LearntInMemory } = {},
 ): Llm {
   const config = AppConfig.from(env);
   const providers = new ModelProviders(config, clock);
-  return { service: new ProviderLlmService(config, providers, new ProviderCooldown(live, clock), clock), live, clock };
+  const capabilities = new ModelCapabilities(config, learnt as never, new Listeners(), clock);
+  capabilities.onModuleInit();
+  const attempts = new ModelAttempts(config, capabilities);
+  const cooldown = new ProviderCooldown(live, clock);
+  const service = new ProviderLlmService(config, providers, cooldown, clock, attempts, capabilities);
+  return { service, live, clock, learnt, capabilities };
 }
 
 export const PROMPT: LanguageModelV3Prompt = [

@@ -107,7 +107,7 @@ describe.each(['true', 'false'])('the vendors of models (streaming: %s)', (strea
     const model = await provider.model('gpt-4o');
     const { stream } = await model.doStream({
       prompt: ask('hello'),
-      ...(provider.callOptions && { providerOptions: provider.callOptions }),
+      providerOptions: provider.callOptionsFor(),
     });
     const draft = new AnswerDraft(undefined);
     for await (const part of stream) draft.add(part);

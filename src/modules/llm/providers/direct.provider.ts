@@ -1,6 +1,6 @@
 import { createAnthropic } from '@ai-sdk/anthropic';
 import { createOpenAI } from '@ai-sdk/openai';
-import type { LanguageModelV3 } from '@ai-sdk/provider';
+import type { LanguageModelV3, SharedV3ProviderOptions } from '@ai-sdk/provider';
 import { listModels } from './list-models.js';
 import { ProviderNotUsableError, type ModelProvider } from './model-provider.js';
 
@@ -15,8 +15,10 @@ interface DirectVendor {
   baseUrl: string;
   /** Headers of its list of models. */
   headers(apiKey: string): Record<string, string>;
-  connect(connection: Connection, ownEndpoint: boolean): ModelFactory | Promise<ModelFactory>;
+  connect(connection: Connection): ModelFactory | Promise<ModelFactory>;
   callOptions?: Record<string, Record<string, string | boolean>>;
+  /** Whether its cache keeps only what a prompt marks. */
+  marksCache?: boolean;
 }
 
 const bearer = (apiKey: string): Record<string, string> => ({ authorization: `Bearer ${apiKey}` });
@@ -26,10 +28,9 @@ const VENDORS: Readonly<Record<string, DirectVendor>> = {
   openai: {
     baseUrl: 'https://api.openai.com/v1',
     headers: bearer,
-    // Endpoints that stand in for OpenAI's seldom know more than chat completions.
-    connect: (connection, ownEndpoint) => {
+    connect: (connection) => {
       const openai = createOpenAI(connection);
-      return (id) => (ownEndpoint ? openai.responses(id) : openai.chat(id));
+      return (id) => openai.responses(id);
     },
     // Nothing is to be kept at OpenAI; the conversation is sent whole each time.
     callOptions: { openai: { store: false } },
@@ -41,6 +42,7 @@ const VENDORS: Readonly<Record<string, DirectVendor>> = {
       const anthropic = createAnthropic(connection);
       return (id) => anthropic.languageModel(id);
     },
+    marksCache: true,
   },
   google: {
     baseUrl: 'https://generativelanguage.googleapis.com/v1beta',
@@ -78,10 +80,8 @@ async function loadOptional(packageName: string, factory: string, connection: Co
 
 /** A vendor's own endpoint, used with the vendor's own key. */
 export class DirectProvider implements ModelProvider {
-  readonly callOptions: ModelProvider['callOptions'];
   private readonly vendor: DirectVendor;
   private readonly connection: Connection;
-  private readonly isOwnEndpoint: boolean;
   private factory: Promise<ModelFactory> | undefined;
 
   constructor(
@@ -92,8 +92,6 @@ export class DirectProvider implements ModelProvider {
     const vendor = VENDORS[name];
     if (!vendor) throw new Error(`There is no direct provider ${name}.`);
     this.vendor = vendor;
-    this.callOptions = vendor.callOptions;
-    this.isOwnEndpoint = settings.baseUrl === null;
     this.connection = {
       apiKey: settings.apiKey,
       baseURL: settings.baseUrl?.replace(/\/+$/, '') ?? vendor.baseUrl,
@@ -102,8 +100,16 @@ export class DirectProvider implements ModelProvider {
   }
 
   async model(id: string): Promise<LanguageModelV3> {
-    this.factory ??= Promise.resolve(this.vendor.connect(this.connection, this.isOwnEndpoint));
+    this.factory ??= Promise.resolve(this.vendor.connect(this.connection));
     return (await this.factory)(id);
+  }
+
+  callOptionsFor(): SharedV3ProviderOptions {
+    return this.vendor.callOptions ?? {};
+  }
+
+  marksCache(): boolean {
+    return this.vendor.marksCache === true;
   }
 
   list(signal: AbortSignal): Promise<string[]> {

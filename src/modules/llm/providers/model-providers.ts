@@ -58,7 +58,7 @@ export class ModelProviders implements OnModuleInit {
     });
     this.gateway = gateway && new CompatibleProvider('gateway', trimmed(gateway.baseUrl), gateway.apiKey, fetch);
     this.direct = new Map(
-      Object.entries(direct).map(([name, settings]) => [name, new DirectProvider(name, settings, fetch)]),
+      Object.entries(direct).map(([name, settings]) => [name, directProvider(name, settings, fetch)]),
     );
     const ollamaUrl = trimmed(ollamaBaseUrl ?? LOCAL_OLLAMA);
     this.ollama = new CompatibleProvider(
@@ -100,6 +100,11 @@ export class ModelProviders implements OnModuleInit {
   async resolve(model: string): Promise<ModelAddress | null> {
     if (this.ollamaIsHoped && !model.startsWith('script/')) await this.read(this.ollama);
     return this.find(model);
+  }
+
+  /** The provider of this name, if it is configured or answers; scripts have none. */
+  named(name: string): ModelProvider | null {
+    return this.candidates().find((provider) => provider.name === name) ?? null;
   }
 
   /** How `id` of `provider` is addressed so that `find` leads back to it. */
@@ -159,6 +164,18 @@ export class ModelProviders implements OnModuleInit {
       listing.answers = false;
     }
   }
+}
+
+/** A stand-in for OpenAI's own endpoint seldom knows more than chat completions, and those in its own way. */
+function directProvider(
+  name: string,
+  settings: AppConfig['models']['direct'][string],
+  fetch: typeof globalThis.fetch,
+): ModelProvider {
+  if (name === 'openai' && settings.baseUrl !== null) {
+    return new CompatibleProvider(name, trimmed(settings.baseUrl), settings.apiKey, fetch);
+  }
+  return new DirectProvider(name, settings, fetch);
 }
 
 function trimmed(url: string): string {

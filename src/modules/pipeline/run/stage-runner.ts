@@ -106,8 +106,8 @@ export class StageRunner {
     return runStage(agent.role, input, {
       llm: this.llm,
       chain,
-      temperature: agent.temperature,
-      maxOutputTokens: agent.maxTokens,
+      temperature: agent.temperature ?? undefined,
+      maxOutputTokens: agent.maxTokens ?? undefined,
       maxContextTokens: STAGE_CONTEXT_TOKENS,
       markKey: await this.markKeys.find(),
       signal,
@@ -128,7 +128,7 @@ export class StageRunner {
           taskId: run.id,
           depth: run.control.depth ?? 0,
           spending: {
-            maxOutputTokens: agent.maxTokens,
+            maxOutputTokens: agent.maxTokens ?? undefined,
             beforeCall: (model, call) => budget.beforeCall(model, call),
             afterCall: async (spend, call) => budget.afterCall(spend, call),
             endCall: (call) => budget.endCall(call),

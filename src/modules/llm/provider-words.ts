@@ -1,0 +1,20 @@
+/** Characters of a provider's words that callers are shown. */
+const MOST_SHOWN = 300;
+/** Keys by their usual beginnings, tokens, credentials in addresses, and whatever else is long and looks made up. */
+const SECRETS: readonly (readonly [RegExp, string])[] = [
+  [/\b(?:sk|pk|rk|key|gsk|xai|hf|r8|csk|nvapi|pplx|fw|tgp|glpat|ghp)[-_][\w-]{6,}/g, '[secret]'],
+  [/\bAIza[\w-]{10,}/g, '[secret]'],
+  [/\beyJ[\w-]{8,}(\.[\w-]+){1,2}/g, '[secret]'],
+  [/\b(bearer|basic)\s+[\w.~+/=-]{6,}/gi, '$1 [secret]'],
+  [/\/\/[^\s/@]+@/g, '//[secret]@'],
+  [/\b(?=[\w-]*\d)(?=[\w-]*[a-z])[\w-]{32,}/gi, '[secret]'],
+];
+
+/** Words of a provider as callers and logs may see them: on one line, cut, without anything that looks like a secret. */
+export function shownWords(words: string, secrets: readonly string[]): string {
+  let shown = words.slice(0, 8_000);
+  for (const secret of secrets) if (secret.length >= 4) shown = shown.replaceAll(secret, '[secret]');
+  for (const [pattern, mask] of SECRETS) shown = shown.replace(pattern, mask);
+  shown = shown.replace(/[\p{Cc}\s]+/gu, ' ').trim();
+  return (shown.length > MOST_SHOWN ? `${shown.slice(0, MOST_SHOWN)}…` : shown).toWellFormed();
+}
