@@ -43,6 +43,7 @@ export const ERRORS = {
   price_unknown: { status: 422, title: 'The price of a model is not known' },
   sandbox_not_allowed: { status: 422, title: 'The sandbox tier may not be widened' },
   workspace_unreadable: { status: 422, title: 'The workspace cannot be read for a work tree' },
+  workspace_unwritable: { status: 422, title: 'The workspace cannot be written' },
   workspace_too_large: { status: 422, title: 'The workspace is too large for a work tree' },
   // dependencies
   no_model: { status: 503, title: 'No model is configured' },

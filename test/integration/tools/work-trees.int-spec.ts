@@ -507,6 +507,44 @@ describe('publishing', () => {
     expect((await readdir(workspace)).filter((name) => name.startsWith('.nova-'))).toEqual([]);
   });
 
+  describe('into a workspace that may not be written', () => {
+    const asRoot = process.geteuid?.() === 0;
+    // Root may write anywhere, so it steps down for the publication.
+    async function asOrdinary<T>(work: () => Promise<T>): Promise<T> {
+      if (!asRoot) return work();
+      execFileSync('chown', ['-R', `${BOX_USER.uid}:${BOX_USER.gid}`, dirname(workspace)]);
+      process.seteuid?.(BOX_USER.uid);
+      try {
+        return await work();
+      } finally {
+        process.seteuid?.(0);
+      }
+    }
+
+    it.each([
+      ['the root', '', 'a.txt', '"a.txt" may not be accessed'],
+      ['a folder', 'dir', 'dir/c.txt', '"c.txt" may not be accessed'],
+    ])('%s that refuses is told with the path, and is no conflict', async (_, folder, path, reason) => {
+      await put(tree.root, { [path]: 'changed\n' });
+      await chmod(join(workspace, folder), 0o555);
+      const published = asOrdinary(() => trees.publish(tree));
+      await expect(published).rejects.toMatchObject({
+        code: 'workspace_unwritable',
+        message: `"${path}" cannot be published into the workspace: ${reason}.`,
+        cause: { code: 'EACCES' },
+      });
+      await chmod(join(workspace, folder), 0o755);
+      expect(await asOrdinary(() => trees.publish(tree))).toEqual({ conflicts: [] });
+    });
+
+    it('a folder that may not be entered is no conflict either', async () => {
+      await put(tree.root, { 'dir/c.txt': 'changed\n' });
+      await chmod(join(workspace, 'dir'), 0o000);
+      await expect(asOrdinary(() => trees.publish(tree))).rejects.toMatchObject({ code: 'workspace_unwritable' });
+      await chmod(join(workspace, 'dir'), 0o755);
+    });
+  });
+
   it('finds every conflict first and then writes nothing', async () => {
     await change();
     await put(workspace, { 'b.txt': 'theirs, not touched by the task\n', 'a.txt': 'theirs\n', 'run.sh': 'theirs\n' });

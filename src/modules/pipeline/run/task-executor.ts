@@ -25,9 +25,12 @@ const MACHINE_PAUSE_MOST_MS = 300_000;
 const MACHINE_PAUSES = 10;
 
 /** Faults that go away without the task's doing: space, descriptors, permissions, a disk that fails. */
-function isMachineFault(error: unknown): error is NodeJS.ErrnoException & { code: string } {
-  const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
-  return code !== undefined && /^(ENOSPC|EDQUOT|EMFILE|ENFILE|EROFS|EIO|EACCES|EPERM|ENOMEM)$/.test(code);
+function machineFault(error: unknown): string | null {
+  const told = error instanceof DomainError && error.code === 'workspace_unwritable' ? error.cause : error;
+  const code = told instanceof Error ? (told as NodeJS.ErrnoException).code : undefined;
+  return code !== undefined && /^(ENOSPC|EDQUOT|EMFILE|ENFILE|EROFS|EIO|EACCES|EPERM|EFBIG|ENOMEM)$/.test(code)
+    ? code
+    : null;
 }
 
 /**
@@ -192,7 +195,8 @@ export class TaskExecutor {
       return false;
     }
     if (execution === null) throw error;
-    if (isMachineFault(error) && (await this.pause(execution, error.code))) return true;
+    const fault = machineFault(error);
+    if (fault !== null && (await this.pause(execution, fault))) return true;
     const known = error instanceof DomainError;
     if (!known) this.logger.error({ message: `Task ${claimed.id} failed on a fault of this service`, error });
     const [code, message] = known

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Stats } from 'node:fs';
 import { inDirectory } from '../boundary/directory.js';
-import { PathRefusedError } from '../boundary/path-refused.js';
+import { DomainError } from '../../../platform/errors/index.js';
+import { errorCode, PathRefusedError } from '../boundary/path-refused.js';
 import { isGitName } from '../boundary/relative-path.js';
 import { entryKind, walkTree } from '../boundary/tree-walk.js';
 import { recordOf, sameRecord, type FileRecord } from './file-record.js';
@@ -45,7 +46,7 @@ export class Publication {
     private readonly rights: PublicationRights,
   ) {}
 
-  /** Looks at everything and writes nothing. @returns the paths that conflict. */
+  /** Looks at everything and writes nothing. @returns the paths that conflict. @throws DomainError `workspace_unwritable`. */
   async conflicts(): Promise<string[]> {
     const conflicts: string[] = [];
     const looked = new Map<string, Present>();
@@ -80,6 +81,7 @@ export class Publication {
   /**
    * Makes the changes that `conflicts` planned, deletions first.
    * @returns the paths that were changed by something else since they were looked at; they are as that left them.
+   * @throws DomainError `workspace_unwritable`
    */
   async apply(): Promise<string[]> {
     const late: string[] = [];
@@ -89,6 +91,7 @@ export class Publication {
         await work();
       } catch (error) {
         if (!(error instanceof PathRefusedError)) throw error;
+        refuseUnwritable(planned.change.path, error);
         late.push(planned.change.path);
       }
     };
@@ -115,6 +118,7 @@ export class Publication {
       });
     } catch (error) {
       if (!(error instanceof PathRefusedError)) throw error;
+      refuseUnwritable(path, error);
       if (!blocked) return { kind: 'other', record: null, stat: null };
       return { kind: (await this.parentIsMissing(folder)) ? 'nothing' : 'blocked', record: null, stat: null };
     }
@@ -268,6 +272,19 @@ export class Publication {
 function split(path: string): { folder: string[]; name: string } {
   const segments = path.split('/');
   return { folder: segments.slice(0, -1), name: segments.at(-1) ?? '' };
+}
+
+const UNWRITABLE = /^(EACCES|EPERM|EROFS|ENOSPC|EDQUOT|EFBIG)$/;
+
+/**
+ * What the machine refuses is no change of somebody else's, and no person's word makes it possible.
+ * @throws DomainError `workspace_unwritable`, caused by the system's own error.
+ */
+function refuseUnwritable(path: string, error: PathRefusedError): void {
+  if (!UNWRITABLE.test(errorCode(error.cause) ?? '')) return;
+  throw new DomainError('workspace_unwritable', `"${path}" cannot be published into the workspace: ${error.message}`, {
+    cause: error.cause,
+  });
 }
 
 /** @throws PathRefusedError when `now` is not the very file that was looked at. */
