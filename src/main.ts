@@ -4,7 +4,13 @@ import type { AddressInfo } from 'node:net';
 import { Logger } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { createApp } from './app.setup.js';
-import { AppConfig, EnvironmentError, isLoopbackHost, SECRET_VARIABLES } from './config/index.js';
+import {
+  AppConfig,
+  EnvironmentError,
+  foreignLibpqVariables,
+  isLoopbackHost,
+  SECRET_VARIABLES,
+} from './config/index.js';
 import { assertWorkspaceAllowed } from './modules/tools/index.js';
 import { DatabaseBootstrap } from './platform/database/index.js';
 import { Lifecycle } from './platform/health/index.js';
@@ -40,12 +46,15 @@ function readConfig(): AppConfig {
 
 async function main(): Promise<void> {
   const config = readConfig();
+  const ignored = foreignLibpqVariables(process.env);
+  for (const name of ignored) delete process.env[name];
   // Children inherit the environment; none of them needs these.
   for (const name of SECRET_VARIABLES) delete process.env[name];
   const scrubber = Scrubber.of(config);
   const json = new JsonLogger(config.logLevel, scrubber);
   const logger = new Logger('Main');
   Logger.overrideLogger(json);
+  if (ignored.length > 0) logger.warn(`Not used: ${ignored.join(', ')}. How to connect stands in DATABASE_URL.`);
 
   let app: NestFastifyApplication | null = null;
   let signals = 0;

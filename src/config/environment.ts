@@ -41,6 +41,18 @@ export const SECRET_VARIABLES = [
   'GROQ_API_KEY',
 ] as const;
 
+/** Variables of libpq that fill in what `DATABASE_URL` leaves out, as they do for every client of PostgreSQL. */
+const LIBPQ_ADDRESS = /^PG(HOST|PORT|USER|PASSWORD|PASSFILE|DATABASE|SSLMODE|SSLNEGOTIATION)$/;
+
+/**
+ * The variables of libpq in `source` that the service must not see: the database driver reads them behind everybody's back. All of
+ * them where the embedded database is used; else those that change sessions, which the service sets itself.
+ */
+export function foreignLibpqVariables(source: Record<string, string | undefined>): string[] {
+  const embedded = (source.DATABASE_URL ?? '').trim() === '';
+  return Object.keys(source).filter((name) => /^PG[A-Z]/.test(name) && (embedded || !LIBPQ_ADDRESS.test(name)));
+}
+
 /** Making a folder under /proc never returns: Node tries for ever. */
 const Folder = (): PropertyDecorator =>
   Matches(/^(?!\/proc(\/|$))[^\0]*$/, { message: 'must be a folder outside /proc' });

@@ -22,6 +22,8 @@ export class Repository {
       execFileSync('git', ['-c', 'user.name=demo', '-c', 'user.email=demo@example.com', ...args], {
         cwd: path,
         stdio: 'ignore',
+        // Neither a repository that the shell points git to, nor the signing keys of the person who runs this.
+        env: { PATH: process.env.PATH, GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_NOSYSTEM: '1' },
       });
     };
     if (spawnSync('git', ['--version']).status === 0) {

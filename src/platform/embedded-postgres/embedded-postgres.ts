@@ -33,6 +33,8 @@ export interface EmbeddedConnection {
   readonly user: string;
   readonly password: string;
   readonly database: string;
+  /** A socket speaks no TLS, whatever the shell asks of other servers. */
+  readonly ssl: false;
 }
 
 export interface EmbeddedPostgres {
@@ -127,7 +129,7 @@ async function startOwn(home: ClusterHome, account: ServerAccount, signal?: Abor
 
 async function connectionOf(home: ClusterHome, host: string): Promise<EmbeddedConnection> {
   const password = (await readFile(home.password, 'utf8')).trim();
-  return { host, port: PORT, user: SERVICE_ROLE, password, database: SERVICE_ROLE };
+  return { host, port: PORT, user: SERVICE_ROLE, password, database: SERVICE_ROLE, ssl: false };
 }
 
 /** Waits until the server lets the service in; crash recovery may take its time. @throws when `failure` tells of an end. */

@@ -1,6 +1,7 @@
 import { Global, Module } from '@nestjs/common';
 import { TerminusModule } from '@nestjs/terminus';
 import { DependencyIndicators } from './dependency-indicators.js';
+import { FolderIndicators } from './folder-indicators.js';
 import { HealthController } from './health.controller.js';
 import { HealthIndicators } from './health-indicators.js';
 import { Lifecycle } from './lifecycle.js';
@@ -12,7 +13,7 @@ import { ReadinessService } from './readiness.service.js';
 @Module({
   imports: [TerminusModule.forRoot({ logger: false })],
   controllers: [HealthController, MetricsController],
-  providers: [DependencyIndicators, HealthIndicators, Lifecycle, ReadinessService],
+  providers: [DependencyIndicators, FolderIndicators, HealthIndicators, Lifecycle, ReadinessService],
   exports: [HealthIndicators, Lifecycle],
 })
 export class HealthModule {}

@@ -67,6 +67,8 @@ const LIMITS: BoxLimits = {
   temporary: 256 * MIB,
 };
 /** Commands at one time in this process. */
+/** A verdict that the sandbox does not hold is asked for again after this. */
+const PROBE_AGAIN_MS = 10_000;
 const MAX_BOXES = 4;
 const BUBBLEWRAP = ['/usr/bin/bwrap', '/usr/local/bin/bwrap', '/bin/bwrap'];
 /** What makes git run programs, below `.git`. */
@@ -127,9 +129,12 @@ export class Sandbox implements OnModuleInit {
     });
   }
 
-  /** What the probe found; the first call tries it. */
+  /** What the probe found; the first call tries it, and a later one again where it did not pass: what was missing may be there. */
   state(): Promise<SandboxState> {
-    this.probed ??= this.probe();
+    this.probed ??= this.probe().then((state) => {
+      if (!state.enforced) setTimeout(() => (this.probed = undefined), PROBE_AGAIN_MS).unref();
+      return state;
+    });
     return this.probed;
   }
 
@@ -278,8 +283,9 @@ export class Sandbox implements OnModuleInit {
     if (this.filter === null) return { enforced: false, reason: `there is no seccomp filter for ${process.arch}` };
     const [program, ...before] = this.bubblewrap;
     if (program === undefined) return { enforced: false, reason: 'bubblewrap is not installed' };
-    const root = await mkdtemp(join(tmpdir(), 'nova-probe-'));
+    let root: string | undefined;
     try {
+      root = await this.probeFolder();
       await chmod(root, 0o755);
       const help = await execa(program, [...before, '--help'], { env: {}, extendEnv: false, timeout: 5_000 });
       if (!help.stdout.includes('--bind-fd')) {
@@ -303,8 +309,13 @@ export class Sandbox implements OnModuleInit {
         reason: `bubblewrap does not work (${error instanceof Error ? error.message : 'unknown'})`,
       };
     } finally {
-      await rm(root, { recursive: true, force: true });
+      if (root !== undefined) await rm(root, { recursive: true, force: true }).catch(() => undefined);
     }
+  }
+
+  /** A machine without a writable folder for temporary files can confine commands all the same. */
+  private probeFolder(): Promise<string> {
+    return mkdtemp(join(tmpdir(), 'nova-probe-')).catch(() => mkdtemp(join(this.config.dataDir, 'probe-')));
   }
 }
 
