@@ -1,12 +1,15 @@
 import { Body, Controller, Delete, Get, HttpCode, Patch, Post, Query, Res } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
+import { AppConfig } from '../../config/index.js';
 import { linkNext, pageRequest, Problems, Sends, UuidParam } from '../../platform/http/index.js';
 import { pageOf } from '../../platform/paging/index.js';
 import { CurrentPrincipal, RequiresAdmin, RequiresKey, type Principal } from '../auth/index.js';
 import { LlmService } from '../llm/index.js';
+import { OfferedTools, ToolRegistry } from '../tools/index.js';
 import { UpdateAgentConfigDto } from './agent-config.dto.js';
 import { AgentDto, CreateAgentDto, ListAgentsDto, ListedAgentDto } from './agent.dto.js';
+import type { Agent } from './agent.js';
 import { AgentsService } from './agents.service.js';
 
 @RequiresKey()
@@ -16,6 +19,8 @@ export class AgentsController {
   constructor(
     private readonly agents: AgentsService,
     private readonly llm: LlmService,
+    private readonly tools: ToolRegistry,
+    private readonly app: AppConfig,
   ) {}
 
   /** Makes an agent. */
@@ -29,7 +34,7 @@ export class AgentsController {
   ): Promise<AgentDto> {
     const agent = await this.agents.create(body.config.toConfig(), { anyModel: principal.kind === 'admin' });
     void reply.header('location', `/api/v1/agents/${agent.id}`);
-    return AgentDto.from(agent, await this.llm.defaultModel());
+    return this.shown(agent);
   }
 
   /** Lists the agents, oldest first. */
@@ -60,7 +65,7 @@ export class AgentsController {
   @Get(':id')
   @Problems('not_found')
   async get(@UuidParam() id: string): Promise<AgentDto> {
-    return AgentDto.from(await this.agents.get(id), await this.llm.defaultModel());
+    return this.shown(await this.agents.get(id));
   }
 
   /** Changes how an agent answers from its next turn on. */
@@ -68,7 +73,7 @@ export class AgentsController {
   @Patch(':id/config')
   @Problems('not_found')
   async updateConfig(@UuidParam() id: string, @Body() body: UpdateAgentConfigDto): Promise<AgentDto> {
-    return AgentDto.from(await this.agents.updateConfig(id, body.toPatch()), await this.llm.defaultModel());
+    return this.shown(await this.agents.updateConfig(id, body.toPatch()));
   }
 
   /** Deletes an agent; turns that it is running are cancelled, and results stay readable. */
@@ -77,6 +82,12 @@ export class AgentsController {
   @Problems('not_found', 'canonical_agent')
   async delete(@UuidParam() id: string): Promise<void> {
     await this.agents.delete(id);
+  }
+
+  private async shown(agent: Agent): Promise<AgentDto> {
+    const { tools, maxContextTokens } = agent.config;
+    const shelf = new OfferedTools(this.tools.offered(tools, this.app.sandbox), maxContextTokens);
+    return AgentDto.from(agent, await this.llm.defaultModel(), shelf);
   }
 }
 

@@ -555,3 +555,35 @@ describe('the journal', () => {
     );
   });
 });
+describe('more tools than the context has room for', () => {
+  const names = Array.from({ length: 150 }, (_, index) => `mcp__many__tool_${index}`);
+  const tools: Record<string, FakeTool> = { read_file: {}, ...Object.fromEntries(names.map((name) => [name, {}])) };
+  const offered = (call: ModelCall | undefined): string[] => (call?.tools ?? []).map(({ name }) => name);
+  const replies: Reply[] = [
+    { toolCalls: [call('search_tools', { query: 'mcp__many__tool_149' }, 'search')] },
+    { toolCalls: [call('mcp__many__tool_149', {}, 'use')] },
+    { text: 'Done.' },
+  ];
+
+  it('are loaded by a search, behind what was shown before', async () => {
+    const { llm, executed, run } = setup(replies, tools);
+    const { text } = await run();
+    const [first, second, third] = llm.calls.map(offered);
+    expect(first?.at(-1)).toBe('search_tools');
+    expect(first).toContain('read_file');
+    expect(first?.length).toBeLessThan(128);
+    expect(second).toEqual([...(first ?? []), 'mcp__many__tool_149']);
+    expect(third).toEqual(second);
+    expect(executed).toEqual(['mcp__many__tool_149({})']);
+    expect(text).toBe('Done.');
+  });
+
+  it('are loaded again where an earlier attempt loaded them', async () => {
+    const journal = memoryJournal();
+    await setup(replies, tools, { journal, recordFinal: false }).run();
+    const searched = journal.entries.slice(0, 2);
+    const again = setup(replies.slice(1), tools, { journal: memoryJournal(searched) });
+    await again.run();
+    expect(offered(again.llm.calls[0]).at(-1)).toBe('mcp__many__tool_149');
+  });
+});

@@ -8,9 +8,10 @@ import {
   type OfferedTool,
   type ResponseSchema,
 } from '../llm/index.js';
+import { OfferedTools, SEARCH_TOOLS } from '../tools/index.js';
 import { fitHistory, withoutToolParts, withUserText } from './history.js';
 import { ModelSession, type LoopHooks, type ModelSessionOptions, type ToolCallRecord } from './model-session.js';
-import { millisecondsSince, parsedArguments, ToolRunner, type LoopTools } from './tool-runner.js';
+import { millisecondsSince, parsedArguments, ToolRunner, type LoopTools, withSearch } from './tool-runner.js';
 
 export interface ConversationInput {
   prompt: LanguageModelV3Prompt;
@@ -67,7 +68,7 @@ export async function converse(session: ModelSession, input: ConversationInput):
 class Conversation {
   private messages: LanguageModelV3Prompt;
   private readonly toolCalls: ToolCallRecord[] = [];
-  private readonly offered: OfferedTool[];
+  private readonly shelf: OfferedTools;
   private readonly tools: ToolRunner | null;
   private hasSpoken = false;
   private repeats = new Map<string, number>();
@@ -77,8 +78,14 @@ class Conversation {
     private readonly input: ConversationInput,
   ) {
     this.messages = [...input.prompt];
-    this.tools = input.tools ? new ToolRunner(session, input.tools) : null;
-    this.offered = input.tools ? input.tools.registry.offered(input.tools.allowed, input.tools.context.tier) : [];
+    const { tools } = input;
+    const all = tools ? tools.registry.offered(tools.allowed, tools.context.tier) : [];
+    this.shelf = new OfferedTools(all, input.maxContextTokens);
+    this.tools = tools ? new ToolRunner(session, { ...tools, registry: withSearch(tools.registry, this.shelf) }) : null;
+  }
+
+  private get offered(): OfferedTool[] {
+    return this.shelf.list;
   }
 
   async run(): Promise<AgentLoopResult> {
@@ -89,6 +96,7 @@ class Conversation {
       if (answer.toolCalls.length === 0) return this.result(answer, 'answer');
       const repeated = this.repeatedCall(answer.toolCalls);
       this.add(assistantMessage(answer, toolCallPart));
+      if (replayed) this.searchAgain(answer.toolCalls);
       if (repeated !== null) {
         const text = `Stopped: the model asked ${MAX_REPEATS} times in a row for the identical call ${shown(repeated)}.`;
         this.addResults(answer.toolCalls.map((call) => tools.refuse(call, `Not run. ${text}`, replayed)));
@@ -162,6 +170,14 @@ class Conversation {
     if (text === '') return;
     this.hasSpoken = true;
     hooks.onText?.(text);
+  }
+
+  /** Loads the tools that searches of an earlier attempt loaded, whose results are not asked for again. */
+  private searchAgain(calls: readonly ModelToolCall[]): void {
+    for (const call of calls) {
+      const isDone = call.name === SEARCH_TOOLS && this.session.journal.resultOf(call.id) !== null;
+      if (isDone) this.shelf.search(call.arguments);
+    }
   }
 
   /** The call that this answer repeats once too often: asked for in every answer of a row, `MAX_REPEATS` times in all. */

@@ -2,8 +2,10 @@ import type { SandboxTier } from '../../config/index.js';
 import { storableText } from '../../platform/database/index.js';
 import type { ModelToolCall, OfferedTool } from '../llm/index.js';
 import {
+  SEARCH_TOOLS,
   TreeUnavailableError,
   type AllowedTools,
+  type OfferedTools,
   type Tool,
   type ToolContext,
   type ToolResult,
@@ -26,6 +28,19 @@ export interface LoopTools {
   registry: LoopToolRegistry;
   allowed: AllowedTools;
   context: ToolContext;
+}
+
+const SEARCH = { name: SEARCH_TOOLS, group: 'platform', writes: false, idempotent: true };
+
+/** `registry` with what one conversation is shown of it, and with the search for the rest. */
+export function withSearch(registry: LoopToolRegistry, shelf: OfferedTools): LoopToolRegistry {
+  const isSearch = (name: string): boolean => name === SEARCH_TOOLS && shelf.leftOut.length > 0;
+  return {
+    offered: () => shelf.list,
+    find: (name) => (isSearch(name) ? SEARCH : registry.find(name)),
+    execute: async (name, rawArguments, allowed, context) =>
+      isSearch(name) ? shelf.search(rawArguments) : registry.execute(name, rawArguments, allowed, context),
+  };
 }
 
 const MAX_CALLS_PER_ANSWER = 32;

@@ -23,3 +23,4 @@ export { assertWorkspaceAllowed } from './work-tree/workspace-rules.js';
 export { PlatformTool, StartingTool } from './platform/platform-tool.js';
 export { StartedWorkRepository } from './platform/started-work.repository.js';
 export { wireName } from './wire-name.js';
+export { OfferedTools, SEARCH_TOOLS } from './offered-tools.js';
