@@ -69,3 +69,30 @@ function httpStatus(error: unknown): number | undefined {
   if (error instanceof SseError) return error.code;
   return SdkHttpError.isInstance(error) ? error.status : undefined;
 }
+
+/** Statuses with which a server says that it has not begun. */
+const NOT_BEGUN: readonly (number | undefined)[] = [401, 403, 404, 405, 410, 413, 415, 429];
+/** Failures of a connection before anything was sent on it. */
+const NOT_CONNECTED: readonly (string | undefined)[] = [
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'UND_ERR_CONNECT_TIMEOUT',
+];
+
+/** Whether an HTTP server refused a message because it no longer knows the session: nothing of it was done. */
+export function isForgottenSession(error: unknown): boolean {
+  if (!SdkHttpError.isInstance(error)) return false;
+  return error.status === 404 || error.status === 410 || (error.status === 400 && /session/i.test(error.message));
+}
+
+/** Whether a call failed before it could have any effect. */
+export function isBeforeEffect(error: unknown): boolean {
+  for (let one = error, depth = 0; one instanceof Error && depth < 10; one = one.cause, depth += 1) {
+    if (one instanceof EgressRefusedError && !/answer/.test(one.message)) return true;
+    if (NOT_CONNECTED.includes((one as NodeJS.ErrnoException).code) || NOT_BEGUN.includes(httpStatus(one))) return true;
+  }
+  return false;
+}

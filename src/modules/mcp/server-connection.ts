@@ -7,7 +7,7 @@ import { ServerEndedError } from './failure-reason.js';
 import type { McpEra, McpServer, McpServerState, ToolPin } from './mcp-server.js';
 import { Redactor } from './redactor.js';
 import { priorOf, Session } from './session.js';
-import { callTool, failed } from './tools/call-tool.js';
+import { callTool, failed, FORGOTTEN } from './tools/call-tool.js';
 import { listTools, type ListedTools } from './tools/list-tools.js';
 import { McpTool } from './tools/mcp-tool.js';
 import type { ToolDefinition } from './tools/tool-definition.js';
@@ -53,6 +53,7 @@ export class ServerConnection implements ToolSource {
   /** Aborted to cut the present attempt or pause short. */
   private hurry = new AbortController();
   private readonly waiting = new Set<() => void>();
+  private renewal: Promise<void> | null = null;
   private refreshing = false;
   private refreshWanted = false;
   private running: Promise<void> | null = null;
@@ -142,7 +143,8 @@ export class ServerConnection implements ToolSource {
   async verify(): Promise<void> {
     const { session } = this;
     if (session === null || this.server.transport === 'stdio') return;
-    if (!(await session.check())) await session.close();
+    if (await session.check()) return;
+    await this.renew(session).catch(() => session.close());
   }
 
   /** Ends the connection and everything that was started for it. */
@@ -311,7 +313,29 @@ export class ServerConnection implements ToolSource {
     if (session === null || !session.open) {
       return failed(`${called} is not connected${this.failure === null ? '' : `: ${this.failure}`}.`);
     }
-    return callTool({ called, session, words, verify: () => void this.verify() }, tool, args, signal);
+    const callee = { called, words, verify: () => void this.verify() };
+    const result = await callTool({ ...callee, session }, tool, args, signal);
+    if (result !== FORGOTTEN) return result;
+    try {
+      await this.renew(session);
+    } catch (error) {
+      return failed(
+        `${called} has forgotten its session, so nothing was done, and gave no new one: ${words.reason(error)}.`,
+      );
+    }
+    signal.throwIfAborted();
+    const again =
+      this.session === null ? FORGOTTEN : await callTool({ ...callee, session: this.session }, tool, args, signal);
+    return again === FORGOTTEN
+      ? failed(`${called} does not know the session that it has just begun; nothing was done.`)
+      : again;
+  }
+
+  /** Puts a new session in the place of `lost`, unless somebody has; whoever asks meanwhile waits for the same. */
+  private renew(lost: Session): Promise<void> {
+    if (this.session !== lost) return this.renewal ?? Promise.resolve();
+    this.renewal ??= this.attempt().finally(() => (this.renewal = null));
+    return this.renewal;
   }
 
   private fail(reason: string): void {

@@ -2,6 +2,7 @@ import { ProtocolError, type Progress } from '@modelcontextprotocol/client';
 import type { ToolResult } from '../../tools/index.js';
 import type { Redactor } from '../redactor.js';
 import type { Session } from '../session.js';
+import { isBeforeEffect, isForgottenSession } from '../failure-reason.js';
 import { resultText } from './result-text.js';
 import { visibleText, type ToolDefinition } from './tool-definition.js';
 
@@ -14,19 +15,23 @@ export interface Callee {
   readonly verify: () => void;
 }
 
-/** Calls a tool; a failure of any kind is a result that says what is known of it. */
+/** The server has said that it did nothing, since it has forgotten the session. */
+export const FORGOTTEN = Symbol('forgotten');
+
+/** Calls a tool; a failure of any other kind is a result that says what is known of it. */
 export async function callTool(
   { called, session, words, verify }: Callee,
   tool: ToolDefinition,
   args: Record<string, unknown>,
   signal: AbortSignal,
-): Promise<ToolResult> {
+): Promise<ToolResult | typeof FORGOTTEN> {
   let last: Progress | null = null;
   try {
     const answer = await session.call(tool, args, signal, (progress) => (last = progress));
     return { text: words.hide(resultText(answer)), ...(answer.isError ? { isError: true } : {}) };
   } catch (error) {
     if (signal.aborted) return failed(`${called} did not finish the call.${lastProgress(last, words)}`);
+    if (isForgottenSession(error)) return FORGOTTEN;
     if (ProtocolError.isInstance(error)) return failed(`${called} refused the call: ${words.clean(error.message)}.`);
     if (!session.open) {
       const why = session.farewell();
@@ -34,6 +39,8 @@ export async function callTool(
       return failed(ended + lastProgress(last, words));
     }
     verify();
+    if (isBeforeEffect(error))
+      return failed(`${called} was not reached by the call, so nothing was done: ${words.reason(error)}.`);
     return failed(`${called} did not give an answer: ${words.reason(error)}.${lastProgress(last, words)}`);
   }
 }
