@@ -35,7 +35,14 @@ async function timed(work: () => Promise<unknown>): Promise<number> {
 async function confined(): Promise<void> {
   const { isError, text } = await shell.run(
     { command: 'true' },
-    { root, tier: 'workspace', network: false, owner: 'bench', signal: new AbortController().signal },
+    {
+      root,
+      tier: 'workspace',
+      network: false,
+      owner: 'bench',
+      work: { kind: 'task', id: 'bench' },
+      signal: new AbortController().signal,
+    },
   );
   if (isError) throw new Error(text);
 }

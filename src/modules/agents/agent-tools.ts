@@ -123,7 +123,7 @@ class CreateAgentTool extends StartingTool<typeof newAgent> {
         memoryTiers: [],
         maxContextTokens: 8_192,
         fallbackModels: [],
-        metadata: { created_by_turn: context.taskId ?? null },
+        metadata: { [`created_by_${context.work.kind}`]: context.work.id },
       },
       { anyModel: false },
     );

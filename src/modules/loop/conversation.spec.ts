@@ -101,6 +101,7 @@ function setup(replies: Reply[], tools: Record<string, FakeTool> = {}, over: Par
     tier: 'workspace',
     network: false,
     owner: 'admin',
+    work: { kind: 'turn', id: 'turn' },
     signal: abort.signal,
   };
   const input: AgentLoopInput = {

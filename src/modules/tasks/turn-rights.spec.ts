@@ -3,7 +3,7 @@ import { SANDBOX_TIERS } from '../../config/index.js';
 import { ToolRegistry } from '../tools/index.js';
 import { turnRights } from './turn-rights.js';
 
-const AGENT = { id: 'agent', config: { tools: ['files', 'run_shell'] } } as Parameters<typeof turnRights>[2];
+const AGENT = { config: { tools: ['files', 'run_shell'] } } as Parameters<typeof turnRights>[2];
 const TURN = { id: 'turn', signal: new AbortController().signal };
 const registry = new ToolRegistry();
 const rights = (
@@ -20,8 +20,7 @@ it('a turn has its agent’s tools in the service’s tier', () => {
       network: false,
       owner: 'key:1',
       signal: TURN.signal,
-      taskId: 'turn',
-      agentId: 'agent',
+      work: { kind: 'turn', id: 'turn' },
       depth: 0,
     },
   });

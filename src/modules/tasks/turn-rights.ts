@@ -10,7 +10,7 @@ import type { TurnRequest } from './turn.js';
 export function turnRights(
   config: Pick<AppConfig, 'workspace' | 'sandbox'>,
   registry: Pick<ToolRegistry, 'both'>,
-  agent: Pick<StoredAgent, 'id' | 'config'>,
+  agent: Pick<StoredAgent, 'config'>,
   request: Pick<TurnRequest, 'owner' | 'inherited'>,
   turn: { id: string; signal: AbortSignal },
 ): { allowed: AllowedTools; context: ToolContext } {
@@ -25,8 +25,7 @@ export function turnRights(
       network: tier === 'host',
       owner,
       signal: turn.signal,
-      taskId: turn.id,
-      agentId: agent.id,
+      work: { kind: 'turn', id: turn.id },
       depth: inherited?.depth ?? 0,
       ...(inherited?.spending && { spending: inherited.spending }),
     },

@@ -3,7 +3,7 @@ import { AppConfig } from '../../config/index.js';
 import { Clock } from '../../platform/clock/index.js';
 import { DomainError } from '../../platform/errors/index.js';
 import { Lifecycle } from '../../platform/health/index.js';
-import { withLogContext } from '../../platform/logging/index.js';
+import { withLogContext, withoutLogContext } from '../../platform/logging/index.js';
 import { EventBus } from '../../platform/redis/index.js';
 import { AGENT_DELETED_CHANNEL, AgentsService, type StoredAgent } from '../agents/index.js';
 import { runAgentLoop } from '../loop/index.js';
@@ -94,8 +94,8 @@ export class TurnRunner implements BeforeApplicationShutdown {
     );
     turn.leasedAtMs = this.clock.monotonicMs();
     this.running.set(id, turn);
-    this.beating ??= this.beat();
-    turn.done = withLogContext({ task_id: id, agent_id: agent.id }, () => this.run(turn, agent, chain, request));
+    this.beating ??= withoutLogContext(() => this.beat());
+    turn.done = withLogContext({ turn_id: id, agent_id: agent.id }, () => this.run(turn, agent, chain, request));
     void this.agents.noteActivity(agent.id).catch(() => undefined);
     return turn;
   }

@@ -7,6 +7,7 @@ export {
   type ToolContext,
   type ToolResult,
   type ToolSource,
+  type Work,
 } from './tool.js';
 export { ToolRegistry, type ToolCategory } from './tool-registry.js';
 export { Sandbox, SandboxRefusedError, type Box } from './sandbox/sandbox.js';

@@ -31,7 +31,14 @@ function setup(...tools: Tool[]): { registry: ToolRegistry; context: ToolContext
   const registry = new ToolRegistry();
   for (const each of tools) registry.register(each);
   const abort = new AbortController();
-  const context: ToolContext = { root: '/', tier: 'workspace', network: false, owner: 'admin', signal: abort.signal };
+  const context: ToolContext = {
+    root: '/',
+    tier: 'workspace',
+    network: false,
+    owner: 'admin',
+    work: { kind: 'task', id: 'task' },
+    signal: abort.signal,
+  };
   return { registry, context, abort };
 }
 

@@ -167,7 +167,7 @@ export class ToolRegistry {
     } catch (error) {
       context.signal.throwIfAborted();
       if (!(work.signal.reason instanceof ToolTimeoutError)) {
-        this.logger.warn({ msg: 'A tool failed', tool: tool.name, err: error });
+        this.logger.warn({ message: 'A tool failed', tool: tool.name, error });
       }
       result = { text: 'The tool failed.', isError: true };
     } finally {

@@ -2,6 +2,12 @@ import type { z } from 'zod';
 import type { SandboxTier } from '../../config/index.js';
 import type { ModelCall, ModelUsage } from '../llm/index.js';
 
+/** A pipeline task, or one turn of an agent: what calls tools, and is charged with what they start. */
+export interface Work {
+  readonly kind: 'task' | 'turn';
+  readonly id: string;
+}
+
 /** Where and with what rights a tool call runs. */
 export interface ToolContext {
   /** The folder the call may touch: a task's work tree, or the workspace. Absolute. */
@@ -17,9 +23,8 @@ export interface ToolContext {
   owner: string;
   /** Aborts the tool and everything it started. */
   signal: AbortSignal;
-  /** The pipeline task or agent turn the call belongs to. */
-  taskId?: string;
-  agentId?: string;
+  /** The work that the call is part of. */
+  work: Work;
   /** Tools that start work: how deep the present work already is (0 = asked for by a person). */
   depth?: number;
   /** What the caller itself may use, set by the registry; what the call starts gets no more. */

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import pg from 'pg';
 import { DomainError } from '../errors/index.js';
+import { withoutLogContext } from '../logging/index.js';
 import { connectClient, splitOptions, type SessionOptions } from './connection.js';
 import { isConnectionFault, isLostConnection, isRetryable, outageReason } from './pg-errors.js';
 import { settleSession } from './session-settings.js';
@@ -56,7 +57,10 @@ export class Database {
     });
     // pg emits `error` on idle clients through the pool and on checked-out ones through the client itself; an
     // unhandled one of either kind would end the process.
-    this.pool.on('error', (error) => this.logger.warn(`An idle connection was lost: ${outageReason(error)}`));
+    // A connection's events come in the context that opened it, and an idle one belongs to nobody.
+    this.pool.on('error', (error) =>
+      withoutLogContext(() => this.logger.warn(`An idle connection was lost: ${outageReason(error)}`)),
+    );
     this.pool.on('connect', (client) => client.on('error', () => undefined));
   }
 

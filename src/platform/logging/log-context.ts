@@ -7,7 +7,12 @@ export interface LogContext {
   readonly trace_id?: string;
   readonly span_id?: string;
   readonly trace_flags?: string;
+  /** The pipeline task that is worked on, its stage, and which attempt at the stage this is. */
   readonly task_id?: string;
+  readonly stage?: string;
+  readonly attempt?: number;
+  /** The turn that runs, and whose it is. Beside `task_id`, a tool of that task started it. */
+  readonly turn_id?: string;
   readonly agent_id?: string;
 }
 
@@ -23,7 +28,7 @@ export function withLogContext<T>(fields: LogContext, work: () => T): T {
   return storage.run({ ...storage.getStore(), ...fields }, work);
 }
 
-/** Runs `work`, which outlives what it was started for, with none of the present fields. */
+/** Runs `work`, which several requests or tasks share or which outlives them, with none of the present fields. */
 export function withoutLogContext<T>(work: () => T): T {
   return storage.exit(work);
 }

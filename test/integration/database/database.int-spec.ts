@@ -1,6 +1,8 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { Logger } from '@nestjs/common';
 import pg from 'pg';
 import { Database, joinSql, json, preparedSql, sql, violates, type Sql } from '../../../src/platform/database/index.js';
+import { logContext, withLogContext } from '../../../src/platform/logging/index.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { eventually } from '../../support/eventually.js';
 import { execute } from '../../support/servers/test-servers.js';
@@ -201,6 +203,21 @@ describe('a lost connection', () => {
     await Promise.all([1, 2, 3].map((id) => db.query('test.insert', insert(id))));
     await terminate(`state = 'idle'`);
     expect(await retried(ids)).toEqual([1, 2, 3]);
+  });
+
+  it('is not told as part of the work that once opened it', async () => {
+    const said: unknown[] = [];
+    const warn = jest.spyOn(Logger.prototype, 'warn').mockImplementation((message: unknown) => {
+      said.push({ message, context: logContext() });
+    });
+    const own = new Database();
+    own.attach(test.connection);
+    await withLogContext({ task_id: 'task-1' }, () => own.query('test.open', sql`select 1`));
+    await terminate(`state = 'idle'`);
+    await eventually('the loss is told', () => said.length > 0);
+    expect(said).toEqual([{ message: expect.stringContaining('idle connection'), context: {} }]);
+    warn.mockRestore();
+    await own.close();
   });
 
   it('fails the statement that runs on it, once, as unavailable', async () => {

@@ -94,6 +94,7 @@ export class Setup {
       tier: 'workspace',
       network: false,
       owner: 'admin',
+      work: { kind: 'task', id: 'task' },
       signal,
     });
   }

@@ -11,5 +11,13 @@ export async function scratch(): Promise<{ path: string; remove: () => Promise<v
 
 /** The context of a call that may touch `root`. */
 export function contextFor(root: string, more: Partial<ToolContext> = {}): ToolContext {
-  return { root, tier: 'workspace', network: false, owner: 'admin', signal: new AbortController().signal, ...more };
+  return {
+    root,
+    tier: 'workspace',
+    network: false,
+    owner: 'admin',
+    signal: new AbortController().signal,
+    work: { kind: 'task', id: 'task' },
+    ...more,
+  };
 }

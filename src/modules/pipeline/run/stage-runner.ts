@@ -2,6 +2,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import { AppConfig } from '../../../config/index.js';
 import { Clock } from '../../../platform/clock/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
+import { withLogContext } from '../../../platform/logging/index.js';
 import { UnknownToolOutcomeError, type LoopHooks, type LoopJournal } from '../../loop/index.js';
 import { LlmService, ModelCallError } from '../../llm/index.js';
 import { stepsOf, type AgentSnapshot } from '../../pods/index.js';
@@ -50,6 +51,11 @@ export class StageRunner {
     const agent = execution.run.pod.agents.find((candidate) => candidate.role === role);
     const stage = execution.situation.newest[role];
     if (agent === undefined || stage?.status !== 'running') throw new Error(`The stage ${role} has not begun.`);
+    return withLogContext({ stage: role, attempt: stage.attempt }, () => this.runLogged(execution, agent, stage));
+  }
+
+  private async runLogged(execution: TaskExecution, agent: AgentSnapshot, stage: StageRecord): Promise<StageOutcome> {
+    const { role } = agent;
     const recorded = execution.run.journals.get(stage.id) ?? (await this.carried(execution, stage));
     const budget = new StageBudget(execution, this.llm, recorded, {
       promise: (usd) =>
@@ -125,7 +131,7 @@ export class StageRunner {
           network: run.pod.network === 'on',
           owner: run.owner,
           signal,
-          taskId: run.id,
+          work: { kind: 'task', id: run.id },
           depth: run.control.depth ?? 0,
           spending: {
             maxOutputTokens: agent.maxTokens ?? undefined,

@@ -2,6 +2,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import { AppConfig } from '../../../config/index.js';
 import { Clock } from '../../../platform/clock/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
+import { withLogContext } from '../../../platform/logging/index.js';
 import { WorkTreeFencedError } from '../../tools/index.js';
 import { DrainingError, type Lease, type LeaseLostError } from '../store/lease.js';
 import { afterStep, enter, failTask, NO_EFFECTS, openGate, type Next, type Situation } from '../rules/plan.js';
@@ -55,7 +56,11 @@ export class TaskExecutor {
    * Works on the task until it leaves this worker's hands; false when it could not be put anywhere, so that the lease may
    * still stand. Never rejects.
    */
-  async run(claimed: ClaimedTask, lease: Lease): Promise<boolean> {
+  run(claimed: ClaimedTask, lease: Lease): Promise<boolean> {
+    return withLogContext({ task_id: claimed.id }, () => this.runLogged(claimed, lease));
+  }
+
+  private async runLogged(claimed: ClaimedTask, lease: Lease): Promise<boolean> {
     let execution: TaskExecution | null = null;
     try {
       const run = await this.runs.find(claimed.id);

@@ -57,7 +57,14 @@ function setup(replies: Partial<ModelAnswer>[], over: Partial<StageDeps> = {}, a
   const executed: string[] = [];
   const entries: JournalEntry[] = [];
   const { signal } = new AbortController();
-  const context: ToolContext = { root: '/t', tier: 'workspace', network: false, owner: 'admin', signal };
+  const context: ToolContext = {
+    root: '/t',
+    tier: 'workspace',
+    network: false,
+    owner: 'admin',
+    work: { kind: 'task', id: 'task' },
+    signal,
+  };
   const deps: StageDeps = {
     llm: {
       call: (_chain, call) => {

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Clock } from '../../../platform/clock/index.js';
 import { Database, json, preparedSql, sql, type Sql, storableJson } from '../../../platform/database/index.js';
+import { withoutLogContext } from '../../../platform/logging/index.js';
 import type { Transition } from './transition.js';
 import { retryUnavailable } from './retry-unavailable.js';
 import { TaskEventPublisher, type PublishedEvent } from './task-event-publisher.js';
@@ -57,7 +58,7 @@ export class TransitionsRepository {
     while (this.busyLanes < LANES && this.waiting.length > 0) {
       const batch = this.takeBatch();
       this.busyLanes += 1;
-      void this.flush(batch).finally(() => {
+      void withoutLogContext(() => this.flush(batch)).finally(() => {
         this.busyLanes -= 1;
         this.drainLanes();
       });

@@ -45,7 +45,7 @@ export abstract class StartingTool<Arguments extends z.ZodType> extends Platform
     const depth = (context.depth ?? 0) + 1;
     if (depth > DEEPEST)
       return { text: `Refused: work may start work ${DEEPEST} levels deep, no deeper.`, isError: true };
-    if (context.taskId === undefined || !(await this.started.take(context.taskId))) {
+    if (!(await this.started.take(context.work.id))) {
       return { text: 'Refused: this work has started as much as it may.', isError: true };
     }
     return this.start(args, context, depth);
