@@ -1,12 +1,14 @@
-import { ApiProperty } from '@nestjs/swagger';
+import { ApiProperty, OmitType } from '@nestjs/swagger';
 import { IsObject, IsOptional, IsString, Length } from 'class-validator';
 import {
   IgnoresReadOnly,
   MaxCharacters,
   MaxJsonBytes,
   MayBeOmitted,
+  PatchOf,
   TextList,
   WholeNumber,
+  type PatchFields,
 } from '../../platform/http/index.js';
 import type { AgentConfig } from './agent.js';
 
@@ -91,72 +93,28 @@ export class NewAgentConfigDto {
   metadata?: Record<string, unknown> = {};
 
   toConfig(): AgentConfig {
-    const given = this as Required<NewAgentConfigDto>;
-    return {
-      name: given.name,
-      systemPrompt: given.system_prompt,
-      model: given.model,
-      tools: given.tools,
-      memoryTiers: given.memory_tiers,
-      maxContextTokens: given.max_context_tokens,
-      fallbackModels: given.fallback_models,
-      metadata: given.metadata,
-    };
+    // Validated, so that the required field is there; the others have their defaults.
+    return { ...configOf(this), memoryTiers: this.memory_tiers } as AgentConfig;
   }
 }
 
 /** Changes of an agent's configuration: fields that are left out stay as they are. */
 @IgnoresReadOnly<AgentConfigDto>('memory_tiers')
-export class UpdateAgentConfigDto {
-  @MayBeOmitted()
-  @IsString()
-  @Length(1, 100)
-  @MaxCharacters(100)
-  name?: string;
-
-  /** Stands before every conversation. */
-  @MayBeOmitted()
-  @IsString()
-  @Length(0, 100_000)
-  @MaxCharacters(100_000)
-  system_prompt?: string;
-
-  /** Null is the service's default model, whichever it is when the agent answers. */
-  @IsOptional()
-  @IsString()
-  @Length(1, 200)
-  model?: string | null;
-
-  /** Names or groups of tools it may use; null is all that are permitted, an empty list is none. */
-  @IsOptional()
-  @TextList(TOOL_NAMES)
-  tools?: string[] | null;
-
-  /** Tokens of history that a model is sent at the most. */
-  @MayBeOmitted()
-  @WholeNumber(1, 10_000_000)
-  max_context_tokens?: number;
-
-  /** Asked in order when the model fails before its first word. */
-  @MayBeOmitted()
-  @TextList({ maxItems: 10, maxLength: 200 })
-  fallback_models?: string[];
-
-  /** At most 16 KiB of JSON. */
-  @MayBeOmitted()
-  @IsObject()
-  @MaxJsonBytes(MOST_METADATA_BYTES)
-  metadata?: Record<string, unknown>;
-
+export class UpdateAgentConfigDto extends PatchOf(OmitType(NewAgentConfigDto, ['memory_tiers'])) {
   toPatch(): Partial<AgentConfig> {
-    return {
-      name: this.name,
-      systemPrompt: this.system_prompt,
-      model: this.model,
-      tools: this.tools,
-      maxContextTokens: this.max_context_tokens,
-      fallbackModels: this.fallback_models,
-      metadata: this.metadata,
-    } as Partial<AgentConfig>;
+    return configOf(this);
   }
+}
+
+/** The settings that `fields` name; absent ones are undefined. */
+function configOf(fields: Omit<PatchFields<NewAgentConfigDto>, 'memory_tiers'>): Partial<AgentConfig> {
+  return {
+    name: fields.name,
+    systemPrompt: fields.system_prompt,
+    model: fields.model,
+    tools: fields.tools,
+    maxContextTokens: fields.max_context_tokens,
+    fallbackModels: fields.fallback_models,
+    metadata: fields.metadata,
+  };
 }

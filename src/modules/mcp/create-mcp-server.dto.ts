@@ -1,6 +1,6 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { IsBoolean, IsIn, IsObject, IsOptional, IsString, Length, Matches, MaxLength } from 'class-validator';
-import { MaxJsonBytes, MayBeOmitted } from '../../platform/http/index.js';
+import { MaxJsonBytes, MayBeOmitted, type PatchFields } from '../../platform/http/index.js';
 import { ENV_NAME, HEADER_NAME, HEADER_VALUE, TextItems, TextMap } from './limits.js';
 import {
   MCP_SANDBOXES,
@@ -78,20 +78,25 @@ export class CreateMcpServerDto {
   metadata?: Record<string, unknown> = {};
 
   toSettings(): McpServerSettings {
-    const given = this as Required<CreateMcpServerDto>;
-    return {
-      name: given.name,
-      description: given.description,
-      transport: given.transport,
-      command: given.command,
-      args: given.args,
-      env: given.env,
-      publicEnv: given.public_env,
-      url: given.url,
-      headers: given.headers,
-      enabled: given.enabled,
-      sandbox: given.sandbox,
-      metadata: given.metadata,
-    };
+    // Validated, so that the required fields are there; the others have their defaults.
+    return mcpServerSettingsOf(this) as McpServerSettings;
   }
+}
+
+/** The settings that `fields` name; absent ones are undefined. */
+export function mcpServerSettingsOf(fields: PatchFields<CreateMcpServerDto>): Partial<McpServerSettings> {
+  return {
+    name: fields.name,
+    description: fields.description,
+    transport: fields.transport,
+    command: fields.command,
+    args: fields.args,
+    env: fields.env,
+    publicEnv: fields.public_env,
+    url: fields.url,
+    headers: fields.headers,
+    enabled: fields.enabled,
+    sandbox: fields.sandbox,
+    metadata: fields.metadata,
+  };
 }

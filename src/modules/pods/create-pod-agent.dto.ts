@@ -1,6 +1,13 @@
 import { Allow, IsBoolean, IsIn, IsNumber, IsOptional, IsString, Length, Max, MaxLength, Min } from 'class-validator';
-import { MaxCharacters, MayBeOmitted, TextList, WholeNumber } from '../../platform/http/index.js';
-import { ON_FAILURES, POD_ROLES, type NewPodAgent, type OnFailure, type PodRole } from './pod.js';
+import { MaxCharacters, MayBeOmitted, TextList, WholeNumber, type PatchFields } from '../../platform/http/index.js';
+import {
+  ON_FAILURES,
+  POD_ROLES,
+  type NewPodAgent,
+  type OnFailure,
+  type PodAgentSettings,
+  type PodRole,
+} from './pod.js';
 import { RunConditionDto } from './run-condition.dto.js';
 import { conditionOf } from './run-condition.js';
 
@@ -97,25 +104,33 @@ export class CreatePodAgentDto {
 
   /** @throws DomainError validation_failed when the run condition is not one. */
   toSettings(): NewPodAgent {
-    const given = this as Required<CreatePodAgentDto>;
-    return {
-      name: given.name,
-      role: given.role,
-      description: given.description,
-      enabled: given.enabled,
-      position: this.position,
-      parallelGroup: given.parallel_group,
-      model: given.model,
-      fallbackModels: given.fallback_models,
-      temperature: given.temperature,
-      maxTokens: given.max_tokens,
-      timeoutSeconds: given.timeout_seconds,
-      maxRetries: given.max_retries,
-      systemPrompt: given.system_prompt,
-      allowedTools: given.allowed_tools,
-      onFailure: given.on_failure,
-      runCondition: conditionOf(given.run_condition),
-      artifactType: given.artifact_type,
-    };
+    // Validated, so that the required fields are there; the others have their defaults.
+    return podAgentSettingsOf(this) as NewPodAgent;
   }
+}
+
+/**
+ * The settings that `fields` name; absent ones are undefined.
+ * @throws DomainError validation_failed when the run condition is not one.
+ */
+export function podAgentSettingsOf(fields: PatchFields<CreatePodAgentDto>): Partial<PodAgentSettings> {
+  return {
+    name: fields.name,
+    role: fields.role,
+    description: fields.description,
+    enabled: fields.enabled,
+    position: fields.position,
+    parallelGroup: fields.parallel_group,
+    model: fields.model,
+    fallbackModels: fields.fallback_models,
+    temperature: fields.temperature,
+    maxTokens: fields.max_tokens,
+    timeoutSeconds: fields.timeout_seconds,
+    maxRetries: fields.max_retries,
+    systemPrompt: fields.system_prompt,
+    allowedTools: fields.allowed_tools,
+    onFailure: fields.on_failure,
+    runCondition: fields.run_condition === undefined ? undefined : conditionOf(fields.run_condition),
+    artifactType: fields.artifact_type,
+  };
 }

@@ -10,7 +10,14 @@ import {
   MaxLength,
   Min,
 } from 'class-validator';
-import { MaxCharacters, MaxJsonBytes, MayBeOmitted, TextList, WholeNumber } from '../../platform/http/index.js';
+import {
+  MaxCharacters,
+  MaxJsonBytes,
+  MayBeOmitted,
+  TextList,
+  WholeNumber,
+  type PatchFields,
+} from '../../platform/http/index.js';
 import {
   ESCALATION_THRESHOLDS,
   HUMAN_REVIEWS,
@@ -97,21 +104,26 @@ export class CreatePodDto {
   metadata?: Record<string, unknown> = {};
 
   toSettings(): PodSettings {
-    const given = this as Required<CreatePodDto>;
-    return {
-      name: given.name,
-      description: given.description,
-      enabled: given.enabled,
-      defaultModel: given.default_model,
-      maxCostUsd: given.max_cost_usd,
-      maxExecutionSeconds: given.max_execution_seconds,
-      reviewBy: given.review_by,
-      network: given.network,
-      requireHumanReview: given.require_human_review,
-      escalationThreshold: given.escalation_threshold,
-      sandbox: given.sandbox,
-      routingKeywords: given.routing_keywords,
-      metadata: given.metadata,
-    };
+    // Validated, so that the required field is there; the others have their defaults.
+    return podSettingsOf(this) as PodSettings;
   }
+}
+
+/** The settings that `fields` name; absent ones are undefined. */
+export function podSettingsOf(fields: PatchFields<CreatePodDto>): Partial<PodSettings> {
+  return {
+    name: fields.name,
+    description: fields.description,
+    enabled: fields.enabled,
+    defaultModel: fields.default_model,
+    maxCostUsd: fields.max_cost_usd,
+    maxExecutionSeconds: fields.max_execution_seconds,
+    reviewBy: fields.review_by,
+    network: fields.network,
+    requireHumanReview: fields.require_human_review,
+    escalationThreshold: fields.escalation_threshold,
+    sandbox: fields.sandbox,
+    routingKeywords: fields.routing_keywords,
+    metadata: fields.metadata,
+  };
 }

@@ -25,6 +25,7 @@ export { IsMoment, parseMoment } from './moment.js';
 export { Sends } from './openapi-headers.js';
 export { PageQueryDto } from './page-query.dto.js';
 export { cutForList, linkNext, pageRequest } from './paging.js';
+export { PatchOf, type PatchFields } from './patch-of.js';
 export { ProblemDto } from './problem.dto.js';
 export { Problems } from './problems.js';
 export { IgnoresReadOnly } from './read-only-fields.js';

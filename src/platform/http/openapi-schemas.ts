@@ -6,14 +6,15 @@ interface Schema {
   type?: string | string[];
   properties?: Record<string, Schema>;
   additionalProperties?: unknown;
+  default?: unknown;
 }
 interface Operation {
   parameters?: readonly object[];
 }
 
 /**
- * Says in the document what Swagger's plugin cannot know: which numbers are integers, and that bodies of POST take no other
- * field. `bodyOrQuery` are the classes of a route's parameters.
+ * Says in the document what Swagger's plugin cannot know: which numbers are integers, that bodies of POST take no other
+ * field, and that a field which a PATCH leaves out has no default. `bodyOrQuery` are the classes of a route's parameters.
  */
 export function refineSchemas(
   document: OpenAPIObject,
@@ -25,6 +26,7 @@ export function refineSchemas(
     const schema = document.components?.schemas?.[one.name] as Schema | undefined;
     if (schema === undefined) markQueryIntegers(operation, one);
     else refineBody(document, schema, one, verb === 'post');
+    if (verb === 'patch') for (const field of Object.values(schema?.properties ?? {})) delete field.default;
   }
 }
 

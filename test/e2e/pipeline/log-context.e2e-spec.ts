@@ -19,7 +19,7 @@ afterAll(async () => {
 });
 
 /** Complaints about `model`, each with the fields of the work that asked it. */
-const complaints = (model: string): LogLine[] => service.logs.filter(({ message }) => message.includes(model));
+const complaints = (model: string): LogLine[] => service.logs.filter(({ message }) => message.includes(`${model} `));
 const workOf = (line: LogLine | undefined): unknown[] =>
   ['task_id', 'stage', 'attempt', 'turn_id', 'agent_id'].map((field) => line?.[field]);
 
@@ -56,7 +56,7 @@ it('lines about a turn say which turn of which agent, and name no task', async (
     as: 'admin',
     json: { agent_id: agent, messages: [{ role: 'user', content: 'go' }] },
   });
-  expect(complaints(model).map(workOf)).toEqual([[undefined, undefined, undefined, turn.body.id, agent]]);
+  expect(complaints(model).map(workOf)).toEqual([[undefined, undefined, undefined, turn.body.task_id, agent]]);
 });
 
 it('lines about a turn that a task started name both', async () => {
@@ -83,7 +83,7 @@ it('an agent keeps which turn or which task made it', async () => {
   await pipeline.settled(id);
   const made = await pipeline.api.call('GET', '/api/v1/agents?name=Made', { as: 'admin' });
   expect((made.body as { config: { metadata: unknown } }[]).map(({ config }) => config.metadata)).toEqual([
-    { created_by_turn: turn.body.id },
+    { created_by_turn: turn.body.task_id },
     { created_by_task: id },
   ]);
 });
