@@ -1,4 +1,5 @@
 import { Module, type DynamicModule } from '@nestjs/common';
+import { DiscoveryModule } from '@nestjs/core';
 import { AppConfig, ConfigModule } from './config/index.js';
 import { AgentsModule } from './modules/agents/index.js';
 import { AuthModule } from './modules/auth/index.js';
@@ -13,12 +14,14 @@ import { ClockModule } from './platform/clock/index.js';
 import { DatabaseModule } from './platform/database/index.js';
 import { HealthModule } from './platform/health/index.js';
 import { LoggingModule, type Scrubber } from './platform/logging/index.js';
-import { RedisModule } from './platform/redis/index.js';
-import { SecretsModule } from './platform/secrets/index.js';
+import { PeriodicJobsModule } from './platform/schedule/index.js';
 import { TelemetryModule } from './platform/telemetry/index.js';
 import { Startup } from './startup.js';
 
-const PLATFORM = [ClockModule, TelemetryModule, DatabaseModule, RedisModule, HealthModule, SecretsModule];
+/** Global with the settings and the log: every module uses them. */
+const EVERYWHERE = [ClockModule, DatabaseModule];
+/** Those that the process itself uses: `main`, the hooks of requests, the jobs. */
+const PROCESS = [HealthModule, PeriodicJobsModule, TelemetryModule];
 /** In the order of the layers: each module may import those before it. */
 const FEATURES = [
   AuthModule,
@@ -38,7 +41,14 @@ export class AppModule {
   static with(config: AppConfig, scrubber: Scrubber): DynamicModule {
     return {
       module: AppModule,
-      imports: [ConfigModule.with(config), LoggingModule.with(scrubber), ...PLATFORM, ...FEATURES],
+      imports: [
+        DiscoveryModule,
+        ConfigModule.with(config),
+        LoggingModule.with(scrubber),
+        ...EVERYWHERE,
+        ...PROCESS,
+        ...FEATURES,
+      ],
       providers: [Startup],
     };
   }

@@ -1,10 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import { Logger } from '@nestjs/common';
-import type { ModuleRef } from '@nestjs/core';
+import { DiscoveryModule, type DiscoveryService } from '@nestjs/core';
+import { HealthIndicatorService, type HealthIndicatorResult } from '@nestjs/terminus';
+import { Test } from '@nestjs/testing';
 import { Clock } from './platform/clock/index.js';
 import { SingleProcessError } from './platform/database/index.js';
-import { HealthIndicators, Lifecycle, type IndicatorReport } from './platform/health/index.js';
-import { Startup, type StartStep } from './startup.js';
+import { Lifecycle } from './platform/health/index.js';
+import { StartStep } from './platform/startup/index.js';
+import { Startup, type StartMethod } from './startup.js';
 
 /** A clock whose pauses end when the test says so. */
 class HandClock extends Clock {
@@ -17,21 +20,30 @@ class HandClock extends Clock {
   }
 }
 
-function setup(): { startup: Startup; lifecycle: Lifecycle; clock: HandClock; report: () => IndicatorReport } {
+function setup(): {
+  startup: Startup;
+  lifecycle: Lifecycle;
+  clock: HandClock;
+  report: () => HealthIndicatorResult['startup'] | undefined;
+} {
   Logger.overrideLogger(false);
-  const [lifecycle, clock, indicators] = [new Lifecycle(), new HandClock(), new HealthIndicators()];
-  const startup = new Startup({} as ModuleRef, lifecycle, clock, indicators);
-  return { startup, lifecycle, clock, report: () => indicators.all()[0]?.report() as IndicatorReport };
+  const [lifecycle, clock] = [new Lifecycle(), new HandClock()];
+  const startup = new Startup({} as DiscoveryService, lifecycle, clock);
+  return { startup, lifecycle, clock, report: () => reportOf(startup) };
+}
+
+function reportOf(startup: Startup): HealthIndicatorResult['startup'] | undefined {
+  return startup.check(new HealthIndicatorService().check('startup'))['startup'];
 }
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-const step = (name: string, run: StartStep['run']): StartStep => ({ name, run });
+const step = (name: string, run: StartMethod['run']): StartMethod => ({ step: name, name, run });
 
 describe('the start', () => {
   it('takes its steps in order and tells which one it is at', async () => {
     const { startup, report } = setup();
     const seen: [string, unknown][] = [];
-    const note = (name: string): StartStep => step(name, async () => void seen.push([name, report().reason]));
+    const note = (name: string): StartMethod => step(name, async () => void seen.push([name, report()?.['reason']]));
     await startup.run([note('one'), note('two')]);
     expect(seen).toEqual([
       ['one', 'the start is at the step one'],
@@ -68,7 +80,7 @@ describe('the start', () => {
       done.push('weak');
       throw new Error('no');
     });
-    const ending = step('ending', async (_modules, signal) => {
+    const ending = step('ending', async (signal) => {
       lifecycle.beginDrain();
       signal.throwIfAborted();
     });
@@ -86,5 +98,52 @@ describe('the start', () => {
     await expect(startup.run([taken, step('never', async () => expect(true).toBe(false))])).rejects.toThrow(
       SingleProcessError,
     );
+  });
+
+  it('is made of the methods that carry its decorator, in the order of its steps, each tried alone', async () => {
+    const done: string[] = [];
+    class Late {
+      @StartStep('background-tasks')
+      async begin(): Promise<void> {
+        done.push('background-tasks');
+      }
+      @StartStep('recover-agents')
+      async recover(): Promise<void> {
+        throw new Error('not yet');
+      }
+      async nothing(): Promise<void> {
+        done.push('never');
+      }
+    }
+    class Early extends Late {
+      private readonly name = 'early';
+      @StartStep('database')
+      override async begin(signal?: AbortSignal): Promise<void> {
+        done.push(`${this.name} ${String(signal?.aborted)}`);
+      }
+      @StartStep('recover-agents')
+      override async recover(): Promise<void> {
+        done.push('recovered');
+      }
+    }
+    const module = await Test.createTestingModule({
+      imports: [DiscoveryModule],
+      providers: [
+        Startup,
+        Late,
+        Early,
+        { provide: 'alias', useExisting: Early },
+        { provide: 'text', useValue: 'no object' },
+        Lifecycle,
+        { provide: Clock, useClass: HandClock },
+      ],
+    }).compile();
+    await module.get(Startup).run();
+    expect(done).toEqual(['early false', 'recovered', 'background-tasks']);
+    expect(reportOf(module.get(Startup))).toEqual({
+      status: 'degraded',
+      reason: 'recover-agents has failed and is tried again',
+    });
+    module.get(Lifecycle).beginDrain();
   });
 });

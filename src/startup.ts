@@ -1,114 +1,94 @@
-import { Injectable, Logger } from '@nestjs/common';
-import { ModuleRef } from '@nestjs/core';
-import { AgentsBackground } from './modules/agents/index.js';
-import { McpConnections } from './modules/mcp/index.js';
-import { PipelineBackground } from './modules/pipeline/index.js';
-import { TurnsReaper } from './modules/tasks/index.js';
+import { Logger } from '@nestjs/common';
+import { DiscoveryService } from '@nestjs/core';
+import type { HealthIndicatorResult } from '@nestjs/terminus';
 import { Clock } from './platform/clock/index.js';
-import { DatabaseBootstrap, SingleProcessError } from './platform/database/index.js';
-import { HealthIndicators, Lifecycle, type IndicatorReport } from './platform/health/index.js';
+import { SingleProcessError } from './platform/database/index.js';
+import { decoratedMethods } from './platform/discovery/index.js';
+import { Lifecycle, ReadinessIndicator, type HealthIndicator, type IndicatorState } from './platform/health/index.js';
+import { START_STEP, START_STEPS } from './platform/startup/index.js';
 
-/** One thing the process does at its start. It may take as long as it needs; `signal` is aborted when the process ends. */
-export interface StartStep {
+/** One method of the start, and the step that it is part of. */
+export interface StartMethod {
+  readonly step: string;
+  /** `Class.method`. */
   readonly name: string;
-  run(modules: ModuleRef, signal: AbortSignal): Promise<void>;
+  run(signal: AbortSignal): Promise<void>;
 }
-
-/** In this order; later steps may rely on earlier ones having been tried, not on their success. */
-export const START_STEPS: readonly StartStep[] = [
-  {
-    name: 'database',
-    run: (modules, signal) => modules.get(DatabaseBootstrap, { strict: false }).start(signal),
-  },
-  {
-    // Whose turns are dead, and which agents there are, stands in the database.
-    name: 'recover-agents',
-    run: async (modules) => {
-      await modules.get(TurnsReaper, { strict: false }).start();
-      await modules.get(AgentsBackground, { strict: false }).restore();
-    },
-  },
-  {
-    name: 'canonical-agent',
-    run: (modules) => modules.get(AgentsBackground, { strict: false }).ensureCanonical(),
-  },
-  {
-    // Only begins: no server, dead or slow, holds up the start.
-    name: 'mcp',
-    run: (modules) => modules.get(McpConnections, { strict: false }).start(),
-  },
-  {
-    name: 'background-tasks',
-    run: (modules) => modules.get(PipelineBackground, { strict: false }).start(),
-  },
-];
 
 const RETRY_MS = { first: 1_000, most: 30_000 };
 
 /**
- * Runs the start steps behind a server that answers already. A step that fails is reported, tried again with growing pauses,
- * and holds up none of the others.
+ * Runs the methods that `StartStep` marks, step by step, behind a server that answers already. One that fails is reported,
+ * tried again with growing pauses, and holds up none of the others.
  */
-@Injectable()
-export class Startup {
+@ReadinessIndicator({ name: 'startup', decides: false })
+export class Startup implements HealthIndicator {
   private readonly logger = new Logger('Startup');
   private current: string | null = null;
+  /** By method: the step that has not succeeded. */
   private readonly failing = new Map<string, string>();
 
   constructor(
-    private readonly modules: ModuleRef,
+    private readonly discovery: DiscoveryService,
     private readonly lifecycle: Lifecycle,
     private readonly clock: Clock,
-    indicators: HealthIndicators,
-  ) {
-    indicators.register({ name: 'startup', decides: false, report: () => this.report() });
-  }
+  ) {}
 
   /**
-   * Resolves when every step was tried.
+   * Resolves when every method was tried.
    * @throws SingleProcessError when this process may not run beside another one.
    */
-  async run(steps: readonly StartStep[] = START_STEPS): Promise<void> {
+  async run(methods: readonly StartMethod[] = this.methods()): Promise<void> {
     const { drainSignal } = this.lifecycle;
-    for (const step of steps) {
+    for (const method of methods) {
       if (drainSignal.aborted) return;
-      this.current = step.name;
-      if (!(await this.attempt(step))) void this.retry(step);
+      this.current = method.step;
+      if (!(await this.attempt(method))) void this.retry(method);
     }
     this.current = null;
     if (!drainSignal.aborted) this.logger.log('The start is complete');
   }
 
-  private async attempt(step: StartStep): Promise<boolean> {
+  /** Which step the start is at, or which ones are tried again. */
+  check(state: IndicatorState): HealthIndicatorResult {
+    if (this.current !== null) return state.degraded({ reason: `the start is at the step ${this.current}` });
+    const steps = [...new Set(this.failing.values())];
+    if (steps.length === 0) return state.up();
+    return state.degraded({ reason: steps.map((step) => `${step} has failed and is tried again`).join('; ') });
+  }
+
+  private methods(): StartMethod[] {
+    const found = decoratedMethods(this.discovery, START_STEP);
+    return START_STEPS.flatMap((step) =>
+      found
+        .filter(({ options }) => options.step === step)
+        .map(({ name, call }) => ({ step, name, run: call as StartMethod['run'] })),
+    );
+  }
+
+  private async attempt(method: StartMethod): Promise<boolean> {
+    const { step, name } = method;
     const { drainSignal } = this.lifecycle;
     const startedAt = this.clock.monotonicMs();
     try {
-      await step.run(this.modules, drainSignal);
-      this.failing.delete(step.name);
-      this.logger.log({
-        message: `Start step ${step.name} is done`,
-        duration_ms: Math.round(this.clock.monotonicMs() - startedAt),
-      });
+      await method.run(drainSignal);
+      this.failing.delete(name);
+      const duration_ms = Math.round(this.clock.monotonicMs() - startedAt);
+      this.logger.log({ message: `Start step ${step}: ${name} is done`, duration_ms });
       return true;
     } catch (error) {
       if (error instanceof SingleProcessError) throw error;
       if (drainSignal.aborted) return true;
-      this.failing.set(step.name, `${step.name} has failed and is tried again`);
-      this.logger.warn({ message: `Start step ${step.name} failed and is tried again`, error });
+      this.failing.set(name, step);
+      this.logger.warn({ message: `Start step ${step}: ${name} failed and is tried again`, error });
       return false;
     }
   }
 
-  private async retry(step: StartStep): Promise<void> {
+  private async retry(method: StartMethod): Promise<void> {
     for (let pause = RETRY_MS.first; ; pause = Math.min(pause * 2, RETRY_MS.most)) {
       await this.clock.sleep(pause, this.lifecycle.drainSignal);
-      if (this.lifecycle.drainSignal.aborted || (await this.attempt(step))) return;
+      if (this.lifecycle.drainSignal.aborted || (await this.attempt(method))) return;
     }
-  }
-
-  private report(): IndicatorReport {
-    if (this.current !== null) return { status: 'degraded', reason: `the start is at the step ${this.current}` };
-    if (this.failing.size > 0) return { status: 'degraded', reason: [...this.failing.values()].join('; ') };
-    return { status: 'up' };
   }
 }

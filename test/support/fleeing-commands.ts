@@ -18,9 +18,8 @@ const CONFINED = `
   import 'reflect-metadata';
   const [, at, root, script, timeoutMs] = process.argv;
   const { Sandbox } = await import(at + '/dist/modules/tools/sandbox/sandbox.js');
-  const { HealthIndicators } = await import(at + '/dist/platform/health/health-indicators.js');
   const { AppConfig } = await import(at + '/dist/config/app-config.js');
-  const sandbox = new Sandbox(AppConfig.from({ NOVA_WORKSPACE: root, NOVA_DATA_DIR: root + '-data' }), new HealthIndicators());
+  const sandbox = new Sandbox(AppConfig.from({ NOVA_WORKSPACE: root, NOVA_DATA_DIR: root + '-data' }));
   await sandbox.run(
     { tier: 'workspace', network: false, root, command: ['/bin/sh', '-c', script] },
     { timeoutMs: Number(timeoutMs), signal: new AbortController().signal },

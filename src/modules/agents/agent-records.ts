@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Database } from '../../platform/database/index.js';
 import { AgentStore } from '../../platform/redis/index.js';
+import { StartStep } from '../../platform/startup/index.js';
 import { agentOfRecord } from './agent-record.js';
 import type { StoredAgent } from './agent.js';
 import { AgentsRepository } from './agents.repository.js';
@@ -19,6 +20,12 @@ export class AgentRecords {
     private readonly agents: AgentsRepository,
     private readonly store: AgentStore,
   ) {}
+
+  /** Fills the shared state at the start, whatever it holds. */
+  @StartStep('recover-agents')
+  async restore(): Promise<void> {
+    await this.rebuild();
+  }
 
   async find(id: string): Promise<StoredAgent | null> {
     return agentOfRecord(id, await this.store.get(id)) ?? this.publish(id);

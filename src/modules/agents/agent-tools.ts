@@ -1,36 +1,22 @@
 import { z } from 'zod';
-import type { LlmService } from '../llm/index.js';
+import { LlmService } from '../llm/index.js';
 import {
-  type Tool,
-  type ToolContext,
-  type ToolRegistry,
-  type ToolResult,
-  type StartedWorkRepository,
+  AgentTool,
   PlatformTool,
+  StartedWorkRepository,
   StartingTool,
+  ToolRegistry,
+  type ToolContext,
+  type ToolResult,
 } from '../tools/index.js';
 import type { Agent } from './agent.js';
-import type { AgentsService } from './agents.service.js';
+import { AgentsService } from './agents.service.js';
 
 const MOST_LISTED = 200;
 
-/** The tools by which agents see and make agents. */
-export function agentTools(
-  agents: AgentsService,
-  llm: LlmService,
-  registry: ToolRegistry,
-  started: StartedWorkRepository,
-): Tool[] {
-  return [
-    new ListAgentsTool(agents),
-    new GetAgentInfoTool(agents),
-    new ListAvailableModelsTool(llm),
-    new CreateAgentTool(started, agents, registry),
-  ];
-}
-
 const nothing = z.strictObject({});
 
+@AgentTool()
 class ListAgentsTool extends PlatformTool<typeof nothing> {
   readonly name = 'list_agents';
   readonly description = 'Lists the agents of this service: id, name, status and model.';
@@ -50,6 +36,7 @@ class ListAgentsTool extends PlatformTool<typeof nothing> {
 
 const oneAgent = z.strictObject({ agent_id: z.uuid().describe('Id of the agent') });
 
+@AgentTool()
 class GetAgentInfoTool extends PlatformTool<typeof oneAgent> {
   readonly name = 'get_agent_info';
   readonly description = 'Shows an agent: its status, model, tools and instructions.';
@@ -74,6 +61,7 @@ class GetAgentInfoTool extends PlatformTool<typeof oneAgent> {
   }
 }
 
+@AgentTool()
 class ListAvailableModelsTool extends PlatformTool<typeof nothing> {
   readonly name = 'list_available_models';
   readonly description = 'Lists the models that agents can have, and which one is the default.';
@@ -100,6 +88,7 @@ const newAgent = z.strictObject({
     .describe('Names or groups of tools, of those that you have; none when left out'),
 });
 
+@AgentTool()
 class CreateAgentTool extends StartingTool<typeof newAgent> {
   readonly name = 'create_agent';
   readonly description = 'Makes an agent, which can then be sent messages. It gets no tool that you do not have.';
@@ -130,6 +119,9 @@ class CreateAgentTool extends StartingTool<typeof newAgent> {
     return { text: JSON.stringify({ agent_id: agent.id, name: agent.config.name, tools: agent.config.tools }) };
   }
 }
+
+/** The tools by which agents see and make agents. */
+export const AGENT_TOOLS = [ListAgentsTool, GetAgentInfoTool, ListAvailableModelsTool, CreateAgentTool];
 
 function summary(agent: Agent): Record<string, unknown> {
   return { agent_id: agent.id, name: agent.config.name, status: agent.status, model: agent.config.model ?? 'default' };

@@ -4,6 +4,7 @@ import { Clock } from '../../platform/clock/index.js';
 import { Database } from '../../platform/database/index.js';
 import { DomainError } from '../../platform/errors/index.js';
 import { EventBus } from '../../platform/redis/index.js';
+import { StartStep } from '../../platform/startup/index.js';
 import { AgentRecords } from './agent-records.js';
 import { AgentWork } from './agent-work.js';
 import { statusOf, type Agent, type AgentConfig, type StoredAgent } from './agent.js';
@@ -110,6 +111,7 @@ export class AgentsService {
   }
 
   /** Makes the canonical agent unless there is one. Agents that callers named like it are theirs. */
+  @StartStep('canonical-agent')
   async ensureCanonical(): Promise<void> {
     if ((await this.agents.findCanonical()) !== null) return;
     await this.agents.insertCanonical(this.clock.newId(), CANONICAL);

@@ -1,17 +1,21 @@
 import { Module } from '@nestjs/common';
+import { RedisModule } from '../../platform/redis/index.js';
 import { APP_GUARD } from '@nestjs/core';
-import { AccessGuard } from './access.guard.js';
 import { AdminSecret } from './admin-secret.js';
 import { ApiKeysRepository } from './api-keys.repository.js';
 import { ApiKeysService } from './api-keys.service.js';
+import { AuthenticationGuard } from './authentication.guard.js';
 import { Authenticator } from './authenticator.js';
 import { KeyCache } from './key-cache.js';
 import { KeysController } from './keys.controller.js';
 import { KeyUses } from './key-uses.js';
+import { RateLimitGuard } from './rate-limit.guard.js';
+import { StreamPlacesGuard } from './stream-places.guard.js';
 import { StreamPlaces } from './stream-places.js';
 
-/** Credentials, and the guard in front of every route. Words: docs/glossary.md. */
+/** Credentials, and the three guards in front of every route. Words: docs/glossary.md. */
 @Module({
+  imports: [RedisModule],
   controllers: [KeysController],
   providers: [
     AdminSecret,
@@ -21,7 +25,10 @@ import { StreamPlaces } from './stream-places.js';
     KeyCache,
     KeyUses,
     StreamPlaces,
-    { provide: APP_GUARD, useClass: AccessGuard },
+    // In this order: who calls, whether it may call now, whether it may hold one more stream open.
+    { provide: APP_GUARD, useClass: AuthenticationGuard },
+    { provide: APP_GUARD, useClass: RateLimitGuard },
+    { provide: APP_GUARD, useClass: StreamPlacesGuard },
   ],
   exports: [StreamPlaces],
 })

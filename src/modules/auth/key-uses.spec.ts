@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { Logger } from '@nestjs/common';
-import { Clock, type PeriodicJobs } from '../../platform/clock/index.js';
+import { Clock } from '../../platform/clock/index.js';
 import type { ApiKeysRepository } from './api-keys.repository.js';
 import { KeyUses } from './key-uses.js';
 
@@ -27,9 +27,8 @@ function setup(): {
     },
   };
   const clock = new HandClock();
-  const jobs = { every: () => undefined } as unknown as PeriodicJobs;
   return {
-    uses: new KeyUses(keys as unknown as ApiKeysRepository, clock, jobs),
+    uses: new KeyUses(keys as unknown as ApiKeysRepository, clock),
     clock,
     writes,
     fail: (on) => (failing = on),

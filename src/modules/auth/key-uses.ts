@@ -1,5 +1,6 @@
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
-import { Clock, PeriodicJobs } from '../../platform/clock/index.js';
+import { Clock } from '../../platform/clock/index.js';
+import { Periodic } from '../../platform/schedule/index.js';
 import { ApiKeysRepository } from './api-keys.repository.js';
 
 const FLUSH_MS = 30_000;
@@ -13,16 +14,14 @@ export class KeyUses implements OnApplicationShutdown {
   constructor(
     private readonly keys: ApiKeysRepository,
     private readonly clock: Clock,
-    jobs: PeriodicJobs,
-  ) {
-    jobs.every('key uses', FLUSH_MS, () => this.flush());
-  }
+  ) {}
 
   note(keyId: string): void {
     this.uses.set(keyId, this.clock.monotonicMs());
   }
 
   /** Writes what was noted. What cannot be written now is kept for the next time. */
+  @Periodic('key-uses', () => FLUSH_MS)
   async flush(): Promise<void> {
     if (this.uses.size === 0) return;
     const uses = this.uses;

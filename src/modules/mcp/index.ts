@@ -1,2 +1,1 @@
-export { McpConnections } from './mcp-connections.js';
 export { McpModule } from './mcp.module.js';

@@ -1,9 +1,10 @@
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
-import { Clock, PeriodicJobs } from '../../platform/clock/index.js';
+import { Clock } from '../../platform/clock/index.js';
 import { DomainError } from '../../platform/errors/index.js';
-import { HealthIndicators, type IndicatorReport } from '../../platform/health/index.js';
 import { Scrubber } from '../../platform/logging/index.js';
 import { EventBus } from '../../platform/redis/index.js';
+import { Periodic } from '../../platform/schedule/index.js';
+import { StartStep } from '../../platform/startup/index.js';
 import { ToolRegistry } from '../tools/index.js';
 import { connectionChanged, type McpServer, type McpServerState, type ToolPin } from './mcp-server.js';
 import { McpServersRepository } from './mcp-servers.repository.js';
@@ -42,11 +43,9 @@ export class McpConnections implements OnApplicationShutdown {
     private readonly servers: McpServersRepository,
     private readonly registry: ToolRegistry,
     private readonly bus: EventBus,
-    private readonly jobs: PeriodicJobs,
     private readonly scrubber: Scrubber,
     private readonly clock: Clock,
     transports: TransportFactory,
-    indicators: HealthIndicators,
   ) {
     this.ports = {
       clock,
@@ -54,20 +53,28 @@ export class McpConnections implements OnApplicationShutdown {
       pin: (server, hashes, definitions) => servers.pin(server.id, server.revision, hashes, definitions),
       keepEra: (server, era) => servers.keepEra(server.id, server.revision, era),
     };
-    indicators.register({ name: 'mcp', decides: false, report: () => this.report() });
   }
 
   /** Begins to connect every enabled server and to follow the table; returns when that was begun. */
+  @StartStep('mcp')
   async start(): Promise<void> {
     await this.servers.sealAll();
     await this.sync();
     if (this.unsubscribe !== null || this.stopped) return;
     const follow = (): void => void this.trySync();
     this.unsubscribe = this.bus.subscribe(CHANNEL, follow, follow);
-    this.jobs.every('mcp.sync', SYNC_MS, () => this.sync());
-    this.jobs.every('mcp.verify', VERIFY_MS, async () => {
-      for (const { connection } of this.kept.values()) void connection.verify();
-    });
+  }
+
+  /** Catches up with the table, for changes of which no message arrived. */
+  @Periodic('mcp-sync', () => SYNC_MS)
+  async catchUp(): Promise<void> {
+    if (this.unsubscribe !== null) await this.sync();
+  }
+
+  /** Looks at the servers, so that one that went away is noticed before it is needed. */
+  @Periodic('mcp-verify', () => VERIFY_MS)
+  async verify(): Promise<void> {
+    for (const { connection } of this.kept.values()) void connection.verify();
   }
 
   /** What `server` is like here. */
@@ -76,6 +83,12 @@ export class McpConnections implements OnApplicationShutdown {
     if (found !== undefined) return found;
     const status = server.enabled ? 'connecting' : 'disabled';
     return { status, lastError: null, toolCount: 0, activeTools: [], connectedAt: null };
+  }
+
+  /** How many servers this process keeps a connection for, and how many of those are connected. */
+  count(): { servers: number; connected: number } {
+    const states = [...this.kept.values()].map(({ connection }) => connection.state().status);
+    return { servers: states.length, connected: states.filter((status) => status === 'connected').length };
   }
 
   /** Makes this process and, at once, the others follow a server that was written; waits for its attempt at most `ms`. */
@@ -210,16 +223,5 @@ export class McpConnections implements OnApplicationShutdown {
       if (this.turns.get(id) === turn) this.turns.delete(id);
     });
     return turn;
-  }
-
-  private report(): IndicatorReport {
-    const states = [...this.kept.values()].map(({ connection }) => connection.state().status);
-    const missing = states.filter((status) => status !== 'connected').length;
-    if (missing === 0) return { status: 'up', servers: states.length };
-    return {
-      status: 'degraded',
-      servers: states.length,
-      reason: `${missing} of ${states.length} servers are not connected`,
-    };
   }
 }

@@ -1,2 +1,1 @@
-export { PipelineBackground } from './worker/pipeline.background.js';
 export { PipelineModule } from './pipeline.module.js';

@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
+import { RedisModule } from '../../platform/redis/index.js';
 import { AgentsModule } from '../agents/index.js';
-import { StartedWorkRepository, ToolRegistry, ToolsModule } from '../tools/index.js';
+import { ToolsModule } from '../tools/index.js';
 import { AuthModule } from '../auth/index.js';
 import { LlmModule } from '../llm/index.js';
 import { PodsModule, PodTasks } from '../pods/index.js';
@@ -8,13 +9,12 @@ import { ReviewService } from './commands/review.service.js';
 import { IdempotencyRepository } from '../../platform/idempotency/index.js';
 import { DataMarkKeyRepository } from './store/data-mark-key.repository.js';
 import { JournalRepository } from './store/journal.repository.js';
-import { PipelineBackground } from './worker/pipeline.background.js';
 import { TaskExecutor } from './run/task-executor.js';
 import { PipelineReaper } from './worker/pipeline.reaper.js';
 import { PipelineRetention } from './worker/pipeline.retention.js';
 import { TaskCommandsService } from './commands/task-commands.service.js';
 import { PipelineConsumer } from './worker/pipeline.consumer.js';
-import { pipelineTools } from './commands/task.tools.js';
+import { TASK_TOOLS } from './commands/task.tools.js';
 import { StageRunner } from './run/stage-runner.js';
 import { SubmitService } from './commands/submit.service.js';
 import { TaskAdminRepository } from './store/task-admin.repository.js';
@@ -39,7 +39,7 @@ import { WorkersRepository } from './store/workers.repository.js';
 
 /** The Quartet: tasks, their stages, the queue that workers serve, and the gates where people decide. Words: docs/glossary.md. */
 @Module({
-  imports: [AuthModule, LlmModule, ToolsModule, AgentsModule, PodsModule],
+  imports: [RedisModule, AuthModule, LlmModule, ToolsModule, AgentsModule, PodsModule],
   controllers: [
     PipelineTasksController,
     PipelineTaskPartsController,
@@ -60,7 +60,6 @@ import { WorkersRepository } from './store/workers.repository.js';
     DataMarkKeyRepository,
     JournalRepository,
     TaskSpendsRepository,
-    PipelineBackground,
     TaskExecutor,
     PipelineReaper,
     PipelineRetention,
@@ -74,19 +73,11 @@ import { WorkersRepository } from './store/workers.repository.js';
     LoadedTasksRepository,
     TaskTrees,
     WorkersRepository,
+    ...TASK_TOOLS,
   ],
-  exports: [PipelineBackground],
 })
 export class PipelineModule {
-  constructor(
-    registry: ToolRegistry,
-    submissions: SubmitService,
-    views: PipelineViews,
-    started: StartedWorkRepository,
-    podTasks: PodTasks,
-    tasks: TaskAdminRepository,
-  ) {
+  constructor(podTasks: PodTasks, tasks: TaskAdminRepository) {
     podTasks.serve(tasks);
-    for (const tool of pipelineTools(submissions, views, started)) registry.register(tool);
   }
 }

@@ -3,5 +3,4 @@ export { preferencesOf } from './http/prefer-header.js';
 export { ConversationDto } from './http/task.dto.js';
 export { TasksModule } from './tasks.module.js';
 export { streamTurn } from './stream/turn-stream.js';
-export { TurnsReaper } from './turns.reaper.js';
 export { TurnsService } from './turns.service.js';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { StartingTool, type StartedWorkRepository, type ToolContext, type ToolResult } from '../tools/index.js';
-import type { TurnsService } from './turns.service.js';
+import { AgentTool, StartedWorkRepository, StartingTool, type ToolContext, type ToolResult } from '../tools/index.js';
+import { TurnsService } from './turns.service.js';
 
 const schema = z.strictObject({
   agent_id: z.uuid().describe('Id of the agent'),
@@ -8,6 +8,7 @@ const schema = z.strictObject({
 });
 
 /** Lets an agent ask another one, as work of the same owner within the caller's own tier, tools and limits. */
+@AgentTool()
 export class SendMessageTool extends StartingTool<typeof schema> {
   readonly name = 'send_message_to_agent';
   readonly description = 'Sends a message to an agent and returns its answer. It has no tools that you do not have.';

@@ -1,7 +1,9 @@
 import { Module } from '@nestjs/common';
+import { HealthModule } from '../../platform/health/index.js';
+import { RedisModule } from '../../platform/redis/index.js';
 import { IdempotencyRepository } from '../../platform/idempotency/index.js';
 import { AgentsModule, AgentWork } from '../agents/index.js';
-import { StartedWorkRepository, ToolRegistry, ToolsModule } from '../tools/index.js';
+import { ToolsModule } from '../tools/index.js';
 import { LlmModule } from '../llm/index.js';
 import { SendMessageTool } from './send-message.tool.js';
 import { TasksController } from './http/tasks.controller.js';
@@ -14,20 +16,22 @@ import { TurnsService } from './turns.service.js';
 
 /** Turns of agents, served as `/api/v1/tasks`. Words: docs/glossary.md. */
 @Module({
-  imports: [LlmModule, ToolsModule, AgentsModule],
+  imports: [HealthModule, RedisModule, LlmModule, ToolsModule, AgentsModule],
   controllers: [TasksController],
-  providers: [IdempotencyRepository, TurnsRepository, TurnRunner, TurnRelay, TurnFeed, TurnsService, TurnsReaper],
-  exports: [TurnsService, TurnsReaper],
+  providers: [
+    IdempotencyRepository,
+    TurnsRepository,
+    TurnRunner,
+    TurnRelay,
+    TurnFeed,
+    TurnsService,
+    TurnsReaper,
+    SendMessageTool,
+  ],
+  exports: [TurnsService],
 })
 export class TasksModule {
-  constructor(
-    registry: ToolRegistry,
-    started: StartedWorkRepository,
-    turns: TurnsService,
-    work: AgentWork,
-    stored: TurnsRepository,
-  ) {
+  constructor(work: AgentWork, stored: TurnsRepository) {
     work.serve(stored);
-    registry.register(new SendMessageTool(started, turns));
   }
 }

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { AppConfig } from '../../config/index.js';
-import { PeriodicJobs } from '../../platform/clock/index.js';
+import { onScheduler, Periodic } from '../../platform/schedule/index.js';
+import { StartStep } from '../../platform/startup/index.js';
 import { AgentsService } from '../agents/index.js';
 import { StartedWorkRepository } from '../tools/index.js';
 import { TurnRunner } from './turn-runner.js';
@@ -14,11 +15,8 @@ const RETENTION_MS = 600_000;
 /** Ends turns whose process died, and deletes old ones. Any number of replicas may do so at once. */
 @Injectable()
 export class TurnsReaper {
-  private scheduled = false;
-
   constructor(
     private readonly config: AppConfig,
-    private readonly jobs: PeriodicJobs,
     private readonly runner: TurnRunner,
     private readonly turns: TurnsRepository,
     private readonly agents: AgentsService,
@@ -26,15 +24,26 @@ export class TurnsReaper {
   ) {}
 
   /**
-   * Ends what died before this process started, and goes on to watch. A process with in-process state is alone on its
-   * database, so every turn of others is dead. Needs the database; may be repeated.
+   * Ends what died before this process started. A process with in-process state is alone on its database, so every turn of
+   * others is dead.
    */
-  async start(): Promise<void> {
+  @StartStep('recover-agents')
+  async recover(): Promise<void> {
     await this.interrupt(this.config.redis.url === null ? this.runner.id : null);
-    if (this.scheduled || !this.config.roles.includes('scheduler')) return;
-    this.scheduled = true;
-    this.jobs.every('dead-turns', this.config.pipeline.reaperSeconds * 1_000, () => this.interrupt(null));
-    this.jobs.every('turn-retention', RETENTION_MS, () => this.retain());
+  }
+
+  /** Ends the turns whose lease has run out. */
+  @Periodic('dead-turns', onScheduler(({ pipeline }) => pipeline.reaperSeconds * 1_000))
+  async reap(): Promise<void> {
+    await this.interrupt(null);
+  }
+
+  /** Deletes what is older than its retention setting. */
+  @Periodic('turn-retention', onScheduler(() => RETENTION_MS))
+  async retain(): Promise<void> {
+    const { turns } = this.config.retentionDays;
+    if (turns !== null) await this.turns.deleteEndedBefore(turns, BATCH);
+    await this.started.deleteBefore(STARTS_DAYS);
   }
 
   private async interrupt(self: string | null): Promise<void> {
@@ -43,11 +52,5 @@ export class TurnsReaper {
       for (const agentId of new Set(ended.map((turn) => turn.agentId))) await this.agents.noteActivity(agentId);
       if (ended.length < BATCH) return;
     }
-  }
-
-  private async retain(): Promise<void> {
-    const { turns } = this.config.retentionDays;
-    if (turns !== null) await this.turns.deleteEndedBefore(turns, BATCH);
-    await this.started.deleteBefore(STARTS_DAYS);
   }
 }

@@ -1,3 +1,4 @@
+export { AgentTool } from './agent-tool.js';
 export {
   TreeUnavailableError,
   type AllowedTools,

@@ -1,3 +1,2 @@
 export { Clock } from './clock.js';
 export { ClockModule } from './clock.module.js';
-export { PeriodicJobs } from './periodic-jobs.js';

@@ -2,6 +2,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import pg from 'pg';
 import { AppConfig } from '../../config/index.js';
 import { Clock } from '../clock/index.js';
+import { StartStep } from '../startup/index.js';
 import { connectClient } from './connection.js';
 import { Database, type ConnectionOptions } from './database.js';
 import { EmbeddedPostgresError } from '../embedded-postgres/embedded-postgres-error.js';
@@ -67,6 +68,7 @@ export class DatabaseBootstrap {
    * Resolves when the database can be used, however long that takes; from then on it is watched until `stop`.
    * @throws SingleProcessError when another process without Redis uses it; the reason of `signal` when that aborts first.
    */
+  @StartStep('database')
   async start(signal: AbortSignal): Promise<void> {
     this.work = this.untilUp(AbortSignal.any([signal, this.stopping.signal]));
     await this.work;

@@ -1,37 +1,48 @@
 import { access, constants } from 'node:fs/promises';
 import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
+import type { HealthIndicatorResult } from '@nestjs/terminus';
 import { AppConfig } from '../../config/index.js';
-import { HealthIndicators, type IndicatorReport } from './health-indicators.js';
+import { ReadinessIndicator, type HealthIndicator, type IndicatorState } from './readiness-indicator.js';
 
-/** The folders that the process writes: without the data folder no task runs, without the workspace none can publish. */
+/** A folder that the process writes; the log tells at the start that it cannot. */
 @Injectable()
-export class FolderIndicators implements OnModuleInit {
+abstract class FolderIndicator implements HealthIndicator, OnModuleInit {
   private readonly logger = new Logger('Folders');
-  private readonly folders: readonly { name: string; variable: string; path: string; decides: boolean }[];
 
-  constructor(indicators: HealthIndicators, config: AppConfig) {
-    this.folders = [
-      { name: 'data_folder', variable: 'NOVA_DATA_DIR', path: config.dataDir, decides: true },
-      { name: 'workspace', variable: 'NOVA_WORKSPACE', path: config.workspace, decides: false },
-    ];
-    for (const folder of this.folders) {
-      const { name, decides, path, variable } = folder;
-      indicators.register({
-        name,
-        decides,
-        report: async (): Promise<IndicatorReport> => {
-          const reason = await folderFault(path, variable);
-          return reason === null ? { status: 'up' } : { status: decides ? 'down' : 'degraded', reason };
-        },
-      });
-    }
-  }
+  constructor(protected readonly config: AppConfig) {}
+
+  protected abstract fault(): Promise<string | null>;
+  abstract check(state: IndicatorState): Promise<HealthIndicatorResult>;
 
   async onModuleInit(): Promise<void> {
-    for (const { path, variable } of this.folders) {
-      const reason = await folderFault(path, variable);
-      if (reason !== null) this.logger.warn(`${reason}.`);
-    }
+    const reason = await this.fault();
+    if (reason !== null) this.logger.warn(`${reason}.`);
+  }
+}
+
+/** Without the data folder no task runs. */
+@ReadinessIndicator({ name: 'data_folder', decides: true })
+export class DataFolderIndicator extends FolderIndicator {
+  async check(state: IndicatorState): Promise<HealthIndicatorResult> {
+    const reason = await this.fault();
+    return reason === null ? state.up() : state.down({ reason });
+  }
+
+  protected fault(): Promise<string | null> {
+    return folderFault(this.config.dataDir, 'NOVA_DATA_DIR');
+  }
+}
+
+/** Without the workspace no task can publish. */
+@ReadinessIndicator({ name: 'workspace', decides: false })
+export class WorkspaceIndicator extends FolderIndicator {
+  async check(state: IndicatorState): Promise<HealthIndicatorResult> {
+    const reason = await this.fault();
+    return reason === null ? state.up() : state.degraded({ reason });
+  }
+
+  protected fault(): Promise<string | null> {
+    return folderFault(this.config.workspace, 'NOVA_WORKSPACE');
   }
 }
 

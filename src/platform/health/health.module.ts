@@ -1,19 +1,21 @@
-import { Global, Module } from '@nestjs/common';
+import { Module } from '@nestjs/common';
+import { DiscoveryModule } from '@nestjs/core';
 import { TerminusModule } from '@nestjs/terminus';
-import { DependencyIndicators } from './dependency-indicators.js';
-import { FolderIndicators } from './folder-indicators.js';
+import { RedisModule } from '../redis/index.js';
+import { TelemetryModule } from '../telemetry/index.js';
+import { DatabaseIndicator } from './database.indicator.js';
+import { DataFolderIndicator, WorkspaceIndicator } from './folder-indicators.js';
 import { HealthController } from './health.controller.js';
-import { HealthIndicators } from './health-indicators.js';
 import { Lifecycle } from './lifecycle.js';
 import { MetricsController } from './metrics.controller.js';
 import { ReadinessService } from './readiness.service.js';
+import { RedisIndicator } from './redis.indicator.js';
 
 /** Probes, metrics and the process's life. Terminus' own logger is off: readiness that is asked for every second would flood it. */
-@Global()
 @Module({
-  imports: [TerminusModule.forRoot({ logger: false })],
+  imports: [DiscoveryModule, TerminusModule.forRoot({ logger: false }), RedisModule, TelemetryModule],
   controllers: [HealthController, MetricsController],
-  providers: [DependencyIndicators, FolderIndicators, HealthIndicators, Lifecycle, ReadinessService],
-  exports: [HealthIndicators, Lifecycle],
+  providers: [DatabaseIndicator, RedisIndicator, DataFolderIndicator, WorkspaceIndicator, Lifecycle, ReadinessService],
+  exports: [Lifecycle],
 })
 export class HealthModule {}

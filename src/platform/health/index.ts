@@ -1,3 +1,3 @@
-export { HealthIndicators, type Indicator, type IndicatorReport } from './health-indicators.js';
 export { HealthModule } from './health.module.js';
 export { Lifecycle } from './lifecycle.js';
+export { ReadinessIndicator, type HealthIndicator, type IndicatorState } from './readiness-indicator.js';

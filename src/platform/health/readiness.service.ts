@@ -1,7 +1,8 @@
-import { Injectable, HttpException } from '@nestjs/common';
-import { HealthCheckService } from '@nestjs/terminus';
-import { HealthIndicators, type Indicator, type IndicatorReport } from './health-indicators.js';
+import { HttpException, Injectable } from '@nestjs/common';
+import { DiscoveryService } from '@nestjs/core';
+import { HealthCheckService, HealthIndicatorService, type HealthIndicatorResult } from '@nestjs/terminus';
 import { Lifecycle } from './lifecycle.js';
+import { ReadinessIndicator, type HealthIndicator, type ReadinessIndicatorOptions } from './readiness-indicator.js';
 import type { ReadinessDto } from './readiness.dto.js';
 
 /** An indicator that is silent for so long is down. */
@@ -10,25 +11,29 @@ const PATIENCE_MS = 2_000;
 @Injectable()
 export class ReadinessService {
   constructor(
-    private readonly indicators: HealthIndicators,
+    private readonly discovery: DiscoveryService,
+    private readonly health: HealthIndicatorService,
     private readonly checks: HealthCheckService,
     private readonly lifecycle: Lifecycle,
   ) {}
 
   /** Terminus' result. Indicators that do not decide are listed with what they report and leave `status` alone. */
   async check(): Promise<ReadinessDto> {
-    const all = this.indicators.all();
-    const reports = new Map(await Promise.all(all.map(async (one) => [one.name, await reportOf(one)] as const)));
-    const deciding = all.filter((one) => one.decides);
-    const result = await this.terminus(deciding.map((one) => ({ [one.name]: { ...DOWN, ...reports.get(one.name) } })));
-    for (const one of all) {
-      const report = reports.get(one.name);
-      if (one.decides || report === undefined) continue;
-      result.info = { ...result.info, [one.name]: report };
-      result.details = { ...result.details, [one.name]: report };
+    const answers = await Promise.all(
+      this.discovery.getProviders({ metadataKey: ReadinessIndicator.KEY }).map(async (provider) => {
+        const options = this.discovery.getMetadataByDecorator(ReadinessIndicator, provider);
+        const { name, decides } = options as ReadinessIndicatorOptions;
+        return { decides, report: await this.reportOf(name, provider.instance as HealthIndicator) };
+      }),
+    );
+    const result = await this.terminus(answers.filter(({ decides }) => decides).map(({ report }) => report));
+    for (const { decides, report } of answers) {
+      if (decides) continue;
+      result.info = { ...result.info, ...report };
+      result.details = { ...result.details, ...report };
     }
     if (this.lifecycle.draining) {
-      const draining = { process: { status: 'down', reason: 'draining' } } as const;
+      const draining = this.health.check('process').down({ reason: 'draining' });
       result.status = 'shutting_down';
       result.error = { ...result.error, ...draining };
       result.details = { ...result.details, ...draining };
@@ -36,7 +41,7 @@ export class ReadinessService {
     return result;
   }
 
-  private async terminus(results: Record<string, IndicatorReport>[]): Promise<ReadinessDto> {
+  private async terminus(results: HealthIndicatorResult[]): Promise<ReadinessDto> {
     try {
       return (await this.checks.check(results.map((result) => () => result))) as ReadinessDto;
     } catch (error) {
@@ -44,20 +49,20 @@ export class ReadinessService {
       throw error;
     }
   }
-}
 
-const DOWN: IndicatorReport = { status: 'down' };
-
-async function reportOf(indicator: Indicator): Promise<IndicatorReport> {
-  let timer: NodeJS.Timeout | undefined;
-  const silence = new Promise<IndicatorReport>((resolve) => {
-    timer = setTimeout(() => resolve({ status: 'down', reason: 'it does not answer' }), PATIENCE_MS);
-  });
-  try {
-    return await Promise.race([Promise.resolve(indicator.report()), silence]);
-  } catch {
-    return { status: 'down', reason: 'it cannot be asked' };
-  } finally {
-    clearTimeout(timer);
+  /** Never rejects. */
+  private async reportOf(name: string, indicator: HealthIndicator): Promise<HealthIndicatorResult> {
+    const state = this.health.check(name);
+    let timer: NodeJS.Timeout | undefined;
+    const silence = new Promise<HealthIndicatorResult>((resolve) => {
+      timer = setTimeout(() => resolve(state.down({ reason: 'it does not answer' })), PATIENCE_MS);
+    });
+    try {
+      return await Promise.race([Promise.resolve(indicator.check(state)), silence]);
+    } catch {
+      return state.down({ reason: 'it cannot be asked' });
+    } finally {
+      clearTimeout(timer);
+    }
   }
 }

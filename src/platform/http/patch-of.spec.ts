@@ -23,7 +23,7 @@ class CreateThingDto {
   words?: string[] = [];
 
   toThing(): object {
-    return { ...this };
+    return { name: this.name };
   }
 }
 

@@ -1,4 +1,4 @@
-import { Global, Module, type Provider, type Type } from '@nestjs/common';
+import { Module, type Provider, type Type } from '@nestjs/common';
 import { AppConfig } from '../../config/index.js';
 import { InProcessSharedState } from './in-process-shared-state.js';
 import { AgentStore, EventBus, LiveState, LiveStateHealth, RateLimiter, TaskBell } from './ports.js';
@@ -8,7 +8,6 @@ import { SharedState } from './shared-state.js';
 const PORTS = [TaskBell, EventBus, LiveState, AgentStore, RateLimiter, LiveStateHealth];
 
 /** The ports of the shared state: on Redis when `REDIS_URL` names one, else inside this process. */
-@Global()
 @Module({
   providers: [
     {

@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Logger } from '@nestjs/common';
+import { HealthIndicatorService } from '@nestjs/terminus';
 import { AppConfig } from '../../config/index.js';
-import { HealthIndicators } from '../health/index.js';
 import { Scrubber } from '../logging/index.js';
+import { SecretsIndicator } from './secrets.indicator.js';
 import { SecretBox, UnreadableSecret, type StoredSecret } from './secret-box.js';
 
 const newKey = (): string => randomBytes(32).toString('base64');
@@ -28,17 +29,10 @@ afterEach(() => {
 
 function setup(env: Record<string, string>): { box: SecretBox; scrubber: Scrubber; report: () => unknown } {
   const config = AppConfig.from({ NOVA_DATA_DIR: folder, ...env });
-  const [scrubber, indicators] = [Scrubber.of(config), new HealthIndicators()];
-  const box = new SecretBox(config, scrubber, indicators);
-  return {
-    box,
-    scrubber,
-    report: () =>
-      indicators
-        .all()
-        .find(({ name }) => name === 'secrets')
-        ?.report(),
-  };
+  const scrubber = Scrubber.of(config);
+  const box = new SecretBox(config, scrubber);
+  const report = () => new SecretsIndicator(box).check(new HealthIndicatorService().check('secrets'))['secrets'];
+  return { box, scrubber, report };
 }
 /** A box beside a database elsewhere, with these keys. */
 const withKeys = (...keys: string[]): SecretBox =>

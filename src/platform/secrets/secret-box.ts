@@ -3,7 +3,6 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Injectable, Logger } from '@nestjs/common';
 import { AppConfig } from '../../config/index.js';
-import { HealthIndicators } from '../health/index.js';
 import { Scrubber } from '../logging/index.js';
 import { keptSecret } from './kept-secret.js';
 
@@ -41,8 +40,10 @@ export class SecretBox {
   private readonly logger = new Logger('Secrets');
   /** The first one seals. */
   private readonly keys: readonly { id: string; key: Buffer }[];
+  /** Why secrets are stored as they are; null where they are sealed. */
+  readonly warning: string | null;
 
-  constructor(config: AppConfig, scrubber: Scrubber, indicators: HealthIndicators) {
+  constructor(config: AppConfig, scrubber: Scrubber) {
     const given = config.secrets.keys;
     const kept = config.database.url === null ? this.ofFolder(config.dataDir, given.length === 0) : [];
     for (const key of kept) scrubber.keep(key);
@@ -50,13 +51,9 @@ export class SecretBox {
       const key = Buffer.from(text, 'base64');
       return { id: idOf(key), key };
     });
-    const reason = 'SECRETS_KEY is not set: secrets of MCP servers are stored as plain text';
-    if (this.keys.length === 0) this.logger.warn(reason);
-    indicators.register({
-      name: 'secrets',
-      decides: false,
-      report: () => (this.keys.length === 0 ? { status: 'degraded', reason } : { status: 'up' }),
-    });
+    const isSealing = this.keys.length > 0;
+    this.warning = isSealing ? null : 'SECRETS_KEY is not set: secrets of MCP servers are stored as plain text';
+    if (this.warning !== null) this.logger.warn(this.warning);
   }
 
   /** `secret` for storage at `place`; one that could not be read stays as it is stored. */

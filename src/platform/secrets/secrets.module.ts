@@ -1,6 +1,6 @@
-import { Global, Module } from '@nestjs/common';
+import { Module } from '@nestjs/common';
 import { SecretBox } from './secret-box.js';
+import { SecretsIndicator } from './secrets.indicator.js';
 
-@Global()
-@Module({ providers: [SecretBox], exports: [SecretBox] })
+@Module({ providers: [SecretBox, SecretsIndicator], exports: [SecretBox] })
 export class SecretsModule {}

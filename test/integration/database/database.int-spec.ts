@@ -211,9 +211,9 @@ describe('a lost connection', () => {
       said.push({ message, context: logContext() });
     });
     const own = new Database();
-    own.attach(test.connection);
+    own.attach({ ...test.connection, application_name: 'nova idle' });
     await withLogContext({ task_id: 'task-1' }, () => own.query('test.open', sql`select 1`));
-    await terminate(`state = 'idle'`);
+    await terminate(`application_name = 'nova idle'`);
     await eventually('the loss is told', () => said.length > 0);
     expect(said).toEqual([{ message: expect.stringContaining('idle connection'), context: {} }]);
     warn.mockRestore();

@@ -1,31 +1,22 @@
-import { Global, Module } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { expect, it } from '@jest/globals';
 import { AppConfig, ConfigModule } from '../../../src/config/index.js';
 import { LlmModule, LlmService } from '../../../src/modules/llm/index.js';
 import { ClockModule } from '../../../src/platform/clock/index.js';
-import { HealthIndicators } from '../../../src/platform/health/index.js';
-import { Database } from '../../../src/platform/database/index.js';
-import { EventBus, InProcessSharedState, LiveState } from '../../../src/platform/redis/index.js';
+import { Database, DatabaseModule } from '../../../src/platform/database/index.js';
+import { LiveState } from '../../../src/platform/redis/index.js';
 import { callOf, MapLiveState } from './llm-setup.js';
-
-@Global()
-@Module({
-  providers: [
-    { provide: LiveState, useClass: MapLiveState },
-    { provide: EventBus, useValue: new InProcessSharedState().bus },
-    { provide: Database, useValue: { query: () => Promise.resolve([]) } },
-    HealthIndicators,
-  ],
-  exports: [LiveState, EventBus, Database, HealthIndicators],
-})
-class SharedState {}
 
 it('the module offers the service of the models', async () => {
   const config = AppConfig.from({ LLM_BASE_URL: 'http://127.0.0.1:9/v1' });
   const app = await Test.createTestingModule({
-    imports: [ConfigModule.with(config), ClockModule, SharedState, LlmModule],
-  }).compile();
+    imports: [ConfigModule.with(config), ClockModule, DatabaseModule, LlmModule],
+  })
+    .overrideProvider(LiveState)
+    .useClass(MapLiveState)
+    .overrideProvider(Database)
+    .useValue({ query: () => Promise.resolve([]) })
+    .compile();
   await app.init();
   const llm = app.get(LlmService);
   expect(llm.isConfigured('any/model')).toBe(true);

@@ -4,7 +4,6 @@ import type { McpServerSettings } from '../../../src/modules/mcp/mcp-server.js';
 import { McpServersRepository } from '../../../src/modules/mcp/mcp-servers.repository.js';
 import { AppConfig } from '../../../src/config/index.js';
 import { sql } from '../../../src/platform/database/index.js';
-import { HealthIndicators } from '../../../src/platform/health/index.js';
 import { Scrubber } from '../../../src/platform/logging/index.js';
 import { SecretBox, UnreadableSecret } from '../../../src/platform/secrets/index.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
@@ -20,7 +19,7 @@ afterAll(() => db.drop());
 /** The repository of a process that has these keys, the first of which seals. */
 function withKeys(...keys: string[]): McpServersRepository {
   const config = AppConfig.from({ DATABASE_URL: 'postgres://db/nova', SECRETS_KEY: keys.join() });
-  return new McpServersRepository(db.database, new SecretBox(config, new Scrubber(), new HealthIndicators()));
+  return new McpServersRepository(db.database, new SecretBox(config, new Scrubber()));
 }
 const [OLD, NEW] = [1, 2].map((byte) => Buffer.alloc(32, byte).toString('base64')) as [string, string];
 const stored = (id: string): Promise<{ text: string; updated_at: Date }> =>

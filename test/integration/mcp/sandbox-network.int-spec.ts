@@ -7,7 +7,6 @@ import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
 import { checkedLookup, urlFault } from '../../../src/platform/egress/index.js';
-import { HealthIndicators } from '../../../src/platform/health/index.js';
 import type { McpSandbox } from '../../../src/modules/mcp/mcp-server.js';
 import { Egress } from '../../../src/modules/tools/sandbox/egress.js';
 import { Sandbox } from '../../../src/modules/tools/sandbox/sandbox.js';
@@ -44,7 +43,7 @@ afterAll(() => {
 /** What a server in `sandbox` found of `targets`, in their order. */
 async function found(sandbox: McpSandbox, egress: Egress, targets: string[]): Promise<string[]> {
   egresses.push(egress);
-  setup = new Setup({}, (config) => new Sandbox(config, new HealthIndicators(), egress));
+  setup = new Setup({}, (config) => new Sandbox(config, egress));
   copyFileSync(join(ROOT, 'test/integration/mcp/servers/network-server.mjs'), join(setup.workspace, 'server.mjs'));
   const args = ['/workspace/server.mjs', JSON.stringify(targets)];
   const connection = await setup.connect(setup.server({ command: 'node', args, sandbox }));

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { AppConfig } from '../../../src/config/index.js';
-import type { PeriodicJobs } from '../../../src/platform/clock/index.js';
 import { type Database, type Sql, sql } from '../../../src/platform/database/index.js';
 import { JournalRepository } from '../../../src/modules/pipeline/store/journal.repository.js';
 import { Lease, LeaseLostError } from '../../../src/modules/pipeline/store/lease.js';
 import { PipelineReaper } from '../../../src/modules/pipeline/worker/pipeline.reaper.js';
+import type { PipelineConsumer } from '../../../src/modules/pipeline/worker/pipeline.consumer.js';
 import type { PipelineRetention } from '../../../src/modules/pipeline/worker/pipeline.retention.js';
 import { initialControl } from '../../../src/modules/pipeline/rules/task-control.js';
 import type { ClaimedTask } from '../../../src/modules/pipeline/store/task-queue.repository.js';
@@ -32,8 +32,8 @@ function reaper(): PipelineReaper {
   const { queue, moves, workers } = queueOn(db.database);
   const config = { pipeline: { maxCrashes: 3, reaperSeconds: 15 } } as AppConfig;
   const retention = { pass: async () => undefined } as unknown as PipelineRetention;
-  const jobs = {} as PeriodicJobs;
-  return new PipelineReaper(config, jobs, queue, moves, workers, new SilentBell(), retention);
+  const consumer = { worker: null } as PipelineConsumer;
+  return new PipelineReaper(config, consumer, queue, moves, workers, new SilentBell(), retention);
 }
 
 async function expireLeases(): Promise<void> {

@@ -4,8 +4,9 @@ import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_pr
 import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
+import { HealthIndicatorService } from '@nestjs/terminus';
 import { AppConfig } from '../../../src/config/index.js';
-import { HealthIndicators } from '../../../src/platform/health/index.js';
+import { SandboxIndicator } from '../../../src/modules/tools/sandbox/sandbox.indicator.js';
 import { Sandbox, type Box, type BoxResult } from '../../../src/modules/tools/sandbox/sandbox.js';
 import { SERVICE_ROOT } from '../../../src/modules/tools/sandbox/service-folders.js';
 import { scratch } from './sandbox-folder.js';
@@ -56,10 +57,8 @@ beforeAll(async () => {
   chmodSync(join(outside, 'socket'), 0o777);
   sibling = spawn('/bin/sleep', ['600'], { env: { CANARY } });
   const config = AppConfig.from({ NOVA_WORKSPACE: workspace, NOVA_DATA_DIR: join(folder, 'data') });
-  sandboxes['this user'] = new Sandbox(config, new HealthIndicators());
-  sandboxes['an ordinary user'] = IS_ROOT
-    ? new OrdinarySandbox(config, new HealthIndicators())
-    : sandboxes['this user'];
+  sandboxes['this user'] = new Sandbox(config);
+  sandboxes['an ordinary user'] = IS_ROOT ? new OrdinarySandbox(config) : sandboxes['this user'];
 });
 afterAll(async () => {
   delete process.env['NOVA_TEST_CANARY'];
@@ -406,17 +405,16 @@ describe('what cannot be enforced', () => {
     class Bare extends Sandbox {
       protected override readonly bubblewrap: string[] = [];
     }
-    const indicators = new HealthIndicators();
-    const sandbox = new Bare(config(), indicators);
+    const sandbox = new Bare(config());
     const run = sandbox.run(
       { tier: 'workspace', network: false, root: workspace, command: ['/bin/touch', '/workspace/ran'] },
       { timeoutMs: 5_000, signal: new AbortController().signal },
     );
     await expect(run).rejects.toThrow('bubblewrap is not installed');
     expect(existsSync(join(workspace, 'ran'))).toBe(false);
-    expect(await indicators.all()[0]?.report()).toEqual({
-      status: 'down',
-      reason: 'bubblewrap is not installed; tools refuse',
+    const report = new SandboxIndicator(config(), sandbox).check(new HealthIndicatorService().check('sandbox'));
+    expect(await report).toEqual({
+      sandbox: { status: 'down', reason: 'bubblewrap is not installed; tools refuse' },
     });
   });
 
@@ -431,12 +429,12 @@ describe('what cannot be enforced', () => {
     class Broken extends Sandbox {
       protected override readonly bubblewrap = program;
     }
-    const state = await new Broken(config(), new HealthIndicators()).state();
+    const state = await new Broken(config()).state();
     expect(state).toMatchObject({ enforced: false });
   });
 
   it('is refused for the tiers isolated and host', async () => {
-    const sandbox = new Sandbox(config(), new HealthIndicators());
+    const sandbox = new Sandbox(config());
     const options = { timeoutMs: 5_000, signal: new AbortController().signal };
     const touch = { root: workspace, command: ['/bin/touch', join(workspace, 'ran')] };
     await expect(sandbox.run({ ...touch, tier: 'isolated', network: false }, options)).rejects.toThrow('no commands');
@@ -447,7 +445,7 @@ describe('what cannot be enforced', () => {
   });
 
   it('is not held back on the host, which is said, with no secret in its environment and its group ended', async () => {
-    const sandbox = new Sandbox(config({ SHELL_SANDBOX: 'host' }), new HealthIndicators());
+    const sandbox = new Sandbox(config({ SHELL_SANDBOX: 'host' }));
     const marker = `${93_000 + Math.floor(Math.random() * 900)}`;
     const result = await sandbox.run(
       { tier: 'host', network: false, root: outside, command: ['/bin/sh', '-c', `sleep ${marker} & env; pwd`] },

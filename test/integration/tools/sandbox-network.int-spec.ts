@@ -5,7 +5,6 @@ import { createServer, type Server } from 'node:http';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { AppConfig } from '../../../src/config/index.js';
-import { HealthIndicators } from '../../../src/platform/health/index.js';
 import { checkedLookup, urlFault } from '../../../src/platform/egress/index.js';
 import { Egress } from '../../../src/modules/tools/sandbox/egress.js';
 import { Sandbox, type BoxResult } from '../../../src/modules/tools/sandbox/sandbox.js';
@@ -53,8 +52,8 @@ beforeAll(async () => {
   workspace = join(made.path, 'workspace');
   mkdirSync(workspace);
   const config = AppConfig.from({ NOVA_WORKSPACE: workspace, NOVA_DATA_DIR: join(made.path, 'data') });
-  sandboxes['real'] = new Sandbox(config, new HealthIndicators(), egresses[0]);
-  sandboxes['open'] = new Sandbox(config, new HealthIndicators(), egresses[1]);
+  sandboxes['real'] = new Sandbox(config, egresses[0]);
+  sandboxes['open'] = new Sandbox(config, egresses[1]);
   canary = createServer((request, reply) => reply.end(`${request.method} ${request.url} ${request.headers.host}`));
   canary.on('connection', () => reached++);
   await new Promise<void>((listening) => canary.listen(0, listening));

@@ -5,14 +5,8 @@ import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, symlinkSync,
 import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AppConfig } from '../../../src/config/index.js';
-import { HealthIndicators } from '../../../src/platform/health/index.js';
-import {
-  ToolRegistry,
-  ToolsModule,
-  WorkTrees,
-  type ToolContext,
-  type ToolResult,
-} from '../../../src/modules/tools/index.js';
+import { ToolRegistry, WorkTrees, type ToolContext, type ToolResult } from '../../../src/modules/tools/index.js';
+import { COMMAND_TOOLS, FILE_TOOLS } from '../../../src/modules/tools/builtin-tools.js';
 import { Places } from '../../../src/modules/tools/files/places.js';
 import { BOX_USER } from '../../../src/modules/tools/sandbox/box-user.js';
 import { Sandbox } from '../../../src/modules/tools/sandbox/sandbox.js';
@@ -31,8 +25,7 @@ beforeEach(async () => {
   workspace = join(folder, 'workspace');
   mkdirSync(workspace);
   const config = AppConfig.from({ NOVA_WORKSPACE: workspace, NOVA_DATA_DIR: join(folder, 'data') });
-  registry = new ToolRegistry();
-  new ToolsModule(registry, new Places(config), new Sandbox(config, new HealthIndicators()));
+  registry = registryOf(config);
   trees = new WorkTrees(config);
   put({ 'a.txt': 'one\n', '.gitignore': '*.log\n' });
   git('init', '-q', '-b', 'main');
@@ -41,6 +34,14 @@ beforeEach(async () => {
   context = contextFor((await trees.open('task-1', 1)).root);
 });
 afterEach(() => remove());
+
+function registryOf(config: AppConfig): ToolRegistry {
+  const tools = new ToolRegistry();
+  for (const tool of FILE_TOOLS) tools.register(new tool(new Places(config)));
+  const sandbox = new Sandbox(config);
+  for (const tool of COMMAND_TOOLS) tools.register(new tool(sandbox));
+  return tools;
+}
 
 function put(files: Record<string, string>, root = workspace): void {
   for (const [path, content] of Object.entries(files)) {
@@ -166,8 +167,7 @@ describe('run_shell', () => {
       NOVA_DATA_DIR: join(folder, 'data'),
       SHELL_SANDBOX: 'host',
     });
-    registry = new ToolRegistry();
-    new ToolsModule(registry, new Places(config), new Sandbox(config, new HealthIndicators()));
+    registry = registryOf(config);
     context = { ...context, tier: 'host', root: workspace };
     put({ outside: 'host file' }, folder);
     expect((await call('run_shell', { command: 'cat ../outside; pwd' })).text).toMatch(

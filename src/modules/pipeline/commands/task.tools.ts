@@ -1,34 +1,26 @@
 import { z } from 'zod';
 import { DomainError } from '../../../platform/errors/index.js';
 import {
+  AgentTool,
   PlatformTool,
+  StartedWorkRepository,
   StartingTool,
-  type StartedWorkRepository,
-  type Tool,
   type ToolContext,
   type ToolResult,
 } from '../../tools/index.js';
 import { principalOfOwner } from '../../auth/index.js';
-import type { SubmitService } from './submit.service.js';
-import type { PipelineViews } from '../views/pipeline-views.service.js';
+import { SubmitService } from './submit.service.js';
+import { PipelineViews } from '../views/pipeline-views.service.js';
 
 /** Characters of a task's output that its reader is shown. */
 const MOST_OUTPUT = 20_000;
-
-/** The tools by which agents put work into the pipeline and look at it, as their owner. */
-export function pipelineTools(
-  submissions: SubmitService,
-  views: PipelineViews,
-  started: StartedWorkRepository,
-): Tool[] {
-  return [new CreateTaskTool(started, submissions), new GetTaskTool(views)];
-}
 
 const newTask = z.strictObject({
   description: z.string().min(1).max(100_000).describe('What is to be done; the team sees nothing else of this talk'),
   pod_name: z.string().min(1).max(100).optional().describe('The team; the default one when left out'),
 });
 
+@AgentTool()
 class CreateTaskTool extends StartingTool<typeof newTask> {
   readonly name = 'create_task';
   readonly description =
@@ -63,6 +55,7 @@ class CreateTaskTool extends StartingTool<typeof newTask> {
 
 const oneTask = z.strictObject({ task_id: z.uuid().describe('Id of the task') });
 
+@AgentTool()
 class GetTaskTool extends PlatformTool<typeof oneTask> {
   readonly name = 'get_task';
   readonly description = 'Shows a task of the pipeline: where it stands, and its output once it is complete.';
@@ -87,3 +80,6 @@ class GetTaskTool extends PlatformTool<typeof oneTask> {
     };
   }
 }
+
+/** The tools by which agents put work into the pipeline and look at it, as their owner. */
+export const TASK_TOOLS = [CreateTaskTool, GetTaskTool];

@@ -3,6 +3,7 @@ import { Injectable, Logger, type BeforeApplicationShutdown, type OnModuleDestro
 import { AppConfig } from '../../../config/index.js';
 import { Clock } from '../../../platform/clock/index.js';
 import { EventBus, LiveState, TaskBell } from '../../../platform/redis/index.js';
+import { StartStep } from '../../../platform/startup/index.js';
 import { Lease } from '../store/lease.js';
 import { TaskExecutor } from '../run/task-executor.js';
 import { TASK_EVENTS_CHANNEL, type PublishedEvent } from '../store/task-event-publisher.js';
@@ -51,8 +52,15 @@ export class PipelineConsumer implements OnModuleDestroy, BeforeApplicationShutd
     private readonly executor: TaskExecutor,
   ) {}
 
-  /** Begins to claim; needs the database. Returns this worker's id. */
-  async start(): Promise<number> {
+  /** Id of this worker; null until it has one. */
+  get worker(): number | null {
+    return this.heartbeat?.worker ?? null;
+  }
+
+  /** Begins to claim, in a process with the role `worker`. */
+  @StartStep('background-tasks')
+  async start(): Promise<void> {
+    if (!this.config.roles.includes('worker')) return;
     const id = await this.workers.register(`${hostname()}/${process.pid}`);
     this.heartbeat = new WorkerHeartbeat(
       id,
@@ -66,7 +74,6 @@ export class PipelineConsumer implements OnModuleDestroy, BeforeApplicationShutd
     this.unsubscribe = this.bus.subscribe(TASK_EVENTS_CHANNEL, (message) => this.hear(message));
     this.claiming = this.claimLoop(id);
     void this.pollLeases(id);
-    return id;
   }
 
   /** No new claims from here on. */

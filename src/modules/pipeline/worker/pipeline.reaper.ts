@@ -1,8 +1,10 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { AppConfig } from '../../../config/index.js';
-import { PeriodicJobs } from '../../../platform/clock/index.js';
 import { TaskBell } from '../../../platform/redis/index.js';
+import { onScheduler, Periodic } from '../../../platform/schedule/index.js';
+import { StartStep } from '../../../platform/startup/index.js';
 import type { Transition } from '../store/transition.js';
+import { PipelineConsumer } from './pipeline.consumer.js';
 import { PipelineRetention } from './pipeline.retention.js';
 import { TransitionsRepository } from '../store/transitions.repository.js';
 import { TaskQueueRepository, type LeasedTask } from '../store/task-queue.repository.js';
@@ -27,7 +29,7 @@ export class PipelineReaper {
 
   constructor(
     private readonly config: AppConfig,
-    private readonly jobs: PeriodicJobs,
+    private readonly consumer: PipelineConsumer,
     private readonly queue: TaskQueueRepository,
     private readonly moves: TransitionsRepository,
     private readonly workers: WorkersRepository,
@@ -35,14 +37,25 @@ export class PipelineReaper {
     private readonly retention: PipelineRetention,
   ) {}
 
-  /** Begins the periodic passes; needs the database. */
-  start(): void {
-    this.jobs.every('promoter', PROMOTE_MS, () => this.promote());
-    this.jobs.every('reaper', this.config.pipeline.reaperSeconds * 1_000, () => this.pass());
-    this.jobs.every('dead-worker-watch', LOCK_LOOK_MS, () => this.reapDeadWorkers());
+  /**
+   * Takes back everything that is leased to others, where this process is alone on its database, as one with in-process state
+   * is: whoever else holds a lease there is dead, or fenced by this.
+   */
+  @StartStep('background-tasks')
+  async recover(): Promise<void> {
+    if (this.config.redis.url !== null) return;
+    for (const owner of await this.queue.leaseOwners()) {
+      if (owner === this.consumer.worker) continue;
+      for (const task of await this.queue.findLeasedTo(owner, 10_000)) {
+        await this.reap(task, 'worker_dead', {
+          owner_without_beat_since: { owner, last_heartbeat_at: task.lastHeartbeatAt },
+        });
+      }
+    }
   }
 
   /** One whole pass. A check that fails does not keep the others from running. */
+  @Periodic('reaper', onScheduler(({ pipeline }) => pipeline.reaperSeconds * 1_000))
   async pass(): Promise<void> {
     const checks = [() => this.reapExpired(), () => this.promote(), () => this.retention.pass()];
     for (const check of checks) {
@@ -54,22 +67,8 @@ export class PipelineReaper {
     }
   }
 
-  /**
-   * Takes back everything that is leased to others. Only for a process that is alone on its database, as one with
-   * in-process state is: whoever else holds a lease there is dead, or fenced by this.
-   */
-  async reapOthers(self: number): Promise<void> {
-    for (const owner of await this.queue.leaseOwners()) {
-      if (owner === self) continue;
-      for (const task of await this.queue.findLeasedTo(owner, 10_000)) {
-        await this.reap(task, 'worker_dead', {
-          owner_without_beat_since: { owner, last_heartbeat_at: task.lastHeartbeatAt },
-        });
-      }
-    }
-  }
-
   /** Makes the tasks ready whose time has come. */
+  @Periodic('promoter', onScheduler(() => PROMOTE_MS))
   async promote(): Promise<void> {
     for (;;) {
       const due = await this.queue.promote(1_000);
@@ -91,7 +90,9 @@ export class PipelineReaper {
     }
   }
 
-  private async reapDeadWorkers(): Promise<void> {
+  /** Takes back what workers hold whose lock is free and whose beat has stopped. */
+  @Periodic('dead-worker-watch', onScheduler(() => LOCK_LOOK_MS))
+  async reapDeadWorkers(): Promise<void> {
     const free = await this.workers.findUnlocked(await this.queue.leaseOwners());
     const seen = new Map<number, Map<string, string | null>>();
     for (const owner of free) {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { inDirectory } from '../boundary/directory.js';
 import { PathRefusedError } from '../boundary/path-refused.js';
+import { AgentTool } from '../agent-tool.js';
 import type { ToolContext } from '../tool.js';
 import { editPassage } from './edit-passage.js';
 import { FileTool, splitPath } from './file-tool.js';
@@ -18,6 +19,7 @@ const schema = z.strictObject({
  * Replaces one passage; the file keeps its encoding and its kinds of line ends and white space. Repeating an edit whose outcome is unknown changes nothing more: where the new text stands
  * already, the tool says so and leaves the file alone.
  */
+@AgentTool()
 export class EditFileTool extends FileTool<typeof schema> {
   readonly name = 'edit_file';
   readonly description = 'Replaces a passage of a text file. The old text must occur exactly once.';

@@ -1,14 +1,16 @@
+import { Injectable } from '@nestjs/common';
 import type { z } from 'zod';
 import type { SandboxTier } from '../../../config/index.js';
 import { asRefusal, PathRefusedError } from '../boundary/path-refused.js';
 import { Turns } from '../boundary/turns.js';
-import type { Places } from './places.js';
+import { Places } from './places.js';
 import type { Tool, ToolContext, ToolResult } from '../tool.js';
 
 /**
  * What the file tools share: they reach files through checked descriptors only, below a root that the tier decides, and a
  * refusal of the boundary is an answer to the model.
  */
+@Injectable()
 export abstract class FileTool<Arguments extends z.ZodType> implements Tool<Arguments> {
   /** Writers of one root take turns, so that two edits of one file in one round do not undo each other. */
   protected static readonly writers = new Turns();

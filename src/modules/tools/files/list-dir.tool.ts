@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { inDirectory, type Directory } from '../boundary/directory.js';
+import { AgentTool } from '../agent-tool.js';
 import type { ToolContext } from '../tool.js';
 import { FileTool } from './file-tool.js';
 
@@ -12,6 +13,7 @@ const schema = z.strictObject({
   recursive: z.boolean().optional().describe('Also what is in its folders; .git and node_modules are not entered'),
 });
 
+@AgentTool()
 export class ListDirTool extends FileTool<typeof schema> {
   readonly name = 'list_dir';
   readonly description = `Lists a folder: names, with / after folders and the size of files. At most ${MAX_ENTRIES} entries.`;

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { inDirectory } from '../boundary/directory.js';
 import { PathRefusedError } from '../boundary/path-refused.js';
+import { AgentTool } from '../agent-tool.js';
 import type { ToolContext } from '../tool.js';
 import { FileTool, splitPath } from './file-tool.js';
 import { looksBinary, textLines } from './text-lines.js';
@@ -15,6 +16,7 @@ const schema = z.strictObject({
   limit: z.int().min(1).max(MAX_LINES).optional().describe('Number of lines'),
 });
 
+@AgentTool()
 export class ReadFileTool extends FileTool<typeof schema> {
   readonly name = 'read_file';
   readonly description =

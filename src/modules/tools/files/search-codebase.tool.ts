@@ -2,6 +2,7 @@ import { RE2JS } from 're2js';
 import { z } from 'zod';
 import { inDirectory, type Directory } from '../boundary/directory.js';
 import { PathRefusedError } from '../boundary/path-refused.js';
+import { AgentTool } from '../agent-tool.js';
 import type { ToolContext } from '../tool.js';
 import { FileTool } from './file-tool.js';
 import { globTest } from './glob.js';
@@ -29,6 +30,7 @@ const schema = z.strictObject({
   case_sensitive: z.boolean().optional().describe('Default false'),
 });
 
+@AgentTool()
 export class SearchCodebaseTool extends FileTool<typeof schema> {
   readonly name = 'search_codebase';
   readonly description =

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { inDirectory } from '../boundary/directory.js';
 import { PathRefusedError } from '../boundary/path-refused.js';
+import { AgentTool } from '../agent-tool.js';
 import type { ToolContext } from '../tool.js';
 import { FileTool, splitPath } from './file-tool.js';
 
@@ -11,6 +12,7 @@ const schema = z.strictObject({
   content: z.string().max(MAX_BYTES).describe('The whole new content'),
 });
 
+@AgentTool()
 export class WriteFileTool extends FileTool<typeof schema> {
   readonly name = 'write_file';
   readonly description = 'Creates a file or replaces its whole content. Missing folders are made.';

@@ -1,3 +1,4 @@
+import { Injectable } from '@nestjs/common';
 import type { z } from 'zod';
 import type { SandboxTier } from '../../../config/index.js';
 import { PathRefusedError } from '../boundary/path-refused.js';
@@ -36,6 +37,7 @@ const SETTINGS = [
 ];
 
 /** What the git tools share. A workspace is a repository only if its own `.git` is right in it. */
+@Injectable()
 export abstract class GitTool<Arguments extends z.ZodType> implements Tool<Arguments> {
   readonly group = 'git';
   readonly timeoutMs = (SECONDS + 60) * 1000;

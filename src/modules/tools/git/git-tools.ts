@@ -2,11 +2,13 @@ import { z } from 'zod';
 import { PathRefusedError } from '../boundary/path-refused.js';
 import { refuseGit, parsePath } from '../boundary/relative-path.js';
 import type { BoxResult } from '../sandbox/sandbox.js';
+import { AgentTool } from '../agent-tool.js';
 import type { ToolContext } from '../tool.js';
 import { GitTool, literalPath } from './git-tool.js';
 
 const statusSchema = z.strictObject({});
 
+@AgentTool()
 export class GitStatusTool extends GitTool<typeof statusSchema> {
   readonly name = 'git_status';
   readonly description = 'Shows the branch and the changed files of the repository.';
@@ -28,6 +30,7 @@ const diffSchema = z.strictObject({
   staged: z.boolean().optional().describe('What is staged, instead of what is not'),
 });
 
+@AgentTool()
 export class GitDiffTool extends GitTool<typeof diffSchema> {
   readonly name = 'git_diff';
   readonly description = 'Shows changes of tracked files that are not committed.';
@@ -50,6 +53,7 @@ export class GitDiffTool extends GitTool<typeof diffSchema> {
 
 const logSchema = z.strictObject({ n: z.int().min(1).max(200).optional().describe('Number of commits; default 20') });
 
+@AgentTool()
 export class GitLogTool extends GitTool<typeof logSchema> {
   readonly name = 'git_log';
   readonly description = 'Lists the newest commits: hash, date, author, subject.';
@@ -76,6 +80,7 @@ const commitSchema = z.strictObject({
   files: z.array(z.string()).min(1).max(500).describe('The files to commit, relative to the root; deleted ones too'),
 });
 
+@AgentTool()
 export class GitCommitTool extends GitTool<typeof commitSchema> {
   readonly name = 'git_commit';
   readonly description = 'Commits the named files as they are now. Nothing is pushed.';

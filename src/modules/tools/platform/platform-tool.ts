@@ -1,8 +1,9 @@
+import { Injectable } from '@nestjs/common';
 import type { z } from 'zod';
 import { SANDBOX_TIERS } from '../../../config/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
 import type { Tool, ToolContext, ToolResult } from '../index.js';
-import type { StartedWorkRepository } from './started-work.repository.js';
+import { StartedWorkRepository } from './started-work.repository.js';
 
 /** How deep work that tools start may go; what a person asks for has depth 0. */
 const DEEPEST = 3;
@@ -31,6 +32,7 @@ export abstract class PlatformTool<Arguments extends z.ZodType> implements Tool<
 }
 
 /** A platform tool that starts something, which a task or turn may do only so often and so deep. */
+@Injectable()
 export abstract class StartingTool<Arguments extends z.ZodType> extends PlatformTool<Arguments> {
   override readonly idempotent = false;
 

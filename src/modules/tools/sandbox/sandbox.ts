@@ -6,7 +6,6 @@ import { join, sep } from 'node:path';
 import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import { execa } from 'execa';
 import { AppConfig, type SandboxTier } from '../../../config/index.js';
-import { HealthIndicators } from '../../../platform/health/index.js';
 import { BOX_USER } from './box-user.js';
 import { accounts, bubblewrapArguments, type BoxLimits } from './bubblewrap.js';
 import { Egress } from './egress.js';
@@ -102,21 +101,8 @@ export class Sandbox implements OnModuleInit {
 
   constructor(
     private readonly config: AppConfig,
-    indicators: HealthIndicators,
     private readonly egress: Egress = new Egress(),
-  ) {
-    indicators.register({
-      name: 'sandbox',
-      decides: false,
-      report: async () => {
-        const state = await this.state();
-        const host = config.sandbox === 'host' ? { host: 'SHELL_SANDBOX=host allows unconfined commands' } : {};
-        return state.enforced
-          ? { status: 'up', user: state.user, ...host }
-          : { status: 'down', reason: `${state.reason}; tools refuse`, ...host };
-      },
-    });
-  }
+  ) {}
 
   onModuleInit(): void {
     if (this.config.sandbox === 'host') {

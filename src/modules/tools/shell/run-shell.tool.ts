@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { PathRefusedError } from '../boundary/path-refused.js';
 import { parsePath } from '../boundary/relative-path.js';
 import { Sandbox, SandboxRefusedError, type BoxResult } from '../sandbox/sandbox.js';
+import { AgentTool } from '../agent-tool.js';
 import type { Tool, ToolContext, ToolResult } from '../tool.js';
 
 const DEFAULT_SECONDS = 30;
@@ -17,6 +18,7 @@ const schema = z.strictObject({
   timeout_seconds: z.int().min(1).max(MAX_SECONDS).optional().describe(`Default ${DEFAULT_SECONDS}`),
 });
 
+@AgentTool()
 export class RunShellTool implements Tool<typeof schema> {
   readonly name = 'run_shell';
   readonly group = 'shell';

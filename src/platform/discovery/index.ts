@@ -1,0 +1,1 @@
+export { decoratedMethods, type DecoratedMethod } from './decorated-methods.js';

@@ -1,0 +1,2 @@
+export { onScheduler, Periodic } from './periodic.js';
+export { PeriodicJobsModule } from './periodic-jobs.module.js';

@@ -1,0 +1,1 @@
+export { START_STEP, START_STEPS, StartStep, type StartStepName } from './start-step.js';
