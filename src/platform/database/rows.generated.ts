@@ -85,7 +85,7 @@ export interface FindingRow {
 export interface GateRow {
   id: string;
   task_id: string;
-  kind: 'escalation' | 'finding' | 'final' | 'cost' | 'stage_error' | 'tool_effect' | 'publish_conflict';
+  kind: 'escalation' | 'finding' | 'final' | 'unseen' | 'cost' | 'stage_error' | 'tool_effect' | 'publish_conflict';
   reason: string;
   content_hash: string;
   details: unknown;

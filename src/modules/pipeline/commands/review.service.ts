@@ -89,7 +89,7 @@ type Outcome = Pick<Transition, 'to' | 'control' | 'events'> & Partial<Transitio
 function approval(run: LoadedTask, gate: NonNullable<LoadedTask['gate']>): Outcome {
   const conflicts = Array.isArray(gate.details.files) ? gate.details.files.map(String) : [];
   const situation = situationOf(run);
-  const control = approved(gate.kind, situation, conflicts);
+  const control = approved(gate.kind, situation, conflicts, gate.details.unseen !== undefined);
   const forgiving = FORGIVING.includes(gate.kind);
   const next = enter({ ...situation, control, findings: forgiving ? [] : situation.findings });
   const publishes = next.kind !== 'run' && control.diffHash !== null;

@@ -200,6 +200,30 @@ describe('secrets in the work', () => {
     expect(findings.every(({ deterministic }) => deterministic)).toBe(true);
   });
 
+  const CARD = 'Pay with 4111 1111 1111 1111, please.\n'.repeat(4);
+  const wideBigEndian = (text: string): Buffer => Buffer.from(text, 'utf16le').swap16();
+  it.each([
+    ['with one NUL character', Buffer.from(`${CARD}\0${CARD}`)],
+    ['in UTF-16 with its mark', Buffer.from(`\ufeff${CARD}`, 'utf16le')],
+    ['in UTF-16 without one', Buffer.from(CARD, 'utf16le')],
+    ['in UTF-16, the other order', wideBigEndian(`\ufeff${CARD}`)],
+    ['in UTF-16, the other order, without a mark', wideBigEndian(CARD)],
+    ['in UTF-16 that is cut', Buffer.concat([Buffer.from(`\ufeff漢字 ${CARD}`, 'utf16le'), Buffer.from([0x41])])],
+    ['in UTF-32', Buffer.concat(Array.from(CARD, (letter) => Buffer.from([letter.charCodeAt(0), 0, 0, 0])))],
+    ['in Latin-1', Buffer.from(`Zürich: ${CARD}`, 'latin1')],
+    ['in Shift-JIS', Buffer.concat([Buffer.from([0x83, 0x65, 0x83, 0x58, 0x20]), Buffer.from(CARD)])],
+  ])('applies every rule to the text of a file %s', async (_, content) => {
+    const hidden = [{ path: 'data.txt', reason: 'binary' as const, read: () => Promise.resolve(content) }];
+    expect(await scan('', { hidden })).toMatchObject([{ type: 'pii_exposure', deterministic: true }]);
+  });
+
+  it('takes no digits in a picture for personal data', async () => {
+    const noise = Buffer.from(Array.from({ length: 4_000 }, (_, index) => (index * 7_919 + (index >> 3)) % 256));
+    const content = Buffer.concat([noise, Buffer.from('4111 1111 1111 1111'), noise]);
+    const hidden = [{ path: 'logo.png', reason: 'binary' as const, read: () => Promise.resolve(content) }];
+    expect(await scan('', { hidden })).toEqual([]);
+  });
+
   it('blocks what is too large to be examined', async () => {
     const findings = await scan('a '.repeat(5 * 1024 * 1024));
     expect(findings).toMatchObject([{ type: 'other', severity: 'high', deterministic: true }]);

@@ -1,4 +1,5 @@
 import { readDiff } from './added-lines.js';
+import { fileReadings } from './file-readings.js';
 import { fingerprintOf, maskedSecret, maskedPersonal, type Finding } from './finding.js';
 import { legible } from './injection-markers.js';
 import { findSecrets } from './secret-rules.js';
@@ -76,10 +77,11 @@ export async function scanWork(work: WorkToScan): Promise<Finding[]> {
       findings.push(unexamined(work.taskId, file.path, 'could not be examined'));
       continue;
     }
-    const text = file.reason === 'binary' ? content.toString('latin1') : content.toString('utf8');
-    const place = (offset: number): string =>
-      file.reason === 'binary' ? file.path : `${file.path}:${lineAt(text, offset)}`;
-    await scan({ text, path: file.path, place, secretsOnly: file.reason === 'binary' });
+    for (const { text, isText } of fileReadings(content)) {
+      const place = (offset: number): string =>
+        file.reason === 'binary' ? file.path : `${file.path}:${lineAt(text, offset)}`;
+      await scan({ text, path: file.path, place, secretsOnly: !isText });
+    }
   }
   findings.unshift(...describe(found, work.taskId));
   return findings.slice(0, MOST_FINDINGS);

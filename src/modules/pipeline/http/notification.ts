@@ -26,6 +26,7 @@ const GATES: Record<GateKind, string> = {
   escalation: 'the work was escalated',
   finding: 'there are findings that only a person may clear',
   final: 'the pod wants every result reviewed',
+  unseen: 'no judge was shown all of the work',
   cost: 'the cost limit is reached',
   stage_error: 'a stage failed',
   tool_effect: 'the outcome of a tool call is not known',

@@ -324,6 +324,69 @@ describe('thresholds and the final gate', () => {
   });
 });
 
+describe('work that no judge was shown', () => {
+  const UNSEEN = { files: [{ path: 'logo.png', reason: 'binary' }], more: 0 };
+  const unseen = (changes: Parameters<typeof reviewed>[2] = {}, guardrail: object = CLEAN): Situation =>
+    reviewed({ ...guardrail, unseen: UNSEEN }, 'pass', changes);
+
+  it('waits at a gate of its own that names it, and approving releases just that', () => {
+    const situation = unseen();
+    expect(afterStep(situation)).toMatchObject({
+      gate: 'unseen',
+      reason: 'No judge was shown all of the work: logo.png (binary).',
+      details: { unseen: UNSEEN },
+    });
+    const control = { ...approved('unseen', situation, [], true), step: 4 };
+    expect(enter({ ...situation, control })).toMatchObject({ kind: 'complete' });
+    expect(enter({ ...situation, control: { ...control, diffHash: 'another byte' } })).toMatchObject({
+      gate: 'unseen',
+    });
+    const more = {
+      ...situation,
+      newest: {
+        ...situation.newest,
+        code_review: done('code_review', {
+          verdict: 'pass',
+          unseen: { files: [{ path: 'other.bin', reason: 'large' }], more: 0 },
+        }),
+      },
+    };
+    expect(enter({ ...more, control })).toMatchObject({ gate: 'unseen' });
+  });
+
+  it.each(['escalation', 'finding', 'final'] as const)('is listed at the gate %s, and released with it', (gate) => {
+    const situation = unseen(
+      {
+        ...(gate === 'final' ? { pod: quartet({ requireHumanReview: 'always' }) } : {}),
+        ...(gate === 'finding' ? { findings: [finding({ severity: 'high' })] } : {}),
+      },
+      gate === 'escalation' ? HARM : CLEAN,
+    );
+    const waiting =
+      gate === 'escalation'
+        ? enter({ ...situation, control: { ...situation.control, step: 5 } })
+        : afterStep(situation);
+    expect(waiting).toMatchObject({ gate, details: { unseen: UNSEEN } });
+    const control = { ...approved(gate, situation, [], true), step: 5 };
+    expect(enter({ ...situation, control, findings: [] })).toMatchObject({ kind: 'complete' });
+    // A gate that did not list it releases nothing.
+    const blind = { ...approved(gate, situation, []), step: 5 };
+    expect(enter({ ...situation, control: blind, findings: [] })).toMatchObject({ gate: 'unseen' });
+  });
+
+  it.each(['cost', 'stage_error', 'tool_effect', 'publish_conflict'] as const)('is never released by %s', (gate) => {
+    const control = { ...approved(gate, unseen(), [], true), step: 4 };
+    expect(enter({ ...unseen(), control })).toMatchObject({ gate: 'unseen' });
+  });
+
+  it('fails a task whose pod wants no person', () => {
+    expect(afterStep(unseen({ pod: quartet({ requireHumanReview: 'never' }) }))).toMatchObject({
+      kind: 'fail',
+      code: 'gate_unseen',
+    });
+  });
+});
+
 describe('errors', () => {
   const broken = (role: Role, changes: Partial<TaskControl> = {}, pod = quartet(), maxRetries = 2): Situation => ({
     ...reviewed(CLEAN, 'pass', { pod, maxRetries, control: { step: ['context', 'task'].indexOf(role), ...changes } }),

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import {
   evaluateCondition,
   stepsOf,
@@ -121,15 +122,24 @@ export function failureStatus(situation: Situation, role: Role): 'failed' | 'ski
 
 /**
  * How a task goes on after a person approved its gate: flags are cleared and standing verdicts forgiven, or the failed
- * stages get another attempt, or the cost limit rises once by the pod's own amount.
+ * stages get another attempt, or the cost limit rises once by the pod's own amount. `listedUnseen` says that the gate listed the
+ * work that no judge was shown.
  */
-export function approved(gate: GateKind, situation: Situation, conflicts: readonly string[]): TaskControl {
+export function approved(
+  gate: GateKind,
+  situation: Situation,
+  conflicts: readonly string[],
+  listedUnseen = false,
+): TaskControl {
   const { control, pod } = situation;
+  const released = listedUnseen ? { releasedUnseen: unseenHash(situation) } : {};
   switch (gate) {
     case 'escalation':
     case 'finding':
     case 'final':
-      return { ...forgive(situation), approvedHash: situation.contentHash() };
+      return { ...forgive(situation), approvedHash: situation.contentHash(), ...released };
+    case 'unseen':
+      return { ...control, ...released };
     case 'cost':
       return { ...control, costLimitUsd: (control.costLimitUsd ?? 0) + (pod.maxCostUsd ?? 0) };
     case 'stage_error':
@@ -303,7 +313,51 @@ function finish(situation: Situation, effects: Effects): Next {
   if (pod.requireHumanReview === 'always' && control.approvedHash !== situation.contentHash()) {
     return openGate(situation, 'final', 'The pod asks for a person to review every result.', effects);
   }
+  const unseen = openUnseen(situation);
+  if (unseen !== null) {
+    return openGate(situation, 'unseen', `No judge was shown all of the work: ${listed(unseen)}.`, effects);
+  }
   return { kind: 'complete', control, effects };
+}
+
+/** Gates that list the work no judge was shown, and whose approval releases it. */
+const RELEASING: readonly GateKind[] = ['escalation', 'finding', 'final', 'unseen'];
+
+interface Unseen {
+  files: { path: string; reason: string }[];
+  more: number;
+}
+
+/** The work that a judge was not shown, as the newest verdicts say; null for none. */
+function unseenOf({ newest }: Situation): Unseen | null {
+  const files = new Map<string, { path: string; reason: string }>();
+  let more = 0;
+  for (const record of [newest.guardrail, newest.code_review]) {
+    const unseen = record?.status === 'complete' ? (record.output as { unseen?: Unseen }).unseen : undefined;
+    for (const file of unseen?.files ?? []) files.set(file.path, file);
+    more = Math.max(more, unseen?.more ?? 0);
+  }
+  return files.size === 0 ? null : { files: [...files.values()], more };
+}
+
+/** `unseenOf`, unless a person has released just that. */
+function openUnseen(situation: Situation): Unseen | null {
+  return situation.control.releasedUnseen === unseenHash(situation) ? null : unseenOf(situation);
+}
+
+/** Names the unseen work with its content: another iteration, or another byte in a file, is another one. */
+function unseenHash(situation: Situation): string {
+  const { control, newest } = situation;
+  const unseen = unseenOf(situation);
+  const files = unseen?.files.map(({ path, reason }) => [path, reason]);
+  const work = [control.diffHash, newest.task?.iteration ?? null, files ?? [], unseen?.more ?? 0];
+  return createHash('sha256').update(JSON.stringify(work)).digest('hex');
+}
+
+function listed({ files, more }: Unseen): string {
+  const named = files.slice(0, 20).map(({ path, reason }) => `${path} (${reason})`);
+  const others = files.length - named.length + more;
+  return others > 0 ? `${named.join(', ')} and ${others} more` : named.join(', ');
 }
 
 /** Stops at a gate, or fails the task where the pod wants no person. */
@@ -315,7 +369,9 @@ export function openGate(
   details: Record<string, unknown> = {},
 ): Next {
   if (situation.pod.requireHumanReview === 'never') return failTask(situation, `gate_${kind}`, reason, effects);
-  return { kind: 'gate', gate: kind, reason, details, control: situation.control, effects };
+  const unseen = RELEASING.includes(kind) ? openUnseen(situation) : null;
+  const shown = unseen === null ? details : { ...details, unseen };
+  return { kind: 'gate', gate: kind, reason, details: shown, control: situation.control, effects };
 }
 
 /** Fails the task for good. */

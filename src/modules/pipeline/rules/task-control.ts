@@ -3,7 +3,8 @@ import type { Role } from './task-status.js';
 
 const UUID_LENGTH = 36;
 
-export type GateKind = 'escalation' | 'finding' | 'final' | 'cost' | 'stage_error' | 'tool_effect' | 'publish_conflict';
+export type GateKind =
+  'escalation' | 'finding' | 'final' | 'unseen' | 'cost' | 'stage_error' | 'tool_effect' | 'publish_conflict';
 
 /** Names one iteration of one stage, for example `guardrail#2`. */
 export type StageKey = `${Role}#${number}`;
@@ -29,6 +30,8 @@ export interface TaskControl {
   forgiven: { guardrail: number | null; code_review: number | null };
   /** Hash of the content a person approved last. */
   approvedHash: string | null;
+  /** Hash of the work, unseen by the judges, that a person released last; absent is none. */
+  releasedUnseen?: string;
   /** USD; the pod's limit plus what people added. */
   costLimitUsd: number | null;
   /** Milliseconds spent waiting for providers. */

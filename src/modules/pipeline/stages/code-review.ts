@@ -1,4 +1,4 @@
-import { contextData, diffData, feedbackData, outputData, requestToJudgeBy } from './shown.js';
+import { contextData, feedbackData, requestToJudgeBy, workData } from './shown.js';
 import type { StageDefinition } from './stage-input.js';
 
 /** Judges how good the work is. */
@@ -11,13 +11,12 @@ export const codeReviewStage: StageDefinition = {
   ].join('\n'),
   instruction: (input) =>
     input.iteration === 1
-      ? 'Review the work: the data "output" and, where there is one, "diff".'
+      ? 'Review the work: the data "output", "explanation" and "diff", those that there are.'
       : `Review iteration ${input.iteration} of the work. The data "earlier_issues" lists what was asked for before: check that each was repaired, and raise again what was not.`,
   data: (input) => [
     requestToJudgeBy(input),
     ...contextData(input),
-    ...outputData(input),
-    ...diffData(input.diff),
+    ...workData(input),
     ...feedbackData(
       'earlier_issues',
       input.feedback.filter(({ source, iteration }) => source === 'code_review' && iteration < input.iteration),

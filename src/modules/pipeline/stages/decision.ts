@@ -1,5 +1,5 @@
-import { contextData, diffData, feedbackData, outputData, requestToJudgeBy } from './shown.js';
-import type { DataBlock, StageDefinition, StageInput } from './stage-input.js';
+import { contextData, diffData, explanationData, feedbackData, outputData, requestToJudgeBy } from './shown.js';
+import type { StageDefinition, StageInput } from './stage-input.js';
 
 /** Decides what becomes of flagged work. */
 export const decisionStage: StageDefinition = {
@@ -27,8 +27,4 @@ function flagsOf({ flags }: StageInput): string {
     ...(flags?.codeReviewRejected ? ['code_review_rejected'] : []),
   ];
   return raised.join(', ') || 'none';
-}
-
-function explanationData({ earlier }: StageInput): DataBlock[] {
-  return earlier.task?.explanation ? [{ name: 'explanation', text: earlier.task.explanation }] : [];
 }

@@ -78,10 +78,25 @@ interface Noted {
   notes?: string[];
 }
 
+/** Work that a judge was not shown, or not whole. */
+export interface UnseenWork {
+  /** A changed file; or `output` or `explanation`, which are texts of the task agent. */
+  path: string;
+  reason: 'binary' | 'large';
+}
+
+/** Of a judge, where there is any: at most `MOST_UNSEEN_LISTED` of them, and how many more there are. */
+interface Judged {
+  unseen?: { files: UnseenWork[]; more: number };
+}
+
+export const MOST_UNSEEN_LISTED = 200;
+
 export type ContextOutput = z.output<typeof contextOutput> & Noted;
 export type TaskStageOutput = z.output<typeof taskOutput> & Noted;
-export type GuardrailOutput = Omit<z.output<typeof guardrailOutput>, 'findings'> & { findings: Finding[] } & Noted;
-export type CodeReviewOutput = z.output<typeof codeReviewOutput> & Noted;
+export type GuardrailOutput = Omit<z.output<typeof guardrailOutput>, 'findings'> & { findings: Finding[] } & Noted &
+  Judged;
+export type CodeReviewOutput = z.output<typeof codeReviewOutput> & Noted & Judged;
 export type DecisionOutput = z.output<typeof decisionOutput> & Noted;
 
 /** What each stage returns and stores. */

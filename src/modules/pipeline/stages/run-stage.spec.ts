@@ -442,7 +442,7 @@ describe('what a prompt shows', () => {
       await runStage('guardrail', inputOf({ earlier: { task: { ...VALID.task, output } as never } }), deps);
       const text = promptText(calls.at(-1)?.prompt);
       expect(text).toContain(`ID of the data marks: ${id}`);
-      expect(text.toLowerCase().split(`</data-${id}>`)).toHaveLength(3);
+      expect(text.toLowerCase().split(`</data-${id}>`)).toHaveLength(4);
     }
   });
 
@@ -486,13 +486,14 @@ describe('what a prompt shows', () => {
   });
 
   it('is cut to the context, says so, and keeps short texts whole', async () => {
-    const { deps, calls } = setup([json(VALID.code_review)], { maxContextTokens: 8_000 });
+    const { deps, calls } = setup([json(VALID.task)], { maxContextTokens: 8_000 });
     const output = 'long '.repeat(100_000);
     await runStage(
-      'code_review',
+      'task',
       inputOf({
         request: 'Short and whole.',
         earlier: { task: { ...VALID.task, output } as never },
+        feedback: leaking.feedback,
         diff: { ...DIFF, text: `${DIFF.text}${'+x\n'.repeat(90_000)}` },
       }),
       deps,
@@ -501,6 +502,102 @@ describe('what a prompt shows', () => {
     expect(Buffer.byteLength(text) / 4).toBeLessThan(8_000);
     expect(text.match(/characters cut/g)).toHaveLength(2);
     expect(text).toContain('Short and whole.');
+  });
+});
+
+describe.each(['guardrail', 'code_review'] as const)('the work that %s judges', (role) => {
+  const files = Array.from({ length: 6 }, (_, index) => ({ path: `src/f${index}.ts`, change: 'added' as const }));
+  const part = (path: string, lines: number): string =>
+    `diff --git a/${path} b/${path}\nnew file mode 100644\n--- /dev/null\n+++ b/${path}\n@@ -0,0 +1,${lines} @@\n${Array.from({ length: lines }, (_, line) => `+${path} line ${line}\n`).join('')}`;
+  const diffOf = (lines: number) => ({
+    text: files.map(({ path }) => part(path, lines)).join(''),
+    files,
+    notShown: [],
+  });
+  const passing = (count: number) => Array.from({ length: count }, () => json(VALID[role]));
+
+  it('has the account of it in the prompt', async () => {
+    const { deps, calls } = setup(passing(1));
+    await runStage(
+      role,
+      inputOf({ earlier: { task: { ...VALID.task, explanation: 'An odd account.' } as never } }),
+      deps,
+    );
+    expect(promptText(calls[0]?.prompt)).toContain('An odd account.');
+  });
+
+  it('is shown whole in pieces where it does not fit one prompt', async () => {
+    const { deps, calls, entries } = setup(passing(8), { maxContextTokens: 20_000 });
+    const { output } = await runStage(role, inputOf({ diff: diffOf(1_500) }), deps);
+    expect(calls.length).toBeGreaterThan(2);
+    expect(calls.length).toBeLessThanOrEqual(8);
+    const shown = calls.map(({ prompt }) => promptText(prompt)).join('');
+    for (const { path } of files)
+      for (let line = 0; line < 1_500; line += 1) expect(shown).toContain(`${path} line ${line}\\n`);
+    for (const { prompt } of calls) {
+      expect(promptText(prompt)).toContain('Fix the discount.');
+      expect(Buffer.byteLength(promptText(prompt)) / 4).toBeLessThan(20_000);
+    }
+    expect(output.unseen).toBeUndefined();
+    // Each piece's answer but the last is in the journal, and a resumed stage asks for the others alone.
+    expect(entries).toHaveLength(calls.length - 1);
+    const record = (): Promise<void> => Promise.resolve();
+    const journal = { recordAnswer: record, recordResult: record, recordRepeat: record, recorded: entries.slice(0, 2) };
+    const resumed = setup(passing(8), { maxContextTokens: 20_000, journal });
+    expect((await runStage(role, inputOf({ diff: diffOf(1_500) }), resumed.deps)).output).toEqual(output);
+    expect(resumed.calls).toHaveLength(calls.length - 2);
+  });
+
+  it('is judged by the strictest verdict on its pieces, with what all of them found', async () => {
+    const found = (name: string) =>
+      role === 'guardrail'
+        ? { blocked: name === 'b', findings: [{ type: 'other', severity: 'low', description: name, evidence: name }] }
+        : { verdict: name === 'b' ? 'reject' : 'needs_refactor', issues: [{ severity: 'low', description: name }] };
+    const replies = [json(VALID[role]), json(found('a')), json(found('b')), ...passing(8)];
+    const { deps } = setup(replies, { maxContextTokens: 20_000 });
+    const { output } = await runStage(role, inputOf({ diff: diffOf(1_500) }), deps);
+    if ('verdict' in output)
+      expect(output).toMatchObject({ verdict: 'reject', issues: [{ description: 'a' }, { description: 'b' }] });
+    else expect(output).toMatchObject({ blocked: true, findings: [{ description: 'a' }, { description: 'b' }] });
+  });
+
+  it('has no verdict where one piece has none', async () => {
+    const { deps } = setup([json(VALID[role]), { text: 'no' }, { text: 'no' }, ...passing(8)], {
+      maxContextTokens: 20_000,
+    });
+    await expect(runStage(role, inputOf({ diff: diffOf(1_500) }), deps)).rejects.toThrow(UnreadableAnswerError);
+  });
+
+  it('is told as unseen past eight pieces', async () => {
+    const { deps, calls } = setup(passing(8), { maxContextTokens: 6_000 });
+    const { output } = await runStage(role, inputOf({ diff: diffOf(1_500) }), deps);
+    expect(calls).toHaveLength(8);
+    const shown = calls.map(({ prompt }) => promptText(prompt)).join('');
+    const cut = files.filter(({ path }) => !shown.includes(`${path} line 1499\\n`)).map(({ path }) => path);
+    expect(cut.length).toBeGreaterThan(1);
+    expect(output.unseen).toEqual({ files: cut.map((path) => ({ path, reason: 'large' })), more: 0 });
+  });
+
+  it('is told as unseen where the diff does not show it, but for deletions and content of the base', async () => {
+    const notShown = [
+      { path: 'new.png', reason: 'binary' as const, atBase: false },
+      { path: 'moved.png', reason: 'binary' as const, atBase: true },
+      { path: 'gone.png', reason: 'binary' as const },
+      { path: 'big.json', reason: 'large' as const },
+    ];
+    const changed = notShown.map(({ path }) => ({
+      path,
+      change: path === 'gone.png' ? ('deleted' as const) : ('added' as const),
+    }));
+    const { deps } = setup(passing(1), { readChanged: () => Promise.resolve(Buffer.from('harmless words')) });
+    const { output } = await runStage(role, inputOf({ diff: { text: '', files: changed, notShown } }), deps);
+    expect(output.unseen).toEqual({
+      files: [
+        { path: 'new.png', reason: 'binary' },
+        { path: 'big.json', reason: 'large' },
+      ],
+      more: 0,
+    });
   });
 });
 

@@ -1,3 +1,4 @@
+import type { LanguageModelV3Prompt } from '@ai-sdk/provider';
 import {
   converse,
   cutMiddle,
@@ -19,7 +20,7 @@ import { decisionStage } from './decision.js';
 import { guardrailStage, withDeterministic } from './guardrail.js';
 import { STAGE_SCHEMAS, type StageOutputs } from './outputs.js';
 import type { DataBlock, StageDefinition, StageInput } from './stage-input.js';
-import { stagePrompt } from './stage-prompt.js';
+import { stagePrompts } from './stage-prompt.js';
 import {
   readAnswer,
   responseSchema,
@@ -28,6 +29,7 @@ import {
   type AnswerForm,
 } from './structured-answer.js';
 import { taskStage, withFacts } from './task.js';
+import { strictest, unseenWork } from './unseen-work.js';
 
 export const STAGES: Readonly<Record<Role, StageDefinition>> = {
   context: contextStage,
@@ -78,36 +80,64 @@ export async function runStage<R extends Role>(role: R, input: StageInput, deps:
   const blocks = await maskedBlocks(definition, input, deterministic, budget);
   const form: AnswerForm = STAGE_SCHEMAS[role];
   const { maxContextTokens, markKey } = deps;
-  const prompt = stagePrompt(definition, input, blocks, {
+  const { prompts, rest } = stagePrompts(definition, input, blocks, {
     form,
     markKey,
     maxContextTokens,
     withTools: tools !== undefined,
   });
   const session = new ModelSession(deps);
+  const toolCalls: ToolCallRecord[] = [];
+  const answers: Record<string, unknown>[] = [];
+  for (const prompt of prompts) {
+    const isLast = answers.length === prompts.length - 1;
+    const answered = await answerTo(prompt, session, { tools, form, maxContextTokens, isLast }).catch(
+      maskingFailure(input.taskId, deps.signal),
+    );
+    toolCalls.push(...answered.toolCalls);
+    answers.push(answered.value);
+  }
+  const isJudge = role === 'guardrail' || role === 'code_review';
+  const unseen = isJudge ? unseenWork(input.diff, rest) : undefined;
+  const answer = { ...strictest(answers), ...(unseen && { unseen }) };
+  const output = await finished(role, answer, input, { deps, deterministic, toolCalls, hadTools: tools !== undefined });
+  const { usage, costUsd, model } = session;
+  return { output: output as StageOutputs[R], usage, costUsd, model, toolCalls };
+}
+
+/** Talks to the model until it has answered one prompt in the form that is demanded. */
+async function answerTo(
+  prompt: LanguageModelV3Prompt,
+  session: ModelSession,
+  settings: { tools: StageDeps['tools']; form: AnswerForm; maxContextTokens: number; isLast: boolean },
+): Promise<{ value: Record<string, unknown>; toolCalls: ToolCallRecord[] }> {
+  const { tools, form, maxContextTokens, isLast } = settings;
   const talk = await converse(session, {
     prompt,
     tools,
     roundLimit: ROUND_LIMIT,
     maxContextTokens,
     responseSchema: responseSchema(form),
-    recordFinal: (answer) => !readAnswer(answer, form).valid,
+    recordFinal: (answer) => !isLast || !readAnswer(answer, form).valid,
   });
   const said = talk.messages.at(-1)?.role === 'assistant' ? talk.messages.slice(0, -1) : talk.messages;
-  const answer = await settledAnswer(session, {
+  const value = await settledAnswer(session, {
     conversation: withoutToolParts(said),
     final: { text: talk.text, finishReason: talk.finishReason, toolCalls: [] },
     form,
     maxContextTokens,
-  }).catch(async (error: unknown) => {
-    if (!(error instanceof UnreadableAnswerError)) throw error;
-    const sent = await maskSecrets(error.sent, input.taskId, new ScanBudget(MASKING_SECONDS, deps.signal));
-    throw new UnreadableAnswerError(error.schemaName, error.faults, cutMiddle(sent, KEPT_ANSWER));
+    isLast,
   });
-  const { toolCalls } = talk;
-  const output = await finished(role, answer, input, { deps, deterministic, toolCalls, hadTools: tools !== undefined });
-  const { usage, costUsd, model } = session;
-  return { output: output as StageOutputs[R], usage, costUsd, model, toolCalls };
+  return { value, toolCalls: talk.toolCalls };
+}
+
+/** Throws what it is given; of an unreadable answer it masks the secrets and cuts what is left. */
+function maskingFailure(taskId: string, signal: AbortSignal): (error: unknown) => Promise<never> {
+  return async (error) => {
+    if (!(error instanceof UnreadableAnswerError)) throw error;
+    const sent = await maskSecrets(error.sent, taskId, new ScanBudget(MASKING_SECONDS, signal));
+    throw new UnreadableAnswerError(error.schemaName, error.faults, cutMiddle(sent, KEPT_ANSWER));
+  };
 }
 
 /** The tools the stage really has; context reads only, whatever its allow-list says. */

@@ -22,10 +22,23 @@ export function contextData(input: StageInput): DataBlock[] {
   return [{ name: 'context', text: text.filter((part) => part !== '').join('\n\n') }];
 }
 
-/** What the task agent delivered last, without its account of itself. */
+/** What the task agent delivered last. */
 export function outputData(input: StageInput): DataBlock[] {
   const task = input.earlier.task;
   return task === undefined ? [] : [{ name: 'output', text: task.output }];
+}
+
+/** What the task agent says of its work; none where it said nothing. */
+export function explanationData({ earlier }: StageInput): DataBlock[] {
+  return earlier.task?.explanation ? [{ name: 'explanation', text: earlier.task.explanation }] : [];
+}
+
+/** The work that is judged: its text, the account of it, and the files. A judge is shown all of it, in pieces if need be. */
+export function workData(input: StageInput): DataBlock[] {
+  return [...outputData(input), ...explanationData(input), ...diffData(input.diff)].map((block) => ({
+    ...block,
+    isWork: true,
+  }));
 }
 
 /** The difference of the work tree, and what of it is not shown. */
@@ -34,7 +47,7 @@ export function diffData(diff: StageDiff | null): DataBlock[] {
   if (diff.files.length === 0) return [{ name: 'diff', text: '(no file was changed)' }];
   const hidden = list(
     'Changed files whose content is not shown',
-    diff.notShown.map(({ path, reason }) => `${path} (${reason})`),
+    diff.notShown.map(({ path, reason }) => `${path.replace(/[\r\n]+/g, ' ')} (${reason})`),
   );
   return [{ name: 'diff', text: hidden === '' ? diff.text : `${hidden}\n\n${diff.text}` }];
 }

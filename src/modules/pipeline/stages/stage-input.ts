@@ -24,7 +24,12 @@ export interface StageDiff {
   text: string;
   files: readonly { path: string; change: 'added' | 'modified' | 'deleted' }[];
   /** Changes whose content `text` does not show. */
-  notShown: readonly { path: string; reason: 'binary' | 'large' }[];
+  notShown: readonly {
+    path: string;
+    reason: 'binary' | 'large';
+    /** The new content is one that the base holds, as in a rename; absent is no. */
+    atBase?: boolean;
+  }[];
 }
 
 /** What a stage reads. Plain data: the same input gives the same prompt. */
@@ -51,6 +56,8 @@ export interface DataBlock {
   text: string;
   /** Shown as it is: the person's own words to the agents that work on them. Secrets in all other texts are masked. */
   verbatim?: boolean;
+  /** Part of the work that a judge judges. */
+  isWork?: boolean;
 }
 
 /** One role's part in a task, apart from its schema. */

@@ -1,8 +1,8 @@
 import { createHmac } from 'node:crypto';
 import type { LanguageModelV3Prompt } from '@ai-sdk/provider';
-import { cutMiddle } from '../../loop/index.js';
 import { estimateTokens } from '../../llm/index.js';
 import type { Role } from '../rules/task-status.js';
+import { inPieces } from './prompt-pieces.js';
 import type { DataBlock, StageDefinition, StageInput } from './stage-input.js';
 import { schemaText, type AnswerForm } from './structured-answer.js';
 
@@ -23,17 +23,18 @@ const SHARE_ALONE = 0.8;
 const ESCAPED_MARK = '[the ID of a data mark]';
 
 /**
- * The prompt of a stage: pure, so that a resumed stage asks what it asked before. What is the same for every task of the role
+ * The prompts of a stage: pure, so that a resumed stage asks what it asked before. There is one, but where a judge's work is too
+ * long for it there are several, each with a part of the work; `rest` is the part that none shows. What is the same for every task of the role
  * comes first and is the same to the byte: role, rules, and the form of the answer. Every text of others stands between marks
  * whose ID is a keyed hash over task and role, so that nobody can know it beforehand; where a text holds it all the same, it is
- * taken out. Texts too long for `maxContextTokens` are cut, longest first, and say so.
+ * taken out. Other texts too long for `maxContextTokens` are cut, longest first, and say so.
  */
-export function stagePrompt(
+export function stagePrompts(
   definition: StageDefinition,
   input: StageInput,
   blocks: readonly DataBlock[],
   settings: { form: AnswerForm; markKey: Uint8Array; maxContextTokens: number; withTools: boolean },
-): LanguageModelV3Prompt {
+): { prompts: LanguageModelV3Prompt[]; rest: DataBlock[] } {
   const role = input.systemPrompt?.trim() || definition.systemPrompt;
   const system = [role, RULES, schemaText(settings.form)].join('\n\n');
   const instruction = definition.instruction(input);
@@ -42,36 +43,22 @@ export function stagePrompt(
   const id = markOf(input.taskId, definition.role, settings.markKey);
   const mark = new RegExp(id, 'gi');
   const escaped = blocks.map((block) => ({ ...block, text: block.text.replace(mark, ESCAPED_MARK) }));
-  const shown = fitted(escaped, Math.max(0, room) * BYTES_PER_TOKEN);
-  const data = shown.map(({ name, text }) => `<data-${id} name="${name}">\n${text}\n</data-${id}>`);
-  const text = [`ID of the data marks: ${id}`, ...data, instruction].join('\n\n');
-  return [
-    { role: 'system', content: system },
-    { role: 'user', content: [{ type: 'text', text }] },
-  ];
+  const { pieces, rest } = inPieces(escaped, Math.max(0, room) * BYTES_PER_TOKEN);
+  const prompts = pieces.map((shown, index): LanguageModelV3Prompt => {
+    const data = shown.map(({ name, text }) => `<data-${id} name="${name}">\n${text}\n</data-${id}>`);
+    const part =
+      pieces.length === 1
+        ? []
+        : [`The work is too long for one prompt. You see part ${index + 1} of ${pieces.length}: judge this part.`];
+    const text = [`ID of the data marks: ${id}`, ...data, instruction, ...part].join('\n\n');
+    return [
+      { role: 'system', content: system },
+      { role: 'user', content: [{ type: 'text', text }] },
+    ];
+  });
+  return { prompts, rest };
 }
 
 function markOf(taskId: string, role: Role, key: Uint8Array): string {
   return createHmac('sha256', key).update(`${taskId}\u0000${role}`).digest('hex').slice(0, 16);
-}
-
-/** Cuts the longest texts to one common length, so that all together have `bytes`; short ones stay whole. */
-function fitted(blocks: readonly DataBlock[], bytes: number): DataBlock[] {
-  const sizes = blocks.map(({ text }) => Buffer.byteLength(text));
-  let left = bytes;
-  let limit = Number.POSITIVE_INFINITY;
-  const ascending = [...sizes].sort((a, b) => a - b);
-  for (const [index, size] of ascending.entries()) {
-    const fair = left / (ascending.length - index);
-    if (size > fair) {
-      limit = fair;
-      break;
-    }
-    left -= size;
-  }
-  return blocks.map((block, index) => {
-    const size = sizes[index] ?? 0;
-    if (size <= limit) return block;
-    return { ...block, text: cutMiddle(block.text, Math.floor((block.text.length * limit) / size)) };
-  });
 }

@@ -63,7 +63,14 @@ export function schemaText({ name, schema }: AnswerForm): string {
  */
 export async function settledAnswer(
   session: ModelSession,
-  input: { conversation: LanguageModelV3Prompt; final: ReadableAnswer; form: AnswerForm; maxContextTokens: number },
+  input: {
+    conversation: LanguageModelV3Prompt;
+    final: ReadableAnswer;
+    form: AnswerForm;
+    maxContextTokens: number;
+    /** Whether the session asks nothing after this; else that call's answer is recorded. */
+    isLast: boolean;
+  },
 ): Promise<Record<string, unknown>> {
   const { conversation, form, maxContextTokens } = input;
   let answer = input.final;
@@ -83,12 +90,12 @@ export async function settledAnswer(
     );
     const asked = await session.ask(
       { prompt: fitHistory(corrected, maxContextTokens), responseSchema: responseSchema(form) },
-      () => true,
+      () => input.isLast,
     );
     answer = asked.answer;
     reading = readAnswer(answer, form);
-    // Nothing records this answer; one that was recorded is an earlier version's, which asked once more after it.
-    asksAgain = asked.replayed;
+    // Nothing records a stage's last answer; one that was recorded is an earlier version's, which asked once more after it.
+    asksAgain = asked.replayed && input.isLast;
   }
   if (reading.valid) return reading.value;
   throw new UnreadableAnswerError(form.name, reading.faults, shown(answer));

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { structuredPatch, type StructuredPatchHunk } from 'diff';
+import { decodedText } from './decoded-text.js';
 import type { FileRecord } from './file-record.js';
 import type { RecordedContent } from './recorded-content.js';
 
@@ -18,12 +19,19 @@ export interface TreeDiff {
   /** SHA-256 over the changes and all their content, whether `text` shows it or not; the same for the same changes. */
   contentHash: string;
   /** Changes whose content `text` does not show: whoever judges by `text` has not seen these (`WorkTrees.read` gives them). */
-  notShown: { path: string; reason: 'binary' | 'large' }[];
+  notShown: NotShown[];
 }
 
-/** Bytes; larger files are summarised. */
-const MAX_FILE_BYTES = 512 * 1024;
-/** Characters of all diffs together. */
+export interface NotShown {
+  path: string;
+  reason: 'binary' | 'large';
+  /** The new content is that of a file that the changes take away or replace, as in a rename. */
+  atBase: boolean;
+}
+
+/** Bytes; larger files are summarised. Lock files have 1 MB and more. */
+const MAX_FILE_BYTES = 1536 * 1024;
+/** Characters of all diffs together, the last one not counted: judges are shown 2.5 MB of text at the most. */
 const MAX_TEXT = 1024 * 1024;
 /**
  * Edits up to which the least difference of one file is looked for, on the event loop: 1,500 take about 60 ms. A file that
@@ -59,14 +67,15 @@ export async function describeChanges(
   signal?: AbortSignal,
 ): Promise<TreeDiff> {
   const parts: string[] = [];
-  const notShown: TreeDiff['notShown'] = [];
+  const notShown: NotShown[] = [];
+  const atBase = new Set(changes.flatMap(({ before }) => before?.sha256 ?? []));
   let length = 0;
   for (const change of changes) {
     signal?.throwIfAborted();
     const body: Body = length > MAX_TEXT ? { problem: 'large' } : await bodyOf(base, tree, change);
     let part = header(change);
     if (body.problem) {
-      notShown.push({ path: change.path, reason: body.problem });
+      notShown.push({ path: change.path, reason: body.problem, atBase: atBase.has(change.after?.sha256 ?? '') });
       part += summary(change, body.problem === 'binary' ? 'Binary files differ' : 'Too large to show');
     } else part += body.text;
     parts.push(part);
@@ -84,6 +93,8 @@ async function bodyOf(base: RecordedContent, tree: RecordedContent, change: Diff
   const after = await textOf(tree, change.path, change.after);
   if (before.problem) return before;
   if (after.problem) return after;
+  // The bytes differ and the text does not: another encoding, which no line can show.
+  if (before.text === after.text && change.before && change.after) return { problem: 'binary' };
   const patch = structuredPatch('', '', before.text, after.text, undefined, undefined, {
     context: 3,
     maxEditLength: MAX_EDITS,
@@ -146,11 +157,6 @@ function escaped(char: string): string {
 async function textOf(content: RecordedContent, path: string, record: FileRecord | null): Promise<Body> {
   if (record === null) return { text: '' };
   if (record.size > MAX_FILE_BYTES) return { problem: 'large' };
-  const bytes = await content.read(path, record);
-  if (bytes.includes(0)) return { problem: 'binary' };
-  try {
-    return { text: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes) };
-  } catch {
-    return { problem: 'binary' };
-  }
+  const text = decodedText(await content.read(path, record));
+  return text === null ? { problem: 'binary' } : { text };
 }
