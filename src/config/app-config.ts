@@ -1,13 +1,7 @@
 import { resolve } from 'node:path';
-import {
-  Environment,
-  EnvironmentError,
-  type ModelPrice,
-  parseEnvironment,
-  type SandboxTier,
-  type VariableFault,
-} from './environment.js';
+import { Environment, EnvironmentError, type ModelPrice, parseEnvironment, type VariableFault } from './environment.js';
 import type { ModelOptions } from './model-options.js';
+import type { SandboxTier } from './sandbox-tiers.js';
 
 export type ProcessRole = 'api' | 'worker' | 'scheduler';
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'fatal';

@@ -17,10 +17,7 @@ import {
 } from 'class-validator';
 import { modelOptionsFault, type ModelOptions } from './model-options.js';
 import { parseRedisUrl } from './redis-url.js';
-
-/** The sandbox tiers, narrowest first. */
-export const SANDBOX_TIERS = ['isolated', 'workspace', 'nova', 'host'] as const;
-export type SandboxTier = (typeof SANDBOX_TIERS)[number];
+import { SANDBOX_TIERS, type SandboxTier } from './sandbox-tiers.js';
 
 const LOG_LEVELS = ['DEBUG', 'INFO', 'WARN', 'WARNING', 'ERROR', 'CRITICAL'];
 const ROLES = ['api', 'worker', 'scheduler'];

@@ -1,10 +1,5 @@
 export { AppConfig, isLoopbackHost, type LogLevel, type ProcessRole } from './app-config.js';
 export { ConfigModule } from './config.module.js';
-export {
-  EnvironmentError,
-  foreignLibpqVariables,
-  SANDBOX_TIERS,
-  SECRET_VARIABLES,
-  type SandboxTier,
-} from './environment.js';
+export { EnvironmentError, foreignLibpqVariables, SECRET_VARIABLES } from './environment.js';
 export { parseRedisUrl } from './redis-url.js';
+export { isWithin, narrower, SANDBOX_TIERS, type SandboxTier } from './sandbox-tiers.js';

@@ -3,6 +3,7 @@ import { AppConfig } from '../../config/index.js';
 import { Clock } from '../../platform/clock/index.js';
 import { Database } from '../../platform/database/index.js';
 import { DomainError } from '../../platform/errors/index.js';
+import { isAllowedModel } from '../llm/index.js';
 import { EventBus } from '../../platform/redis/index.js';
 import { StartStep } from '../../platform/startup/index.js';
 import { AgentRecords } from './agent-records.js';
@@ -120,10 +121,9 @@ export class AgentsService {
   }
 
   private assertModelsAllowed({ model, fallbackModels }: AgentConfig): void {
-    const { allowed, defaultModel } = this.config.models;
-    if (allowed === null) return;
+    const { models } = this.config;
     const named = [...(model === null ? [] : [model]), ...fallbackModels];
-    if (named.every((name) => name === defaultModel || allowed.includes(name))) return;
+    if (named.every((name) => name === models.defaultModel || isAllowedModel(models, name))) return;
     throw new DomainError('model_not_allowed', 'A model of the agent is not among the allowed ones.');
   }
 }

@@ -1,7 +1,13 @@
 import { ApiProperty } from '@nestjs/swagger';
-import { Transform } from 'class-transformer';
-import { IsBoolean, IsInt, IsObject, IsOptional, IsString, Length, Max, Min } from 'class-validator';
-import { IsMoment, MaxCharacters, MaxJsonBytes, MayBeOmitted, PageQueryDto } from '../../platform/http/index.js';
+import { IsInt, IsObject, IsOptional, IsString, Length, Max, Min } from 'class-validator';
+import {
+  IsMoment,
+  MaxCharacters,
+  MaxJsonBytes,
+  MayBeOmitted,
+  PageQueryDto,
+  BooleanQuery,
+} from '../../platform/http/index.js';
 import type { ApiKey } from './api-keys.repository.js';
 
 /** A new API key. */
@@ -78,10 +84,7 @@ export class CreatedApiKeyDto extends ApiKeyDto {
 export class ListApiKeysDto extends PageQueryDto {
   /** Only keys that work, or only revoked and expired ones. */
   @MayBeOmitted()
-  @Transform(({ value }: { value: unknown }) =>
-    value === 'true' || value === '1' ? true : value === 'false' || value === '0' ? false : value,
-  )
-  @IsBoolean()
+  @BooleanQuery()
   is_active?: boolean;
 }
 

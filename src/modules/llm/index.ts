@@ -1,3 +1,4 @@
+export { isAllowedModel } from './allowed-model.js';
 export { assistantMessage } from './assistant-message.js';
 export { finishReasonOf, type FinishReason } from './finish-reason.js';
 export { LlmModule } from './llm.module.js';
@@ -12,5 +13,6 @@ export {
   type OfferedTool,
   type ResponseSchema,
 } from './model-call.js';
+export { modelChain } from './model-chain.js';
 export { noModel } from './no-model.js';
 export { estimatePromptTokens, estimateTokens } from './token-estimate.js';

@@ -1,7 +1,14 @@
 import { Body, Controller, Delete, Get, HttpCode, Patch, Post, Query, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
-import { DomainError } from '../../platform/errors/index.js';
-import { PageQueryDto, Problems, RequiresAdmin, RequiresKey, UuidParam } from '../../platform/http/index.js';
+import {
+  PageQueryDto,
+  Problems,
+  RequiresAdmin,
+  RequiresKey,
+  UuidParam,
+  linkAfterName,
+  namePage,
+} from '../../platform/http/index.js';
 import { CurrentPrincipal, type Principal } from '../auth/index.js';
 import { CreateMcpServerDto } from './create-mcp-server.dto.js';
 import { SERVER_NAME } from './mcp-server.js';
@@ -22,13 +29,11 @@ export class McpServersController {
     @CurrentPrincipal() principal: Principal,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<ListedMcpServerDto[]> {
-    const limit = query.limit ?? 50;
-    const afterName = query.cursor === undefined ? null : nameOf(query.cursor);
-    const offset = afterName === null ? (query.offset ?? 0) : 0;
+    const { limit, offset, afterName } = namePage(query, (name) => SERVER_NAME.test(name));
     const found = await this.servers.list({ limit: limit + 1, offset, afterName });
     const shown = found.slice(0, limit);
     const last = shown.at(-1);
-    if (found.length > limit && last !== undefined) linkAfter(reply, last.server.name);
+    if (found.length > limit && last !== undefined) linkAfterName(reply, last.server.name);
     return shown.map((one) => (principal.kind === 'admin' ? McpServerDto.from(one) : ListedMcpServerDto.from(one)));
   }
 
@@ -76,18 +81,4 @@ export class McpServersController {
   async reload(@UuidParam() id: string, @Body() body: ReloadMcpServerDto): Promise<McpReloadDto> {
     return McpReloadDto.from(await this.servers.reload(id, new Map(Object.entries(body.accept ?? {}))));
   }
-}
-
-/** @throws DomainError validation_failed for a cursor that is not one of ours. */
-function nameOf(cursor: string): string {
-  const name = Buffer.from(cursor, 'base64url').toString('utf8');
-  if (SERVER_NAME.test(name)) return name;
-  throw DomainError.invalid('#/query/cursor', 'The cursor is not one that this list has given.');
-}
-
-function linkAfter(reply: FastifyReply, name: string): void {
-  const url = new URL(reply.request.url, 'http://localhost');
-  url.searchParams.delete('offset');
-  url.searchParams.set('cursor', Buffer.from(name).toString('base64url'));
-  void reply.header('link', `<${url.pathname}${url.search}>; rel="next"`);
 }

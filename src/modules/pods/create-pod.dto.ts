@@ -19,12 +19,12 @@ import {
   type PatchFields,
 } from '../../platform/http/index.js';
 import {
-  ESCALATION_THRESHOLDS,
+  SEVERITIES,
   HUMAN_REVIEWS,
   POD_NETWORKS,
   POD_SANDBOXES,
   REVIEW_BYS,
-  type EscalationThreshold,
+  type Severity,
   type HumanReview,
   type PodNetwork,
   type PodSandbox,
@@ -85,8 +85,8 @@ export class CreatePodDto {
 
   /** Findings of this severity and above need a decision. */
   @MayBeOmitted()
-  @IsIn(ESCALATION_THRESHOLDS)
-  escalation_threshold?: EscalationThreshold = 'medium';
+  @IsIn(SEVERITIES)
+  escalation_threshold?: Severity = 'medium';
 
   /** `host` needs a service started with SHELL_SANDBOX=host. */
   @MayBeOmitted()

@@ -1,5 +1,5 @@
 export {
-  ESCALATION_THRESHOLDS,
+  SEVERITIES,
   HUMAN_REVIEWS,
   ON_FAILURES,
   POD_NETWORKS,
@@ -7,7 +7,7 @@ export {
   REVIEW_BYS,
   stepsOf,
   type AgentSnapshot,
-  type EscalationThreshold,
+  type Severity,
   type HumanReview,
   type OnFailure,
   type Pod,

@@ -1,6 +1,6 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { PodAgentDto } from './pod-agent.dto.js';
-import type { EscalationThreshold, HumanReview, Pod, PodDetail, PodNetwork, PodSandbox, ReviewBy } from './pod.js';
+import type { Severity, HumanReview, Pod, PodDetail, PodNetwork, PodSandbox, ReviewBy } from './pod.js';
 
 /** A team of agents and the limits their work has. */
 export class PodDto {
@@ -24,7 +24,7 @@ export class PodDto {
   /** When a person decides before a task completes. */
   require_human_review: HumanReview;
   /** Findings of this severity and above need a decision. */
-  escalation_threshold: EscalationThreshold;
+  escalation_threshold: Severity;
   sandbox: PodSandbox;
   routing_keywords: string[];
   metadata: Record<string, unknown>;

@@ -1,8 +1,16 @@
 import { SANDBOX_TIERS, type SandboxTier } from '../../config/index.js';
+import type { FindingRow, PodAgentRow } from '../../platform/database/index.js';
 import type { AllowedTools } from '../tools/index.js';
 import type { RunCondition } from './run-condition.js';
 
-export const POD_ROLES = ['context', 'task', 'guardrail', 'code_review', 'decision'] as const;
+/** In the order in which their stages usually stand; the only list of them. */
+export const POD_ROLES = [
+  'context',
+  'task',
+  'guardrail',
+  'code_review',
+  'decision',
+] as const satisfies readonly PodAgentRow['role'][];
 export type PodRole = (typeof POD_ROLES)[number];
 
 export const ON_FAILURES = ['abort', 'skip', 'escalate'] as const;
@@ -17,9 +25,9 @@ export type PodNetwork = (typeof POD_NETWORKS)[number];
 export const HUMAN_REVIEWS = ['always', 'never', 'on_escalation'] as const;
 export type HumanReview = (typeof HUMAN_REVIEWS)[number];
 
-/** Least severe first. */
-export const ESCALATION_THRESHOLDS = ['low', 'medium', 'high', 'critical'] as const;
-export type EscalationThreshold = (typeof ESCALATION_THRESHOLDS)[number];
+/** Of findings and of what a pod escalates; least severe first. */
+export const SEVERITIES = ['low', 'medium', 'high', 'critical'] as const satisfies readonly FindingRow['severity'][];
+export type Severity = (typeof SEVERITIES)[number];
 
 export const POD_SANDBOXES = SANDBOX_TIERS;
 export type PodSandbox = SandboxTier;
@@ -38,7 +46,7 @@ export interface PodSettings {
   reviewBy: ReviewBy;
   network: PodNetwork;
   requireHumanReview: HumanReview;
-  escalationThreshold: EscalationThreshold;
+  escalationThreshold: Severity;
   sandbox: PodSandbox;
   routingKeywords: string[];
   metadata: Record<string, unknown>;
@@ -130,7 +138,7 @@ export interface PodSnapshot {
   reviewBy: ReviewBy;
   network: PodNetwork;
   requireHumanReview: HumanReview;
-  escalationThreshold: EscalationThreshold;
+  escalationThreshold: Severity;
   sandbox: PodSandbox;
   /** The enabled ones, by position; at least one. */
   agents: AgentSnapshot[];

@@ -1,9 +1,16 @@
 import { Body, Controller, Delete, Get, HttpCode, Patch, Post, Query, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
-import { Problems, RequiresAdmin, RequiresKey, Sends, UuidParam } from '../../platform/http/index.js';
+import {
+  Problems,
+  RequiresAdmin,
+  RequiresKey,
+  Sends,
+  UuidParam,
+  linkAfterName,
+  namePage,
+} from '../../platform/http/index.js';
 import { CreatePodDto } from './create-pod.dto.js';
 import { PodPageDto } from './pod-page.dto.js';
-import { linkAfter, podPageOf } from './pod-paging.js';
 import { PodDetailDto, PodDto } from './pod.dto.js';
 import { PodsService } from './pods.service.js';
 import { UpdatePodDto } from './update-pod.dto.js';
@@ -16,11 +23,11 @@ export class PodsController {
   @RequiresKey()
   @Get()
   async list(@Query() query: PodPageDto, @Res({ passthrough: true }) reply: FastifyReply): Promise<PodDto[]> {
-    const page = podPageOf(query);
+    const page = namePage(query);
     const pods = await this.pods.list({ ...page, limit: page.limit + 1 });
     const shown = pods.slice(0, page.limit);
     const last = shown.at(-1);
-    if (pods.length > shown.length && last !== undefined) linkAfter(reply, last.name);
+    if (pods.length > shown.length && last !== undefined) linkAfterName(reply, last.name);
     return shown.map((pod) => PodDto.from(pod));
   }
 

@@ -1,4 +1,4 @@
-import { SANDBOX_TIERS, type AppConfig, type SandboxTier } from '../../config/index.js';
+import { narrower, type AppConfig, type SandboxTier } from '../../config/index.js';
 import type { StoredAgent } from '../agents/index.js';
 import type { AllowedTools, ToolContext, ToolRegistry } from '../tools/index.js';
 import type { TurnRequest } from './turn.js';
@@ -30,8 +30,4 @@ export function turnRights(
       ...(inherited?.spending && { spending: inherited.spending }),
     },
   };
-}
-
-function narrower(one: SandboxTier, other: SandboxTier): SandboxTier {
-  return SANDBOX_TIERS.indexOf(one) <= SANDBOX_TIERS.indexOf(other) ? one : other;
 }

@@ -1,7 +1,7 @@
 import { Injectable, Logger, type BeforeApplicationShutdown } from '@nestjs/common';
 import { AppConfig } from '../../config/index.js';
 import { Clock } from '../../platform/clock/index.js';
-import { DomainError } from '../../platform/errors/index.js';
+import { isAway } from '../../platform/database/index.js';
 import { Lifecycle } from '../../platform/health/index.js';
 import { withLogContext, withoutLogContext } from '../../platform/logging/index.js';
 import { EventBus } from '../../platform/redis/index.js';
@@ -181,8 +181,7 @@ export class TurnRunner implements BeforeApplicationShutdown {
         await this.turns.complete(turn.id, turn.epoch, turn.outcome('cancelled', stored.error));
         return stored.error;
       } catch (fault) {
-        const isAway = fault instanceof DomainError && fault.code === 'dependency_unavailable';
-        if (!isAway || this.clock.monotonicMs() - turn.leasedAtMs > this.leaseSeconds * 1_000) {
+        if (!isAway(fault) || this.clock.monotonicMs() - turn.leasedAtMs > this.leaseSeconds * 1_000) {
           this.logger.error({ message: 'The result of a turn could not be stored', error: fault });
           return INTERRUPTED;
         }

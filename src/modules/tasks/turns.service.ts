@@ -8,7 +8,7 @@ import { IdempotencyRepository } from '../../platform/idempotency/index.js';
 import { EventBus } from '../../platform/redis/index.js';
 import { visibleOwners, type Principal } from '../auth/index.js';
 import { AgentsService, type StoredAgent } from '../agents/index.js';
-import { LlmService, noModel } from '../llm/index.js';
+import { isAllowedModel, LlmService, modelChain, noModel } from '../llm/index.js';
 import type { RunningTurn } from './running-turn.js';
 import { TURN_CANCELLED_CHANNEL, TurnRunner } from './turn-runner.js';
 import type { Turn, TurnHead, TurnRequest } from './turn.js';
@@ -126,12 +126,10 @@ export class TurnsService {
   }
 
   private chainOf(agent: StoredAgent, request: TurnRequest, defaultModel: string | null): string[] {
-    const { allowed } = this.config.models;
-    if (request.model !== undefined && allowed !== null && !allowed.includes(request.model)) {
+    if (request.model !== undefined && !isAllowedModel(this.config.models, request.model)) {
       throw new DomainError('model_not_allowed', 'The model is not among the allowed ones.');
     }
-    const first = request.model ?? agent.config.model ?? defaultModel;
-    const chain = [...new Set([...(first === null ? [] : [first]), ...agent.config.fallbackModels])];
+    const chain = modelChain([request.model, agent.config.model, defaultModel], agent.config.fallbackModels);
     const usable = chain.filter((model) => this.llm.isConfigured(model));
     if (usable.length === 0) throw noModel('this agent', chain);
     return usable;

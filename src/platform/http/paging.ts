@@ -13,12 +13,16 @@ export function pageRequest(query: PageQueryDto): PageRequest {
   return { limit, offset: 0, after: decodeCursor(query.cursor) };
 }
 
-/** Points to the page after this one with a `Link` header that keeps the caller's other query parameters. */
+/** Points to the page after this one. */
 export function linkNext(reply: FastifyReply, next: Cursor | null): void {
-  if (next === null) return;
+  if (next !== null) linkTo(reply, { cursor: encodeCursor(next) });
+}
+
+/** A `Link` header to what comes next: the caller's own request with `change`, and without an offset. */
+export function linkTo(reply: FastifyReply, change: Record<string, string>): void {
   const url = new URL(reply.request.url, 'http://localhost');
   url.searchParams.delete('offset');
-  url.searchParams.set('cursor', encodeCursor(next));
+  for (const [name, value] of Object.entries(change)) url.searchParams.set(name, value);
   void reply.header('link', `<${url.pathname}${url.search}>; rel="next"`);
 }
 

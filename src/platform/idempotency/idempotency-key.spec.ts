@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { canonicalJson, idempotencyOf } from './idempotency-key.js';
+import { canonicalJson } from '../canonical-json/index.js';
+import { idempotencyOf } from './idempotency-key.js';
 
 describe('an idempotency key', () => {
   it('is none when the caller sent none', () => {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { canonicalJson } from '../canonical-json/index.js';
 import { DomainError } from '../errors/index.js';
 
 const KEY = /^[\x20-\x7e]{1,255}$/;
@@ -14,13 +15,4 @@ export function idempotencyOf(header: string | undefined, body: object): { key: 
     throw DomainError.invalid('#/header/Idempotency-Key', 'The Idempotency-Key must be 1 to 255 printable characters.');
   }
   return { key: header, bodyHash: createHash('sha256').update(canonicalJson(body)).digest('hex') };
-}
-
-/** JSON with the members of every object in one order. */
-export function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_key, inner: unknown) =>
-    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : inner,
-  );
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { canonicalJson } from '../../../platform/canonical-json/index.js';
 import { z } from 'zod';
 import { storableJson } from '../../../platform/database/index.js';
 import { annotationFault } from './annotation-fault.js';
@@ -81,7 +82,7 @@ function definitionOf(raw: unknown, hide: (text: string) => string): ToolDefinit
     description: [said, warning].filter((part) => part !== '').join('\n') || `The tool ${name}.`,
     inputSchema: visible,
     shown: shownSchema(visible),
-    hash: createHash('sha256').update(canonical(raw)).digest('hex'),
+    hash: createHash('sha256').update(canonicalJson(raw)).digest('hex'),
     said: saidOf(raw, hide),
   };
 }
@@ -144,14 +145,5 @@ function visibleSchema(node: unknown, hide: (text: string) => string): unknown {
         }
         return [key, visibleSchema(value, hide)];
       }),
-  );
-}
-
-/** JSON with sorted keys: the same definition always has the same text. */
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_key, inner: unknown) =>
-    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
-      : inner,
   );
 }

@@ -1,20 +1,19 @@
 import { Injectable } from '@nestjs/common';
-import { AppConfig, SANDBOX_TIERS, type SandboxTier } from '../../../config/index.js';
+import { AppConfig, isWithin, narrower, SANDBOX_TIERS, type SandboxTier } from '../../../config/index.js';
 import { Clock } from '../../../platform/clock/index.js';
 import { Database } from '../../../platform/database/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
 import { TaskBell } from '../../../platform/redis/index.js';
 import { ownerOf, type Principal } from '../../auth/index.js';
-import { LlmService, noModel } from '../../llm/index.js';
+import { isAllowedModel, LlmService, noModel } from '../../llm/index.js';
 import { PodsService, type PodSnapshot } from '../../pods/index.js';
 import { IdempotencyRepository } from '../../../platform/idempotency/index.js';
-import { modelChain } from '../rules/model-chain.js';
+import { stageModels } from '../rules/stage-models.js';
 import { ToolRegistry, type AllowedTools } from '../../tools/index.js';
 import { enter } from '../rules/plan.js';
 import { firstStatus, situationOf } from '../rules/situation.js';
 import { initialControl } from '../rules/task-control.js';
 import { TaskQueueRepository } from '../store/task-queue.repository.js';
-import { isWithin } from '../rules/task-sandbox.js';
 import { TaskAdminRepository } from '../store/task-admin.repository.js';
 
 const ROUTE = 'POST /api/v1/pipeline/tasks';
@@ -117,7 +116,7 @@ export class SubmitService {
     const limits = [pod.maxCostUsd, costUsd].filter((limit) => limit !== null);
     return {
       ...pod,
-      sandbox: isWithin(pod.sandbox, tier) ? pod.sandbox : tier,
+      sandbox: narrower(pod.sandbox, tier),
       network: network ? pod.network : 'off',
       maxCostUsd: limits.length === 0 ? null : Math.min(...limits),
       agents: pod.agents.map((agent) => ({ ...agent, allowedTools: this.tools.both(agent.allowedTools, allowed) })),
@@ -147,18 +146,14 @@ export class SubmitService {
       throw new DomainError('forbidden', 'Tasks of a pod with the host tier need the admin credential.');
     }
     const model = metadata.model_override;
-    if (
-      typeof model === 'string' &&
-      this.config.models.allowed !== null &&
-      !this.config.models.allowed.includes(model)
-    ) {
+    if (typeof model === 'string' && !isAllowedModel(this.config.models, model)) {
       throw new DomainError('model_not_allowed', 'The model of metadata.model_override is not among the allowed ones.');
     }
   }
 
   private assertModels({ metadata }: Submission, pod: PodSnapshot, defaultModel: string | null): void {
     for (const agent of pod.agents) {
-      const chain = modelChain(agent, pod, metadata, defaultModel);
+      const chain = stageModels(agent, pod, metadata, defaultModel);
       const usable = chain.filter((model) => this.llm.isConfigured(model));
       if (usable.length === 0) throw noModel(`the ${agent.role} stage`, chain);
       if (pod.maxCostUsd === null) continue;

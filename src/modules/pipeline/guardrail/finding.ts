@@ -1,5 +1,5 @@
 import { createHash, createHmac } from 'node:crypto';
-import type { Severity } from '../rules/plan.js';
+import type { Severity } from '../../pods/index.js';
 
 export const FINDING_TYPES = [
   'prompt_injection',

@@ -1,5 +1,5 @@
 import { INVISIBLE } from './text-views.js';
-import type { Severity } from '../rules/plan.js';
+import type { Severity } from '../../pods/index.js';
 
 /** Words or characters meant for a model that reads the work, in a text. */
 export interface InjectionMatch {

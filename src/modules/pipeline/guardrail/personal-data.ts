@@ -1,4 +1,4 @@
-import type { Severity } from '../rules/plan.js';
+import type { Severity } from '../../pods/index.js';
 
 /** Somebody's personal data in a text; `key` is its value without the ways of writing it. */
 export interface PersonalDataMatch {

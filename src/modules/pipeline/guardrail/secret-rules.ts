@@ -1,6 +1,6 @@
 import { rules } from '@secretlint/secretlint-rule-preset-recommend';
 import type { SecretLintRuleContext, SecretLintSourceCode } from '@secretlint/types';
-import type { Severity } from '../rules/plan.js';
+import type { Severity } from '../../pods/index.js';
 import { VENDOR_KEYS } from './vendor-keys.js';
 
 /** A secret in a text: `value` is exactly what stands at its place. */

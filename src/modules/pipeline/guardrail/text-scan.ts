@@ -4,7 +4,7 @@ import { findPersonalData } from './personal-data.js';
 import { findSecrets } from './secret-rules.js';
 import { plainView, secretViews } from './text-views.js';
 import type { FindingType } from './finding.js';
-import type { Severity } from '../rules/plan.js';
+import type { Severity } from '../../pods/index.js';
 
 /** Something a rule found, at [start, end) of the text that was scanned. `value` is what stands there, secrets included. */
 export interface Hit {

@@ -2,7 +2,15 @@ import { Controller, Get, Headers, Query, Res } from '@nestjs/common';
 import { ApiExtraModels, ApiHeader, ApiOkResponse, getSchemaPath, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { DomainError } from '../../../platform/errors/index.js';
-import { openEventStream, Problems, Sends, Streams, UuidParam } from '../../../platform/http/index.js';
+import {
+  openEventStream,
+  Problems,
+  Sends,
+  Streams,
+  UuidParam,
+  parseLastEventId,
+  linkTo,
+} from '../../../platform/http/index.js';
 import { CurrentPrincipal, RequiresKey, StreamPlaces, type Principal } from '../../auth/index.js';
 import { PipelineViews } from '../views/pipeline-views.service.js';
 import { TaskEventsRepository } from '../views/task-events.repository.js';
@@ -46,7 +54,7 @@ export class PipelineEventsController {
     @Headers('last-event-id') lastEventId: string | undefined,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    const after = lastSeq(lastEventId) ?? query.after ?? 0;
+    const after = parseLastEventId(lastEventId) ?? query.after ?? 0;
     await this.views.access(principal, id);
     if (query.wait === false) return this.sendArray(id, after, query.limit ?? 1_000, reply);
     this.places.take(principal, reply);
@@ -82,19 +90,8 @@ export class PipelineEventsController {
     if (batch === null) throw DomainError.notFound('task', id);
     const last = batch.events.at(-1);
     if (last !== undefined && batch.events.length === limit) {
-      const url = new URL(reply.request.url, 'http://localhost');
-      url.searchParams.set('after', String(last.seq));
-      void reply.header('link', `<${url.pathname}${url.search}>; rel="next"`);
+      linkTo(reply, { after: String(last.seq) });
     }
     await reply.send(batch.events.map((event) => PipelineEventDto.from(event)));
   }
-}
-
-/** @throws DomainError `validation_failed` when it is no id of this stream. */
-function lastSeq(header: string | undefined): number | null {
-  if (header === undefined || header === '') return null;
-  if (!/^\d{1,15}$/.test(header)) {
-    throw DomainError.invalid('#/header/Last-Event-ID', 'The Last-Event-ID is not an id of this stream.');
-  }
-  return Number(header);
 }

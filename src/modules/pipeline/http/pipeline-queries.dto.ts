@@ -1,7 +1,7 @@
 import { Transform, Type } from 'class-transformer';
-import { ArrayMinSize, ArrayUnique, IsBoolean, IsIn, IsInt, IsString, IsUUID, Max, Min } from 'class-validator';
+import { ArrayMinSize, ArrayUnique, IsIn, IsInt, IsString, IsUUID, Max, Min } from 'class-validator';
 import { ApiProperty, IntersectionType } from '@nestjs/swagger';
-import { IsMoment, MayBeOmitted, PageQueryDto } from '../../../platform/http/index.js';
+import { IsMoment, MayBeOmitted, PageQueryDto, BooleanQuery } from '../../../platform/http/index.js';
 import { TASK_STATUSES, type TaskStatus } from '../rules/task-status.js';
 import { Characters } from './characters.js';
 
@@ -80,10 +80,7 @@ export class ReadPipelineEventsDto {
 
   /** False answers with what is there, as a JSON array. */
   @MayBeOmitted()
-  @Transform(({ value }: { value: unknown }) =>
-    value === 'true' || value === '1' ? true : value === 'false' || value === '0' ? false : value,
-  )
-  @IsBoolean()
+  @BooleanQuery()
   wait?: boolean = true;
 
   /** Most events of an array, whose `Link` then says how to go on; a stream has no limit. */

@@ -1,6 +1,6 @@
 import { ApiProperty } from '@nestjs/swagger';
 import type { FindingType } from '../guardrail/finding.js';
-import type { Severity } from '../rules/plan.js';
+import type { Severity } from '../../pods/index.js';
 import type { Role } from '../rules/task-status.js';
 import type { ArtifactView, FindingView, ReviewView, StageView } from '../views/task-parts.repository.js';
 

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Clock } from '../../../platform/clock/index.js';
-import { DomainError } from '../../../platform/errors/index.js';
+import { untilAnswered } from '../../../platform/database/index.js';
 import { EventBus } from '../../../platform/redis/index.js';
 import { TASK_EVENTS_CHANNEL } from '../store/task-event-publisher.js';
 import { TaskEventsRepository, type TaskEventView } from '../views/task-events.repository.js';
@@ -44,7 +44,9 @@ export class TaskEventFeed {
       while (!signal.aborted) {
         // Heard before the read: what is announced while the read is under way causes another one.
         bell.hush();
-        const batch = await this.read(taskId, reader.seq, signal);
+        const batch = await untilAnswered(this.clock, BLIND_LOOK_MS, signal, () =>
+          this.events.after(taskId, reader.seq, BATCH),
+        );
         if (batch === null || signal.aborted) return;
         reader.seq = batch.events.at(-1)?.seq ?? reader.seq;
         if (batch.events.length > 0) yield batch.events;
@@ -53,18 +55,6 @@ export class TaskEventFeed {
       }
     } finally {
       this.remove(taskId, reader);
-    }
-  }
-
-  private async read(taskId: string, seq: number, signal: AbortSignal): ReturnType<TaskEventsRepository['after']> {
-    for (;;) {
-      try {
-        return await this.events.after(taskId, seq, BATCH);
-      } catch (error) {
-        if (!(error instanceof DomainError) || error.code !== 'dependency_unavailable') throw error;
-        await this.clock.sleep(BLIND_LOOK_MS, signal);
-        if (signal.aborted) return null;
-      }
     }
   }
 

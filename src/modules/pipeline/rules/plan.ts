@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
 import {
   evaluateCondition,
+  SEVERITIES,
   stepsOf,
   type AgentSnapshot,
   type ConditionFlags,
   type PodSnapshot,
+  type Severity,
 } from '../../pods/index.js';
 import { stageKey, type GateKind, type StageKey, type TaskControl } from './task-control.js';
 import type { Role } from './task-status.js';
@@ -13,8 +15,6 @@ import type { Role } from './task-status.js';
  * What happens after a stage: the pipeline's rules, pure. A *step* is one stage, or the stages of one parallel group. The
  * executor runs the steps that `enter` and `afterStep` name and stores what they decide; nothing else decides.
  */
-export type Severity = 'low' | 'medium' | 'high' | 'critical';
-export const SEVERITIES: readonly Severity[] = ['low', 'medium', 'high', 'critical'];
 
 /** Begins the part of a stage's error that quotes its model: the stage and a task that failed tell it, gates do not. */
 export const QUOTED_ANSWER = '\nIt sent: ';

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
+import { canonicalJson } from '../../../platform/canonical-json/index.js';
 import type { PodSnapshot } from '../../pods/index.js';
 import type { Next, OpenFinding, Situation, StageRecord } from './plan.js';
 import type { TaskControl } from './task-control.js';
-import { runningStatus, type Role, type RunningStatus } from './task-status.js';
+import { ROLES, runningStatus, type Role, type RunningStatus } from './task-status.js';
 
 /** As much of a task as the plan judges by. */
 interface JudgedTask {
@@ -54,23 +55,13 @@ export function firstStatus(pod: PodSnapshot, next: Next): RunningStatus {
  * SHA-256 of what a reviewer is shown: the newest outputs and the difference of the work tree. It does not depend on what
  * was decided about them, so approving leaves it as it is.
  */
-export function reviewedContentHash(newest: Partial<Record<string, StageRecord>>, diffHash: string | null): string {
-  const shown = ['context', 'task', 'guardrail', 'code_review', 'decision'].map((role) => {
+export function reviewedContentHash(newest: Partial<Record<Role, StageRecord>>, diffHash: string | null): string {
+  // PostgreSQL gives jsonb back with its keys in an order of its own.
+  const shown = ROLES.map((role) => {
     const record = newest[role];
-    return record?.status === 'complete' ? [role, record.iteration, canonical(record.output)] : [role, null, null];
+    return record?.status === 'complete' ? [role, record.iteration, record.output] : [role, null, null];
   });
   return createHash('sha256')
-    .update(JSON.stringify([shown, diffHash]))
+    .update(canonicalJson([shown, diffHash]))
     .digest('hex');
-}
-
-/** The value with the keys of its objects in order: PostgreSQL gives jsonb back in an order of its own. */
-function canonical(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(canonical);
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value)
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([key, inner]) => [key, canonical(inner)]),
-  );
 }

@@ -1,10 +1,5 @@
-import { SANDBOX_TIERS, type SandboxTier } from '../../../config/index.js';
+import { isWithin, SANDBOX_TIERS, type SandboxTier } from '../../../config/index.js';
 import type { PodSnapshot } from '../../pods/index.js';
-
-/** Whether `tier` gives no more than `limit`. */
-export function isWithin(tier: SandboxTier, limit: SandboxTier): boolean {
-  return SANDBOX_TIERS.indexOf(tier) <= SANDBOX_TIERS.indexOf(limit);
-}
 
 /** The tier that a task's stages run in: the pod's, or the narrower one the task asked for. */
 export function effectiveTier(run: {

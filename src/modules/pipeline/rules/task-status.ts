@@ -1,27 +1,25 @@
+import type { TaskRow } from '../../../platform/database/index.js';
+import { POD_ROLES, type PodRole } from '../../pods/index.js';
+
 /**
  * A task's states and the moves between them. This table is the only place that says which moves are legal; the chart in
  * `docs/pipeline.md` is drawn from it.
  */
-export const ROLES = ['context', 'task', 'guardrail', 'code_review', 'decision'] as const;
-export type Role = (typeof ROLES)[number];
+export type Role = PodRole;
+export const ROLES: readonly Role[] = POD_ROLES;
 
-export const RUNNING_STATUSES = [
-  'context_running',
-  'task_running',
-  'guardrail_running',
-  'code_review_running',
-  'decision_running',
-] as const;
+export type RunningStatus = `${Role}_running`;
+export const RUNNING_STATUSES: readonly RunningStatus[] = ROLES.map(runningStatus);
 export const TERMINAL_STATUSES = ['complete', 'failed', 'cancelled'] as const;
-export const TASK_STATUSES = [
+/** As the table takes them: each has its legal moves below, or this file does not compile. */
+export type TaskStatus = TaskRow['status'];
+export const TASK_STATUSES: readonly TaskStatus[] = [
   'queued',
   ...RUNNING_STATUSES,
   'completing',
   'pending_human_review',
   ...TERMINAL_STATUSES,
-] as const;
-export type TaskStatus = (typeof TASK_STATUSES)[number];
-export type RunningStatus = (typeof RUNNING_STATUSES)[number];
+];
 
 const LEASED: readonly TaskStatus[] = [...RUNNING_STATUSES, 'completing'];
 

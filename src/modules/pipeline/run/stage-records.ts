@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { storableJson, storableText } from '../../../platform/database/index.js';
 import type { ArtifactWrite, FindingWrite, Transition, StageWrite } from '../store/transition.js';
-import { failureStatus, type Severity } from '../rules/plan.js';
+import { failureStatus } from '../rules/plan.js';
+import { type Severity } from '../../pods/index.js';
 import { usage, type StageOutcome } from './stage-outcome.js';
 import type { TaskExecution } from './task-execution.js';
 

@@ -10,7 +10,7 @@ import { ToolRegistry, TreeUnavailableError, WorkTreeFencedError, type AllowedTo
 import { DataMarkKeyRepository } from '../store/data-mark-key.repository.js';
 import { JournalRepository, type StageEntry } from '../store/journal.repository.js';
 import { LeaseLostError } from '../store/lease.js';
-import { modelChain } from '../rules/model-chain.js';
+import { stageModels } from '../rules/stage-models.js';
 import { retryUnavailable } from '../store/retry-unavailable.js';
 import { QUOTED_ANSWER, type StageRecord } from '../rules/plan.js';
 import { CostLimitReachedError, PriceUnknownError, StageBudget } from './stage-budget.js';
@@ -100,7 +100,7 @@ export class StageRunner {
   ): Promise<{ output: unknown }> {
     const { run } = execution;
     const defaultModel = await this.llm.defaultModel();
-    const chain = modelChain(agent, run.pod, run.metadata, defaultModel).filter((model) =>
+    const chain = stageModels(agent, run.pod, run.metadata, defaultModel).filter((model) =>
       this.llm.isConfigured(model),
     );
     const hooks: LoopHooks = {

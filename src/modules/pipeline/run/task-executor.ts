@@ -1,6 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { AppConfig } from '../../../config/index.js';
 import { Clock } from '../../../platform/clock/index.js';
+import { isAway } from '../../../platform/database/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
 import { withLogContext } from '../../../platform/logging/index.js';
 import { WorkTreeFencedError } from '../../tools/index.js';
@@ -195,7 +196,7 @@ export class TaskExecutor {
       await this.release(claimed, lease, execution);
       return true;
     }
-    if (error instanceof DomainError && error.code === 'dependency_unavailable') {
+    if (isAway(error)) {
       this.logger.warn(`Task ${claimed.id}: the database went away; the task is given back when it answers.`);
       return false;
     }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { FINDING_TYPES, type Finding } from '../guardrail/finding.js';
-import { SEVERITIES, type Severity } from '../rules/plan.js';
+import { SEVERITIES, type Severity } from '../../pods/index.js';
 import type { Role } from '../rules/task-status.js';
 import { lineNumber, requiredText, text, textOrNull, texts } from './forgiving.js';
 

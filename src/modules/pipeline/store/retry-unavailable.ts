@@ -1,5 +1,5 @@
 import type { Clock } from '../../../platform/clock/index.js';
-import { DomainError } from '../../../platform/errors/index.js';
+import { isAway } from '../../../platform/database/index.js';
 
 /** About half a minute in all; a lease's own fence usually ends it sooner. */
 const ATTEMPTS = 20;
@@ -17,8 +17,7 @@ export async function retryUnavailable<T>(
     try {
       return await work();
     } catch (error) {
-      const unavailable = error instanceof DomainError && error.code === 'dependency_unavailable';
-      if (!unavailable || attempt >= ATTEMPTS || signal?.aborted) throw error;
+      if (!isAway(error) || attempt >= ATTEMPTS || signal?.aborted) throw error;
     }
     await clock.sleep(Math.min(100 * 2 ** attempt, 2_000), signal);
   }

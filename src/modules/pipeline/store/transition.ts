@@ -1,5 +1,5 @@
 import type { GateKind, TaskControl } from '../rules/task-control.js';
-import type { Severity } from '../rules/plan.js';
+import type { Severity } from '../../pods/index.js';
 import type { Role, TaskStatus } from '../rules/task-status.js';
 
 /** The types of `task_events`. */

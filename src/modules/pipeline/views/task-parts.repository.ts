@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Database, sql, type Sql } from '../../../platform/database/index.js';
 import { pageOf, type Cursor, type Page, type PageRequest } from '../../../platform/paging/index.js';
 import type { FindingType } from '../guardrail/finding.js';
-import type { Severity } from '../rules/plan.js';
+import type { Severity } from '../../pods/index.js';
 import type { Role } from '../rules/task-status.js';
 
 /** Bytes of artifact content after which a page ends early: one answer never holds more than this and one artifact. */

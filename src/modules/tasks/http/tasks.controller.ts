@@ -4,7 +4,14 @@ import type { FastifyReply } from 'fastify';
 import { AppConfig } from '../../../config/index.js';
 import { Clock } from '../../../platform/clock/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
-import { openEventStream, Problems, Sends, Streams, UuidParam } from '../../../platform/http/index.js';
+import {
+  openEventStream,
+  Problems,
+  Sends,
+  Streams,
+  UuidParam,
+  parseLastEventId,
+} from '../../../platform/http/index.js';
 import { idempotencyOf } from '../../../platform/idempotency/index.js';
 import { CurrentPrincipal, ownerOf, RequiresKey, type Principal } from '../../auth/index.js';
 import { promptOf } from '../prompt.js';
@@ -127,7 +134,7 @@ export class TasksController {
     @Headers('last-event-id') lastEventId: string | undefined,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    const after = lastId(lastEventId);
+    const after = parseLastEventId(lastEventId) ?? 0;
     const turn = await this.turns.getHead(principal, id);
     const stream = openEventStream(reply);
     for await (const told of this.feed.follow(turn, after, stream.signal)) await sendTold(stream, told);
@@ -163,13 +170,4 @@ export class TasksController {
 
 function locationOf(id: string): string {
   return `/api/v1/tasks/${id}`;
-}
-
-/** @throws DomainError `validation_failed` when it is no id of such a stream. */
-function lastId(header: string | undefined): number {
-  if (header === undefined || header === '') return 0;
-  if (!/^\d{1,15}$/.test(header)) {
-    throw DomainError.invalid('#/header/Last-Event-ID', 'The Last-Event-ID is not an id of this stream.');
-  }
-  return Number(header);
 }

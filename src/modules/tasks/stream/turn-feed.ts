@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { AppConfig } from '../../../config/index.js';
 import { Clock } from '../../../platform/clock/index.js';
+import { untilAnswered } from '../../../platform/database/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
 import { DONE, followLog, RESET, type Told } from './turn-log.js';
 import type { StoredWords } from './turn-text.js';
@@ -75,7 +76,7 @@ export class TurnFeed {
         continue;
       }
       if (remote === null && stored.status === 'running') await this.clock.sleep(LOOK_MS, signal);
-      stored = await this.patiently(() => this.turns.findHead(turn.id), signal);
+      stored = await untilAnswered(this.clock, LOOK_MS, signal, () => this.turns.findHead(turn.id));
       if (stored === null) return;
       if (stored.status !== 'running') return yield* this.endOf(stored, at, known, signal);
       if (events !== null && (remote?.isHeard || stored.eventId <= at)) continue;
@@ -103,7 +104,7 @@ export class TurnFeed {
 
   /** What is stored of a turn that has just ended. @throws DomainError `not_found` when it is not all there. */
   private async *storedWords(id: string, from: number, to: number, signal: AbortSignal): AsyncGenerator<string, void> {
-    const turn = await this.patiently(() => this.turns.findHead(id), signal);
+    const turn = await untilAnswered(this.clock, LOOK_MS, signal, () => this.turns.findHead(id));
     if (signal.aborted) return;
     if (turn === null || turn.length < to) throw DomainError.notFound('turn', id);
     yield* this.words({ ...turn, length: to }, from, signal);
@@ -112,9 +113,8 @@ export class TurnFeed {
   /** The stored words of `turn` from the character `from` on. @throws DomainError `not_found` when they were deleted. */
   private async *words(turn: TurnHead, from: number, signal: AbortSignal): AsyncGenerator<string, void> {
     for (let at = from; at < turn.length && !signal.aborted; at += PIECE) {
-      const piece = await this.patiently(
-        () => this.turns.words(turn.id, at, Math.min(PIECE, turn.length - at)),
-        signal,
+      const piece = await untilAnswered(this.clock, LOOK_MS, signal, () =>
+        this.turns.words(turn.id, at, Math.min(PIECE, turn.length - at)),
       );
       if (piece === null && !signal.aborted) throw DomainError.notFound('turn', turn.id);
       yield piece ?? '';
@@ -127,18 +127,5 @@ export class TurnFeed {
     return (
       status === 'running' || (completedAt !== null && this.clock.now().getTime() - completedAt.getTime() < KEPT_MS)
     );
-  }
-
-  /** What `read` returns, once the database is there; null when `signal` aborts before. */
-  private async patiently<T>(read: () => Promise<T | null>, signal: AbortSignal): Promise<T | null> {
-    for (;;) {
-      try {
-        return await read();
-      } catch (error) {
-        if (!(error instanceof DomainError) || error.code !== 'dependency_unavailable') throw error;
-        await this.clock.sleep(LOOK_MS, signal);
-        if (signal.aborted) return null;
-      }
-    }
   }
 }
