@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Database, joinSql, json, sql, type Sql } from '../../platform/database/index.js';
+import { Database, joinSql, json, sql, type Sql, type ApiKeyRow } from '../../platform/database/index.js';
 import type { Cursor, PageRequest } from '../../platform/paging/index.js';
 
 /** A key as it is stored and shown. */
@@ -25,18 +25,10 @@ export interface KeyVerdict {
   readonly expiresInMs: number | null;
 }
 
-interface ApiKeyRow {
-  id: string;
-  name: string;
-  key_prefix: string;
-  is_active: boolean;
-  rate_limit_rpm: number | null;
-  expires_at: Date | null;
-  created_at: Date;
-  created_at_text: string;
-  last_used_at: Date | null;
-  metadata: Record<string, unknown>;
-}
+type SelectedApiKey = Pick<
+  ApiKeyRow,
+  'id' | 'name' | 'key_prefix' | 'is_active' | 'rate_limit_rpm' | 'expires_at' | 'created_at' | 'last_used_at'
+> & { created_at_text: string; metadata: Record<string, unknown> };
 
 /** Whether a key works as far as its row says; by the database's clock, as everywhere. */
 const USABLE = sql`(is_active and (expires_at is null or expires_at > statement_timestamp()))`;
@@ -57,7 +49,7 @@ export class ApiKeysRepository {
     expiresAt: Date | null;
     metadata: Record<string, unknown>;
   }): Promise<ApiKey | null> {
-    const row = await this.db.maybeOne<ApiKeyRow>(
+    const row = await this.db.maybeOne<SelectedApiKey>(
       'apiKeys.insert',
       sql`insert into api_keys (id, name, key_hash, key_prefix, rate_limit_rpm, expires_at, metadata)
           select ${key.id}::uuid, ${key.name}, ${key.keyHash}, ${key.keyPrefix}, ${key.rateLimitRpm}::integer, ends.at,
@@ -76,7 +68,7 @@ export class ApiKeysRepository {
     if (page.after !== null) {
       filters.push(sql`(created_at, id) < (${page.after.at}::timestamptz, ${page.after.id}::uuid)`);
     }
-    const rows = await this.db.query<ApiKeyRow>(
+    const rows = await this.db.query<SelectedApiKey>(
       'apiKeys.page',
       sql`select ${COLUMNS} from api_keys where ${joinSql(filters, ' and ')}
           order by created_at desc, id desc limit ${page.limit + 1} offset ${page.offset}`,
@@ -94,7 +86,7 @@ export class ApiKeysRepository {
   }
 
   async findByHash(keyHash: string): Promise<KeyVerdict | null> {
-    const row = await this.db.maybeOne<ApiKeyRow & { expires_in_ms: number | null }>(
+    const row = await this.db.maybeOne<SelectedApiKey & { expires_in_ms: number | null }>(
       'apiKeys.findByHash',
       sql`select id, name, is_active, rate_limit_rpm,
             (extract(epoch from expires_at - clock_timestamp()) * 1000)::float8 as expires_in_ms
@@ -121,7 +113,7 @@ export class ApiKeysRepository {
   }
 }
 
-function toApiKey(row: ApiKeyRow): ApiKey {
+function toApiKey(row: SelectedApiKey): ApiKey {
   return {
     id: row.id,
     name: row.name,

@@ -1,28 +1,14 @@
 import { Injectable } from '@nestjs/common';
-import { Database, json, sql, violates } from '../../platform/database/index.js';
+import { Database, json, sql, violates, type McpServerRow } from '../../platform/database/index.js';
 import { DomainError } from '../../platform/errors/index.js';
 import { SecretBox, type Secret, type StoredSecret } from '../../platform/secrets/index.js';
 import type { McpEra, McpServer, McpServerSettings, ToolPin } from './mcp-server.js';
 
-interface McpServerRow {
-  id: string;
-  name: string;
-  description: string;
-  transport: McpServer['transport'];
-  command: string | null;
-  args: string[];
+type SelectedServer = Omit<McpServerRow, 'env' | 'headers' | 'era'> & {
   env: Record<string, StoredSecret>;
-  public_env: string[];
-  url: string | null;
   headers: Record<string, StoredSecret>;
-  enabled: boolean;
-  sandbox: McpServer['sandbox'];
-  metadata: Record<string, unknown>;
-  revision: number;
   era: McpEra | null;
-  created_at: Date;
-  updated_at: Date;
-}
+};
 
 type SecretField = 'env' | 'headers';
 
@@ -49,7 +35,7 @@ export class McpServersRepository {
 
   /** Servers by name, those after `afterName` only when it is given. */
   async list(limit: number, offset: number, afterName: string | null): Promise<McpServer[]> {
-    const rows = await this.db.query<McpServerRow>(
+    const rows = await this.db.query<SelectedServer>(
       'mcp.list',
       sql`select ${COLUMNS} from mcp_servers
           ${afterName === null ? sql`` : sql`where name > ${afterName}`}
@@ -59,7 +45,7 @@ export class McpServersRepository {
   }
 
   async find(id: string): Promise<McpServer | null> {
-    const row = await this.db.maybeOne<McpServerRow>(
+    const row = await this.db.maybeOne<SelectedServer>(
       'mcp.find',
       sql`select ${COLUMNS} from mcp_servers where id = ${id}`,
     );
@@ -68,7 +54,7 @@ export class McpServersRepository {
 
   /** Keeps other edits of the server waiting until the transaction ends. */
   async lockForEdit(id: string): Promise<McpServer | null> {
-    const row = await this.db.maybeOne<McpServerRow>(
+    const row = await this.db.maybeOne<SelectedServer>(
       'mcp.lockForEdit',
       sql`select ${COLUMNS} from mcp_servers where id = ${id} for update`,
     );
@@ -87,7 +73,7 @@ export class McpServersRepository {
   async insert(id: string, server: McpServerSettings): Promise<McpServer> {
     return this.guarded(
       server.name,
-      this.db.one<McpServerRow>(
+      this.db.one<SelectedServer>(
         'mcp.insert',
         sql`insert into mcp_servers (
               id, name, description, transport, command, args, env, public_env, url, headers, enabled, sandbox, metadata
@@ -108,7 +94,7 @@ export class McpServersRepository {
   async update(id: string, server: McpServerSettings, anew: boolean): Promise<McpServer> {
     return this.guarded(
       server.name,
-      this.db.one<McpServerRow>(
+      this.db.one<SelectedServer>(
         'mcp.update',
         sql`update mcp_servers set
               name = ${server.name}, description = ${server.description}, transport = ${server.transport},
@@ -126,7 +112,7 @@ export class McpServersRepository {
 
   /** Moves the revision and forgets the era: every process connects again. Pins stay. */
   async renew(id: string): Promise<McpServer | null> {
-    const row = await this.db.maybeOne<McpServerRow>(
+    const row = await this.db.maybeOne<SelectedServer>(
       'mcp.bumpRevision',
       sql`update mcp_servers set revision = revision + 1, era = null where id = ${id} returning ${COLUMNS}`,
     );
@@ -144,7 +130,7 @@ export class McpServersRepository {
   /** Seals with the first key what is stored as plain text or sealed with another key; nothing that anybody sees changes. */
   async sealAll(): Promise<void> {
     await this.db.transaction('mcp.sealAll', async () => {
-      const rows = await this.db.query<Pick<McpServerRow, 'id' | 'env' | 'headers'>>(
+      const rows = await this.db.query<Pick<SelectedServer, 'id' | 'env' | 'headers'>>(
         'mcp.lockSecrets',
         sql`select id, env, headers from mcp_servers order by id for update`,
       );
@@ -219,7 +205,7 @@ export class McpServersRepository {
    */
   async accept(id: string, revision: number, accepted: ReadonlyMap<string, ToolPin>): Promise<McpServer | null> {
     return this.db.transaction('mcp.accept', async () => {
-      const row = await this.db.maybeOne<McpServerRow>(
+      const row = await this.db.maybeOne<SelectedServer>(
         'mcp.acceptRevision',
         sql`update mcp_servers set revision = revision + 1 where id = ${id} and revision = ${revision} returning ${COLUMNS}`,
       );
@@ -243,7 +229,7 @@ export class McpServersRepository {
     await this.db.query('mcp.forgetPins', sql`delete from mcp_tool_pins where server_id = ${id}`);
   }
 
-  private async guarded(name: string, statement: Promise<McpServerRow>): Promise<McpServer> {
+  private async guarded(name: string, statement: Promise<SelectedServer>): Promise<McpServer> {
     try {
       return this.toServer(await statement);
     } catch (error) {
@@ -260,7 +246,7 @@ export class McpServersRepository {
     return mapped(values, (value, name) => this.secrets.open(value, placeOf(id, field, name)));
   }
 
-  private toServer(row: McpServerRow): McpServer {
+  private toServer(row: SelectedServer): McpServer {
     return {
       id: row.id,
       name: row.name,

@@ -41,6 +41,11 @@ describe('the statements on a table', () => {
     expect(named.map(([path]) => path)).toEqual(['modules/tasks/turns.repository.ts']);
   });
 
+  it('select rows of the generated types', async () => {
+    const written = (await repositories()).filter(([, text]) => /\binterface \w*Row\b/.test(text));
+    expect(written.map(([path]) => path)).toEqual([]);
+  });
+
   it('are found wherever a statement names it', async () => {
     const forms = [
       'select 1 from pods p',

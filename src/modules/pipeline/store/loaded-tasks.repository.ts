@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Database, preparedSql } from '../../../platform/database/index.js';
+import { Database, preparedSql, type TaskRequestRow, type TaskRow } from '../../../platform/database/index.js';
 import type { PodSnapshot } from '../../pods/index.js';
 import type { StageEntry } from './journal.repository.js';
 import type { OpenFinding, StageRecord } from '../rules/plan.js';
@@ -49,29 +49,31 @@ export interface LoadedTask {
   gate: { id: string; kind: GateKind; contentHash: string; details: Record<string, unknown> } | null;
 }
 
-interface RunRow {
-  id: string;
-  owner: string;
-  status: TaskStatus;
-  epoch: number;
-  version: number;
-  control: TaskControl;
-  max_retries: number;
-  input_tokens: number;
-  output_tokens: number;
-  cost_usd: number;
-  granted_usd: number;
-  promised_usd: number;
-  execution_ms: number;
-  started_at: Date | null;
-  user_input: string;
-  metadata: Record<string, unknown>;
-  pod: PodSnapshot;
-  stages: StageHistoryRecord[];
-  findings: KnownFinding[];
-  journal: { stageId: string; entry: StageEntry }[];
-  gate: LoadedTask['gate'];
-}
+type SelectedTask = Pick<
+  TaskRow,
+  | 'id'
+  | 'owner'
+  | 'status'
+  | 'epoch'
+  | 'version'
+  | 'max_retries'
+  | 'input_tokens'
+  | 'output_tokens'
+  | 'cost_usd'
+  | 'granted_usd'
+  | 'promised_usd'
+  | 'execution_ms'
+  | 'started_at'
+> &
+  Pick<TaskRequestRow, 'user_input'> & {
+    control: TaskControl;
+    metadata: Record<string, unknown>;
+    pod: PodSnapshot;
+    stages: StageHistoryRecord[];
+    findings: KnownFinding[];
+    journal: { stageId: string; entry: StageEntry }[];
+    gate: LoadedTask['gate'];
+  };
 
 /** Loads a task with its request, stages, findings, journals and open gate. */
 @Injectable()
@@ -80,7 +82,7 @@ export class LoadedTasksRepository {
 
   /** The task as of one moment, or null when there is none. Every write afterwards is guarded by what was read. */
   async find(taskId: string): Promise<LoadedTask | null> {
-    const row = await this.database.maybeOne<RunRow>(
+    const row = await this.database.maybeOne<SelectedTask>(
       'tasks.findRun',
       preparedSql`
         select t.id, t.owner, t.status, t.epoch, t.version, t.control, t.max_retries, t.input_tokens, t.output_tokens, t.cost_usd,

@@ -1,5 +1,13 @@
 import { Injectable } from '@nestjs/common';
-import { type Sql, Database, json, preparedSql, sql, violates } from '../../../platform/database/index.js';
+import {
+  Database,
+  json,
+  preparedSql,
+  sql,
+  violates,
+  type Sql,
+  type TaskRow,
+} from '../../../platform/database/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
 import type { PodSnapshot } from '../../pods/index.js';
 import type { TaskControl } from '../rules/task-control.js';
@@ -38,25 +46,13 @@ export interface LeasedTask {
   lastHeartbeatAt: string | null;
 }
 
-interface LeasedRow {
-  id: string;
-  status: TaskStatus;
-  epoch: number;
-  version: number;
-  stage_crashes: number;
+type SelectedLease = Pick<TaskRow, 'id' | 'status' | 'epoch' | 'version' | 'stage_crashes'> & {
   control: TaskControl;
-  lease_owner: number;
+  lease_owner: NonNullable<TaskRow['lease_owner']>;
   last_heartbeat_at: string | null;
-}
+};
 
-interface ClaimedRow {
-  id: string;
-  owner: string;
-  pod_name: string;
-  status: TaskStatus;
-  epoch: number;
-  version: number;
-}
+type SelectedClaim = Pick<TaskRow, 'id' | 'owner' | 'pod_name' | 'status' | 'epoch' | 'version'>;
 
 /** The queue's statements: submit, claim, promote, and what the reaper looks for. */
 @Injectable()
@@ -71,7 +67,7 @@ export class TaskQueueRepository {
    * @throws DomainError not_found when the pod is gone.
    */
   async insert(task: NewTask): Promise<{ queuedAt: Date }> {
-    const stored = this.database.one<{ queued_at: Date }>(
+    const stored = this.database.one<Pick<TaskRow, 'queued_at'>>(
       'tasks.insert',
       preparedSql`
         with vstart as (
@@ -111,7 +107,7 @@ export class TaskQueueRepository {
    * (`tasks_suspect_idx` for suspects) and no sort, at any depth of the queue.
    */
   async claim(worker: number, limit: number, staleSeconds: number, suspects: boolean): Promise<ClaimedTask[]> {
-    const rows = await this.database.query<ClaimedRow>(
+    const rows = await this.database.query<SelectedClaim>(
       'tasks.claim',
       claimStatement(worker, limit, staleSeconds, suspects),
     );
@@ -126,7 +122,7 @@ export class TaskQueueRepository {
 
   /** Makes tasks ready whose time has come; returns their ids. Any replica, any number at once. */
   async promote(limit: number): Promise<string[]> {
-    const rows = await this.database.query<{ id: string }>(
+    const rows = await this.database.query<Pick<TaskRow, 'id'>>(
       'tasks.promote',
       sql`
         update tasks set ready = true, wait_reason = null, wait_provider = null
@@ -140,7 +136,7 @@ export class TaskQueueRepository {
 
   /** Leases past their end, or of workers that hang past their own deadline. */
   async findExpired(limit: number): Promise<(LeasedTask & { expired: 'lease' | 'deadline' })[]> {
-    const rows = await this.database.query<LeasedRow & { expired: 'lease' | 'deadline' }>(
+    const rows = await this.database.query<SelectedLease & { expired: 'lease' | 'deadline' }>(
       'tasks.findExpired',
       sql`
         select ${LEASED_COLUMNS}, case when lease_until < clock_timestamp() then 'lease' else 'deadline' end as expired
@@ -153,7 +149,7 @@ export class TaskQueueRepository {
 
   /** The tasks leased to `worker`. */
   async findLeasedTo(worker: number, limit: number): Promise<LeasedTask[]> {
-    const rows = await this.database.query<LeasedRow>(
+    const rows = await this.database.query<SelectedLease>(
       'tasks.findLeasedTo',
       sql`select ${LEASED_COLUMNS} from tasks where lease_owner = ${worker} limit ${limit}`,
     );
@@ -162,7 +158,7 @@ export class TaskQueueRepository {
 
   /** The workers that hold leases. */
   async leaseOwners(): Promise<number[]> {
-    const rows = await this.database.query<{ lease_owner: number }>(
+    const rows = await this.database.query<Pick<SelectedLease, 'lease_owner'>>(
       'tasks.leaseOwners',
       sql`select distinct lease_owner from tasks where lease_owner is not null`,
     );
@@ -200,7 +196,7 @@ export const claimStatement = (worker: number, limit: number, staleSeconds: numb
   )
   select id, owner, pod_name, status, epoch, version from u`;
 
-function toClaimed(row: ClaimedRow): ClaimedTask {
+function toClaimed(row: SelectedClaim): ClaimedTask {
   return {
     id: row.id,
     owner: row.owner,
@@ -211,7 +207,7 @@ function toClaimed(row: ClaimedRow): ClaimedTask {
   };
 }
 
-function toLeased(row: LeasedRow): LeasedTask {
+function toLeased(row: SelectedLease): LeasedTask {
   return {
     id: row.id,
     status: row.status,

@@ -1,6 +1,15 @@
 import { Injectable } from '@nestjs/common';
 import { Clock } from '../../../platform/clock/index.js';
-import { Database, json, preparedSql, sql, type Sql, storableJson } from '../../../platform/database/index.js';
+import {
+  Database,
+  json,
+  preparedSql,
+  sql,
+  type Sql,
+  storableJson,
+  type TaskEventRow,
+  type TaskRow,
+} from '../../../platform/database/index.js';
 import { withoutLogContext } from '../../../platform/logging/index.js';
 import type { Transition } from './transition.js';
 import { retryUnavailable } from './retry-unavailable.js';
@@ -19,12 +28,9 @@ interface Pending {
   reject(error: unknown): void;
 }
 
-interface AppliedRow {
-  id: string;
-  events: { seq: number; type: string; data: Record<string, unknown>; at: string }[] | null;
-  owner: string;
-  pod_name: string;
-}
+type AppliedTask = Pick<TaskRow, 'id' | 'owner' | 'pod_name'> & {
+  events: (Pick<TaskEventRow, 'seq' | 'type'> & { data: Record<string, unknown>; at: string })[] | null;
+};
 
 /**
  * The one door through which a task changes. Transitions of several tasks are flushed together in one statement, as soon as a
@@ -97,7 +103,7 @@ export class TransitionsRepository {
 
   /** Ids of the moves that hold now: applied by this statement, or by an earlier one whose answer was lost. */
   private async apply(batch: readonly Pending[]): Promise<Set<string>> {
-    const rows = await this.database.query<AppliedRow & { move_id: string; now: boolean }>(
+    const rows = await this.database.query<AppliedTask & { move_id: string; now: boolean }>(
       'tasks.applyTransitions',
       movesStatement(storable(batch.map(({ id, move }) => toRow(id, move)))),
     );

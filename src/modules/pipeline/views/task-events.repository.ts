@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Database, preparedSql, sql } from '../../../platform/database/index.js';
+import { Database, preparedSql, sql, type TaskRow } from '../../../platform/database/index.js';
 import type { EventType } from '../store/transition.js';
 import { isTerminal, type TaskStatus } from '../rules/task-status.js';
 
@@ -59,7 +59,7 @@ export class TaskEventsRepository {
 
   /** The newest `seq` and whether the task has ended, for each of `ids` that still exists. */
   async heads(ids: readonly string[]): Promise<Map<string, { seq: number; ended: boolean }>> {
-    const rows = await this.db.query<{ id: string; event_seq: number; status: TaskStatus }>(
+    const rows = await this.db.query<Pick<TaskRow, 'id' | 'event_seq' | 'status'>>(
       'pipeline.readEventHeads',
       preparedSql`select t.id, t.event_seq, t.status from tasks t where t.id = any(${ids}::uuid[])`,
     );

@@ -1,10 +1,18 @@
 import { Injectable } from '@nestjs/common';
-import { Database, joinSql, preparedSql, sql, type Sql } from '../../../platform/database/index.js';
+import {
+  Database,
+  joinSql,
+  preparedSql,
+  sql,
+  type Sql,
+  type GateRow,
+  type TaskRequestRow,
+  type TaskRow,
+} from '../../../platform/database/index.js';
 import { pageOf, type Cursor, type Page, type PageRequest } from '../../../platform/paging/index.js';
 import type { ReviewBy } from '../../pods/index.js';
 import { filterConditions, type TaskFilter } from '../store/task-filter.repository.js';
 import type { TaskOutput, TaskSummary } from '../store/transition.js';
-import type { GateKind } from '../rules/task-control.js';
 import type { Role, TaskStatus } from '../rules/task-status.js';
 import { roleOf, type TaskDetailView, type TaskView, type WaitingFor } from './task-view.js';
 
@@ -20,54 +28,52 @@ export interface TaskAccess {
   reviewBy: ReviewBy;
 }
 
-interface TaskRow {
-  id: string;
-  status: TaskStatus;
-  pod_id: string | null;
-  pod_name: string;
-  user_input: string;
-  output: TaskOutput | null;
-  error: string | null;
-  error_code: string | null;
-  error_context: Record<string, unknown> | null;
-  next_status: string | null;
-  last_role: Role | null;
-  attempt: number;
-  retry_count: number;
-  max_retries: number;
-  priority: number;
-  gate_id: string | null;
-  gate_kind: GateKind;
-  gate_reason: string;
-  gate_opened_at: Date;
-  gate_content_hash: string;
-  gate_details: Record<string, unknown>;
-  created_at: Date;
-  queued_at: Date;
-  started_at: Date | null;
-  completed_at: Date | null;
-  updated_at: Date;
-  last_heartbeat_at: Date | null;
-  metadata: Record<string, unknown>;
-  summary: TaskSummary | null;
-  input_tokens: number;
-  output_tokens: number;
-  cost_usd: number;
-  cursor_at: string;
-}
+type SelectedTask = Pick<
+  TaskRow,
+  | 'id'
+  | 'status'
+  | 'pod_id'
+  | 'pod_name'
+  | 'error'
+  | 'error_code'
+  | 'next_status'
+  | 'attempt'
+  | 'retry_count'
+  | 'max_retries'
+  | 'priority'
+  | 'created_at'
+  | 'queued_at'
+  | 'started_at'
+  | 'completed_at'
+  | 'updated_at'
+  | 'last_heartbeat_at'
+  | 'input_tokens'
+  | 'output_tokens'
+  | 'cost_usd'
+> &
+  Pick<TaskRequestRow, 'user_input'> & {
+    metadata: Record<string, unknown>;
+    output: TaskOutput | null;
+    summary: TaskSummary | null;
+    error_context: Record<string, unknown> | null;
+    last_role: Role | null;
+    gate_id: GateRow['id'] | null;
+    gate_kind: GateRow['kind'];
+    gate_reason: GateRow['reason'];
+    gate_opened_at: GateRow['opened_at'];
+    gate_content_hash: GateRow['content_hash'];
+    gate_details: Record<string, unknown>;
+    cursor_at: string;
+  };
 
-interface TaskDetailRow extends TaskRow {
-  checkpoint: Partial<Record<Role, unknown>> | null;
-  findings_count: number;
-  reviews_count: number;
-  artifacts_count: number;
-  ready: boolean;
-  suspect: boolean;
-  wait_reason: 'retry_at' | 'provider' | null;
-  wait_provider: string | null;
-  run_at: Date;
-  place: number | null;
-}
+type SelectedDetail = SelectedTask &
+  Pick<TaskRow, 'ready' | 'suspect' | 'wait_reason' | 'wait_provider' | 'run_at'> & {
+    checkpoint: Partial<Record<Role, unknown>> | null;
+    findings_count: number;
+    reviews_count: number;
+    artifacts_count: number;
+    place: number | null;
+  };
 
 const TASK_COLUMNS = sql`
   t.id, t.status, t.pod_id, t.pod_name, q.metadata, t.error_code, t.error_context,
@@ -106,7 +112,7 @@ export class TaskViewsRepository {
         ? sql`(select t.* from tasks t where ${conditions} ${newest} limit ${reach})`
         : sql`(select own.* from unnest(${owners}::text[]) as o (owner) cross join lateral (
             select t.* from tasks t where t.owner = o.owner and ${conditions} ${newest} limit ${reach}) own)`;
-    const rows = await this.db.query<TaskRow>(
+    const rows = await this.db.query<SelectedTask>(
       'pipeline.listTasks',
       sql`select ${TASK_COLUMNS},
           left(q.user_input, ${LISTED_TEXT}) as user_input, left(t.error, ${LISTED_TEXT}) as error
@@ -118,7 +124,7 @@ export class TaskViewsRepository {
 
   /** One task; `unreleased` counts the artifacts that wait for a person's word too. */
   async find(id: string, owners: readonly string[] | null, unreleased: boolean): Promise<TaskDetailView | null> {
-    const row = await this.db.maybeOne<TaskDetailRow>(
+    const row = await this.db.maybeOne<SelectedDetail>(
       'pipeline.findTask',
       sql`select ${TASK_COLUMNS}, q.user_input, t.error, t.ready, t.suspect, t.wait_reason, t.wait_provider, t.run_at,
           (select jsonb_object_agg(newest.role, newest.output) from (
@@ -143,7 +149,7 @@ export class TaskViewsRepository {
 
   /** Who owns a task and who may review it; null when it does not exist for `owners`. */
   async findAccess(id: string, owners: readonly string[] | null): Promise<TaskAccess | null> {
-    const row = await this.db.maybeOne<{ owner: string; status: TaskStatus; review_by: ReviewBy | null }>(
+    const row = await this.db.maybeOne<Pick<TaskRow, 'owner' | 'status'> & { review_by: ReviewBy | null }>(
       'pipeline.findTaskAccess',
       preparedSql`select t.owner, t.status, q.pod ->> 'reviewBy' as review_by
         from tasks t join task_requests q on q.task_id = t.id where t.id = ${id} and ${owned(owners)}`,
@@ -153,7 +159,7 @@ export class TaskViewsRepository {
   }
 }
 
-function cursorOf(row: TaskRow): Cursor {
+function cursorOf(row: SelectedTask): Cursor {
   return { at: row.cursor_at, id: row.id };
 }
 
@@ -161,7 +167,7 @@ function owned(owners: readonly string[] | null): Sql {
   return owners === null ? sql`true` : sql`t.owner = any(${owners}::text[])`;
 }
 
-function toTask(row: TaskRow): TaskView {
+function toTask(row: SelectedTask): TaskView {
   return {
     id: row.id,
     status: row.status,
@@ -201,12 +207,12 @@ function toTask(row: TaskRow): TaskView {
   };
 }
 
-function currentStage(row: TaskRow): Role | null {
+function currentStage(row: SelectedTask): Role | null {
   if (row.status === 'queued') return row.started_at === null ? null : roleOf(row.next_status);
   return roleOf(row.status) ?? row.last_role;
 }
 
-function toTaskDetail(row: TaskDetailRow): TaskDetailView {
+function toTaskDetail(row: SelectedDetail): TaskDetailView {
   return {
     ...toTask(row),
     checkpoint: row.checkpoint ?? {},
@@ -217,7 +223,7 @@ function toTaskDetail(row: TaskDetailRow): TaskDetailView {
   };
 }
 
-function waitingFor(row: TaskDetailRow): WaitingFor | null {
+function waitingFor(row: SelectedDetail): WaitingFor | null {
   if (row.gate_id !== null) return { reason: 'review', gateId: row.gate_id };
   if (row.status !== 'queued') return null;
   if (row.ready && row.suspect) return { reason: 'suspect_slot' };
