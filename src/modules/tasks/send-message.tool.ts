@@ -24,7 +24,7 @@ export class SendMessageTool extends StartingTool<typeof schema> {
 
   protected async start(
     args: z.output<typeof schema>,
-    { owner, root, tier, signal, allowed = [], spending }: ToolContext,
+    { owner, root, tree, tier, signal, allowed = [], spending }: ToolContext,
     depth: number,
   ): Promise<ToolResult> {
     const turn = await this.turns.run(
@@ -38,7 +38,7 @@ export class SendMessageTool extends StartingTool<typeof schema> {
         metadata: {},
         answerWithinMs: 0,
         needsReaders: false,
-        inherited: { depth, allowed, root, tier, spending },
+        inherited: { depth, allowed, root, tree, tier, spending },
       },
       signal,
     );

@@ -35,10 +35,12 @@ it('the host tier is the admin’s', () => {
 
 it.each(SANDBOX_TIERS)('what a tool starts in the tier %s gets no more than its caller', (tier) => {
   for (const sandbox of SANDBOX_TIERS) {
-    const inherited = { depth: 2, allowed: ['files'], root: '/tree', tier };
+    const tree = { root: null, open: async () => '/made', shows: async () => null };
+    const inherited = { depth: 2, allowed: ['files'], root: '/tree', tree, tier };
     const { allowed, context } = rights(sandbox, { owner: 'admin', inherited });
     expect(allowed).toEqual(['files']);
     expect(context).toMatchObject({ depth: 2, root: '/tree' });
+    expect(context.tree).toBe(tree);
     expect(SANDBOX_TIERS.indexOf(context.tier)).toBeLessThanOrEqual(SANDBOX_TIERS.indexOf(tier));
     expect(SANDBOX_TIERS.indexOf(context.tier)).toBeLessThanOrEqual(SANDBOX_TIERS.indexOf(sandbox));
   }

@@ -97,7 +97,8 @@ export class ToolRegistry {
     }
     const placed = context.tree === undefined ? context : await this.place(tool, context, context.tree);
     const result = await this.run(tool, parsed.data, { ...placed, allowed });
-    return tool.needsTree && context.tree ? { ...result, inTree: true } : result;
+    // Also of a call that only starts what works there.
+    return (context.tree?.root ?? null) === null ? result : { ...result, inTree: true };
   }
 
   /** All tools by group, for people. */

@@ -53,7 +53,7 @@ export interface ToolResult {
   /** What the model reads; the registry caps and wraps it. */
   text: string;
   isError?: boolean;
-  /** Set by the registry: the call worked in the task's tree, where its effects are. */
+  /** Set by the registry: the task had its tree when the call ended, and the call's effects may be there. */
   inTree?: true;
 }
 
