@@ -252,7 +252,7 @@ describe('a pipeline task', () => {
     const call = { name: 'mcp__small__echo', arguments: { text: 'from the task' } };
     const model = models.model({ task: [{ tool_calls: [call] }, 'So it is.', PASSING.task] });
     const task = await pipeline.run(model, { agents: { task: { allowed_tools: allowedTools } } });
-    expect(task).toMatchObject({ status: 'complete', output: { output: PASSING.task['output'] } });
+    expect(task).toMatchObject({ status: 'complete', result: { output: PASSING.task['output'] } });
     return models.calls.filter((asked) => asked.model === model && asked.offersTools)[1]?.prompt ?? '';
   }
 
