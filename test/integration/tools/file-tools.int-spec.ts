@@ -164,7 +164,7 @@ describe('write_file and edit_file', () => {
   it('refuse what they cannot give back as it was', async () => {
     await writeFile(join(root, 'latin1'), Buffer.from([0x61, 0xe4]));
     await writeFile(join(root, 'bom'), '\uFEFFtext');
-    expect((await edit('latin1', 'a', 'b')).text).toContain('UTF-8');
+    expect((await edit('latin1', 'a', '€')).text).toContain('UTF-8');
     await edit('bom', 'text', 'more');
     expect(await readFile(join(root, 'bom'), 'utf8')).toBe('\uFEFFmore');
     await truncate(join(root, 'bom'), 5 * 1024 * 1024);
@@ -202,6 +202,43 @@ describe('read_file', () => {
   it('refuses what is not text', async () => {
     await writeFile(join(root, 'bin'), Buffer.from([1, 0, 2]));
     expect((await read('bin')).text).toBe('"bin" is not a text file.');
+    for (const [name, bytes] of Object.entries({
+      'utf-32': [0xff, 0xfe, 0, 0, 0x61, 0, 0, 0],
+      'half a pair': [0xff, 0xfe, 0x00, 0xdc, 0x61, 0x00],
+    })) {
+      await writeFile(join(root, name), Buffer.from(bytes));
+      for (const result of [await read(name), await edit(name, 'a', 'b'), await search('a', { path: name })])
+        expect(result).toEqual({ isError: true, text: `"${name}" is not a text file.` });
+    }
+  });
+
+  it('reads what edit_file edits, and says in which encoding', async () => {
+    const little = Buffer.from(`\ufeff${'größe €\r\n'.repeat(9_000)}end`, 'utf16le');
+    await writeFile(join(root, 'little'), little);
+    await writeFile(join(root, 'big'), Buffer.from(little).swap16());
+    for (const [name, encoding] of [
+      ['little', 'UTF-16LE'],
+      ['big', 'UTF-16BE'],
+    ] as const) {
+      expect((await read(name, { offset: 8_999, limit: 1 })).text).toBe(
+        `größe €\r\n[… ${encoding} …]\n[… more follows: continue with offset 9000 …]`,
+      );
+      expect((await read(name, { offset: 9_001 })).text).toBe(`end\n[… ${encoding} …]`);
+      expect((await search('^end$')).text).toContain(`${name}:9001: end`);
+      expect((await search('^größe', { path: name })).text).toContain(`[… ${encoding}: ${name} …]`);
+      await edit(name, 'end', 'END');
+      expect((await read(name, { offset: 9_001 })).text).toContain('END');
+    }
+    await writeFile(join(root, 'latin1'), Buffer.from('größe\n', 'latin1'));
+    expect((await read('latin1')).text).toMatch(/^größe\n\[… not UTF-8, .* Latin-1 …]$/);
+    expect((await edit('latin1', 'größe', 'größer')).text).toBe('Edited latin1.');
+    await writeFile(join(root, 'marked'), '\ufefffirst\n');
+    expect((await search('^first', { path: 'marked' })).text).toBe('marked:1: first');
+  });
+
+  it('shows no half of a character where it cuts a line', async () => {
+    await write('line', `a${'é'.repeat(50_000)}`);
+    expect((await read('line')).text).not.toContain('\ufffd');
   });
 });
 
@@ -221,6 +258,22 @@ describe('list_dir', () => {
     expect(text).not.toContain('index.js');
     expect(text).not.toContain('objects');
     expect(text).toContain('not all of it');
+  });
+});
+
+describe('what list_dir says of what it does not show', () => {
+  it('is true where all fits, nothing may be shown, or a name cannot be', async () => {
+    for (let index = 0; index < 1_000; index++) await writeFile(join(root, `f${index}`), '');
+    expect((await list()).text.split('\n')).toHaveLength(1_000);
+    await mkdir(join(root, 'only'));
+    await writeFile(Buffer.concat([Buffer.from(`${root}/only/`), Buffer.from([0xff])]), '');
+    expect((await list('only')).text).toBe(
+      'The folder holds nothing that can be shown.\n[… not shown, names that are not UTF-8: 1 …]',
+    );
+    await write('only/secret', '');
+    context = contextFor(root, { shows: (path) => path === 'only' || path.startsWith('f') });
+    expect((await list('only')).text).toContain('holds only what the repository ignores');
+    expect((await list()).text.split('\n')).toHaveLength(1_001);
   });
 });
 
@@ -244,14 +297,38 @@ describe('search_codebase', () => {
     expect((await search('(')).text).toContain('not valid');
     expect((await search('(a{100}){100}')).isError).toBe(true);
     const start = performance.now();
-    expect((await search('(a+a+)+b')).text).toBe('No match.');
+    expect((await search('(a+a+)+b')).text).toMatch(/^No match in what was searched\.\n/);
     expect(performance.now() - start).toBeLessThan(20_000);
   });
 
-  it('stops at two hundred matches', async () => {
-    await write('f', 'x\n'.repeat(500));
+  it('stops after two hundred matches, where there are more', async () => {
+    await write('f', 'x\n'.repeat(201));
     const { text } = await search('x');
     expect(text.split('\n')).toHaveLength(201);
     expect(text).toContain('more than 200 matches');
+    await write('f', 'x\n'.repeat(200));
+    expect((await search('x')).text.split('\n')).toHaveLength(200);
+    expect((await search('x')).text).not.toContain('more than');
+  });
+
+  it('says what it did not search', async () => {
+    await write('long', `${'a'.repeat(3_000)}needle\n`);
+    expect((await search('needle')).text).toBe(
+      'No match in what was searched.\n[… long lines, searched in their first 2048 bytes only: long:1 …]',
+    );
+    await write('huge', 'needle');
+    await truncate(join(root, 'huge'), 9 * 1024 * 1024);
+    await mkdir(join(root, 'd/'.repeat(40)), { recursive: true });
+    const { text } = await search('needle');
+    expect(text).toContain('larger than 8388608 bytes: huge');
+    expect(text).toContain('nested too deeply: d/d/');
+    expect((await search('needle', { path: 'huge' })).isError).toBe(true);
+  });
+
+  it('shows a long line around its match', async () => {
+    await write('f', `${'b'.repeat(900)}needle${'c'.repeat(900)}`);
+    const { text } = await search('needle');
+    expect(text).toMatch(/^f:1: …b+needlec+…$/);
+    expect(text.length).toBeLessThan(320);
   });
 });

@@ -203,10 +203,14 @@ export class Directory {
     }
   }
 
-  /** The entries in no order, read as they are asked for. Names that are not UTF-8 cannot be reached and are left out. */
-  async *entries(): AsyncGenerator<Dirent> {
+  /**
+   * The entries in no order, read as they are asked for. Names that are not UTF-8 cannot be reached and are left out;
+   * `leftOut` is called for each.
+   */
+  async *entries(leftOut?: () => void): AsyncGenerator<Dirent> {
     for await (const entry of await opendir(this.descriptorPath, { bufferSize: 256 })) {
-      if (!entry.name.includes('\uFFFD')) yield entry;
+      if (entry.name.includes('\uFFFD')) leftOut?.();
+      else yield entry;
     }
   }
 

@@ -4,7 +4,9 @@ import { PathRefusedError } from '../boundary/path-refused.js';
 import { AgentTool } from '../agent-tool.js';
 import type { ToolContext } from '../tool.js';
 import { FileTool, splitPath } from './file-tool.js';
-import { looksBinary, textLines } from './text-lines.js';
+import { withNotes } from './notes.js';
+import { describeEncoding, encodingOf, noText } from './text-encoding.js';
+import { textLines } from './text-lines.js';
 
 /** Below the cap on results, so that where to go on stands in the result and is never cut off. */
 const MAX_BYTES = 28 * 1024;
@@ -20,7 +22,7 @@ const schema = z.strictObject({
 export class ReadFileTool extends FileTool<typeof schema> {
   readonly name = 'read_file';
   readonly description =
-    'Reads a text file, or the lines from offset on. Says where to continue when it stops before the end.';
+    'Reads a text file, UTF-16 too, or the lines from offset on. Says where to continue when it stops before the end.';
   readonly schema = schema;
 
   protected async work(args: z.output<typeof schema>, context: ToolContext): Promise<string> {
@@ -29,24 +31,27 @@ export class ReadFileTool extends FileTool<typeof schema> {
     return inDirectory(root, folder, async (directory) => {
       const { handle } = await directory.file(name);
       try {
-        if (await looksBinary(handle)) throw new PathRefusedError(`"${args.path}" is not a text file.`);
+        const encoding = await encodingOf(handle);
+        if (encoding === null) throw new PathRefusedError(noText(args.path));
+        const inEncoding = describeEncoding(encoding);
         const first = args.offset ?? 1;
         const limit = args.limit ?? MAX_LINES;
         const lines: string[] = [];
         let bytes = 0;
         let total = 0;
-        for await (const line of textLines(handle, MAX_BYTES, context.signal)) {
+        for await (const line of textLines(handle, encoding, MAX_BYTES, context.signal)) {
           total = line.number;
           if (line.number < first) continue;
           const size = Buffer.byteLength(line.text) + 1;
           if (lines.length === limit || (lines.length > 0 && bytes + size > MAX_BYTES)) {
-            return `${lines.join('\n')}\n[… more follows: continue with offset ${line.number} …]`;
+            const more = `more follows: continue with offset ${line.number}`;
+            return withNotes(lines.join('\n'), [inEncoding, more]);
           }
           lines.push(line.cut ? `${line.text} [… the rest of this line is cut …]` : line.text);
           bytes += size;
         }
-        if (lines.length > 0) return lines.join('\n');
-        return total === 0 ? 'The file is empty.' : `The file has ${total} lines.`;
+        if (lines.length > 0) return withNotes(lines.join('\n'), [inEncoding]);
+        return total === 0 ? 'The file is empty.' : `The file has ${total} ${total === 1 ? 'line' : 'lines'}.`;
       } finally {
         await handle.close();
       }

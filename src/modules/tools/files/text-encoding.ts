@@ -1,4 +1,9 @@
+import type { FileHandle } from 'node:fs/promises';
+import { isUtf8 } from 'node:buffer';
 import { PathRefusedError } from '../boundary/path-refused.js';
+
+/** How a file writes text. UTF-16 is known by its byte order mark; what is no UTF-8 either is taken byte for byte. */
+export type TextEncoding = 'UTF-8' | 'UTF-16LE' | 'UTF-16BE' | 'Latin-1';
 
 /** The text of a file, and how to write it back as the same kind of file. */
 export interface EncodedText {
@@ -7,24 +12,78 @@ export interface EncodedText {
   encode(text: string): Buffer;
 }
 
+/** Bytes at the beginning of a file that tell text from what is none. */
+const HEAD_BYTES = 8_192;
+const CHUNK_BYTES = 64 * 1024;
+/** Bytes in which a file is looked at for what is no UTF-8; it counts as UTF-8 where that comes later. */
+const LOOKED_AT_BYTES = 4 * 1024 * 1024;
+
 /**
- * Reads `content` as UTF-8, with or without a byte order mark; as UTF-16 where the mark says so; else byte for byte, so that
- * whatever is not touched stays as it is.
+ * Reads `content` in the encoding that `encodingOf` finds for its file, so that whatever is not touched stays as it is.
  * @throws PathRefusedError for what is no text.
  */
 export function decodeText(content: Buffer, name: string): EncodedText {
-  const mark = content.length >= 2 ? content.readUInt16BE(0) : 0;
-  if ((mark === 0xfffe || mark === 0xfeff) && content.length % 2 === 0) {
-    const swapped = mark === 0xfeff;
-    const bytes = (buffer: Buffer): Buffer => (swapped ? Buffer.from(buffer).swap16() : buffer);
-    return { text: bytes(content).toString('utf16le'), encode: (text) => bytes(Buffer.from(text, 'utf16le')) };
-  }
+  const encoding = headEncoding(content.subarray(0, HEAD_BYTES));
+  if (encoding === null) throw new PathRefusedError(noText(name));
+  if (encoding === 'UTF-8') return isUtf8(content) ? utf8(content) : latin1(content, name);
+  if (content.length % 2 !== 0) throw new PathRefusedError(`"${name}" ends within a character of its ${encoding}.`);
+  const bytes = (buffer: Buffer): Buffer => (encoding === 'UTF-16BE' ? Buffer.from(buffer).swap16() : buffer);
+  return { text: bytes(content).toString('utf16le'), encode: (text) => bytes(Buffer.from(text, 'utf16le')) };
+}
+
+/** The encoding of an open file, from its first 4 MiB; null for what is no text. */
+export async function encodingOf(handle: FileHandle): Promise<TextEncoding | null> {
+  const head = Buffer.alloc(HEAD_BYTES);
+  const { bytesRead } = await handle.read(head, 0, HEAD_BYTES, 0);
+  const encoding = headEncoding(head.subarray(0, bytesRead));
+  if (encoding !== 'UTF-8') return encoding;
+  if (bytesRead < HEAD_BYTES) return isUtf8(head.subarray(0, bytesRead)) ? 'UTF-8' : 'Latin-1';
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
   try {
-    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(content);
-    return { text, encode: (written) => Buffer.from(written) };
+    for (let at = 0; at < LOOKED_AT_BYTES;) {
+      const { bytesRead: read } = await handle.read(chunk, 0, CHUNK_BYTES, at);
+      decoder.decode(chunk.subarray(0, read), { stream: read > 0 });
+      if (read === 0) break;
+      at += read;
+    }
+    return 'UTF-8';
   } catch {
-    if (content.includes(0)) throw new PathRefusedError(`"${name}" is not a text file.`);
+    return 'Latin-1';
   }
+}
+
+/** What `encoding` needs said of it where text is shown; null for UTF-8. */
+export function describeEncoding(encoding: TextEncoding): string | null {
+  if (encoding === 'UTF-8') return null;
+  return encoding === 'Latin-1' ? 'not UTF-8, read byte for byte as Latin-1' : encoding;
+}
+
+export function noText(name: string): string {
+  return `"${name}" is not a text file.`;
+}
+
+/** The encoding that the beginning of a file speaks for, UTF-8 standing for Latin-1 too; null for what is no text. */
+function headEncoding(head: Buffer): TextEncoding | null {
+  const mark = head.length >= 2 ? head.readUInt16BE(0) : 0;
+  if (mark === 0xfffe || mark === 0xfeff) {
+    const encoding = mark === 0xfffe ? 'UTF-16LE' : 'UTF-16BE';
+    try {
+      const text = new TextDecoder(encoding, { fatal: true }).decode(head, { stream: true });
+      // As in UTF-32, whose mark begins like this one.
+      return text.includes('\0') ? null : encoding;
+    } catch {
+      return null;
+    }
+  }
+  return head.includes(0) ? null : 'UTF-8';
+}
+
+function utf8(content: Buffer): EncodedText {
+  return { text: content.toString('utf8'), encode: (text) => Buffer.from(text) };
+}
+
+function latin1(content: Buffer, name: string): EncodedText {
   const text = content.toString('latin1');
   return {
     text,
