@@ -1,5 +1,6 @@
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { Clock } from '../../platform/clock/index.js';
+import { KeyedQueue } from '../../platform/concurrency/index.js';
 import { DomainError } from '../../platform/errors/index.js';
 import { Scrubber } from '../../platform/logging/index.js';
 import { EventBus } from '../../platform/redis/index.js';
@@ -33,8 +34,8 @@ interface Kept {
 export class McpConnections implements OnApplicationShutdown {
   private readonly logger = new Logger('Mcp');
   private readonly kept = new Map<string, Kept>();
-  /** The last piece of work on each server, which the next one waits for. */
-  private readonly turns = new Map<string, Promise<unknown>>();
+  /** Work on one server runs in the order it was asked for. */
+  private readonly turns = new KeyedQueue();
   private readonly ports: ConnectionPorts;
   private unsubscribe: (() => void) | null = null;
   private stopped = false;
@@ -215,13 +216,8 @@ export class McpConnections implements OnApplicationShutdown {
   }
 
   private inTurn(id: string, work: () => Promise<void>): Promise<void> {
-    const turn = (this.turns.get(id) ?? Promise.resolve()).then(work).catch((error: unknown) => {
+    return this.turns.take(id, work).catch((error: unknown) => {
       this.logger.error({ message: 'Work on an MCP server failed', error });
     });
-    this.turns.set(id, turn);
-    void turn.then(() => {
-      if (this.turns.get(id) === turn) this.turns.delete(id);
-    });
-    return turn;
   }
 }

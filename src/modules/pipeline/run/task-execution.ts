@@ -1,3 +1,4 @@
+import PQueue from 'p-queue';
 import type { TreeDiff, WorkTree } from '../../tools/index.js';
 import { LeaseLostError, type Lease } from '../store/lease.js';
 import type { FindingWrite, Transition, Spent, StageWrite } from '../store/transition.js';
@@ -36,7 +37,7 @@ export class TaskExecution {
   private unaccounted: Spent = NOTHING;
   private reservedUsd: number;
   private sinceMs: number | null = null;
-  private tail: Promise<unknown> = Promise.resolve();
+  private readonly writes = new PQueue({ concurrency: 1 });
 
   constructor(
     readonly run: LoadedTask,
@@ -76,9 +77,7 @@ export class TaskExecution {
 
   /** Runs `work` after everything that was asked for earlier has ended. */
   exclusive<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.tail.then(work, work);
-    this.tail = turn.catch(() => undefined);
-    return turn;
+    return this.writes.add(work);
   }
 
   /**

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { z } from 'zod';
 import type { SandboxTier } from '../../../config/index.js';
 import { asRefusal, PathRefusedError } from '../boundary/path-refused.js';
-import { Turns } from '../boundary/turns.js';
+import { KeyedQueue } from '../../../platform/concurrency/index.js';
 import { Places } from './places.js';
 import type { Tool, ToolContext, ToolResult } from '../tool.js';
 
@@ -13,7 +13,7 @@ import type { Tool, ToolContext, ToolResult } from '../tool.js';
 @Injectable()
 export abstract class FileTool<Arguments extends z.ZodType> implements Tool<Arguments> {
   /** Writers of one root take turns, so that two edits of one file in one round do not undo each other. */
-  protected static readonly writers = new Turns();
+  protected static readonly writers = new KeyedQueue();
 
   readonly group = 'files';
   readonly timeoutMs: number = 30_000;

@@ -7,7 +7,7 @@ import { AppConfig } from '../../../config/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
 import { inDirectory } from '../boundary/directory.js';
 import { errorCode, PathRefusedError } from '../boundary/path-refused.js';
-import { Turns } from '../boundary/turns.js';
+import { KeyedQueue } from '../../../platform/concurrency/index.js';
 import { BOX_USER } from '../sandbox/box-user.js';
 import { contentOf } from './file-record.js';
 import { Publication } from './publication.js';
@@ -68,7 +68,7 @@ const SWEEP_AGE_MS = 60 * 60 * 1000;
 export class WorkTrees implements OnModuleInit {
   protected readonly limits: TreeLimits;
   private readonly logger = new Logger(WorkTrees.name);
-  private readonly turns = new Turns();
+  private readonly turns = new KeyedQueue();
   private readonly folder: string;
   private readonly removals: Removals;
 
