@@ -249,7 +249,7 @@ export interface ModelPrice {
   readonly cache_write?: number;
 }
 
-/** What is wrong with a variable. */
+/** A fault of a variable. */
 export interface VariableFault {
   readonly variable: string;
   /** The rest of a sentence that begins with the variable's name; never shows a value. */

@@ -1,4 +1,4 @@
-/** What an agent is and how it answers. */
+/** Settings of an agent: its model, instructions and tools. */
 export interface AgentConfig {
   name: string;
   systemPrompt: string;
@@ -13,7 +13,7 @@ export interface AgentConfig {
   metadata: Record<string, unknown>;
 }
 
-/** What an operator set; `active` agents are idle or running. */
+/** State that an operator set; `active` agents are idle or running. */
 export type AgentState = 'active' | 'paused' | 'stopped' | 'error';
 
 export const AGENT_STATUSES = ['idle', 'running', 'paused', 'stopped', 'error'] as const;

@@ -14,7 +14,7 @@ import { AgentsRepository } from './agents.repository.js';
 /** Tells every process that an agent was deleted: `{ agent_id }`. */
 export const AGENT_DELETED_CHANNEL = 'agents:deleted';
 
-/** What the canonical agent is made of; people change it with PATCH. */
+/** First settings of the canonical agent; people change them with PATCH. */
 const CANONICAL: AgentConfig = {
   name: 'Nova',
   systemPrompt:

@@ -12,7 +12,7 @@ import type { ApiKey } from './api-keys.repository.js';
 
 /** A new API key. */
 export class CreateApiKeyDto {
-  /** What people call it. */
+  /** Name for people. */
   @IsString()
   @Length(1, 100)
   @MaxCharacters(100)

@@ -8,7 +8,7 @@ const CHECKSUM_LENGTH = 6;
 const BODY_LENGTH = MARK.length + RANDOM_LENGTH;
 const SHOWN_LENGTH = 12;
 
-/** What secret scanners may look for; the checksum makes the rest certain. */
+/** Pattern for secret scanners; the checksum rules out chance matches. */
 export const API_KEY_PATTERN = /^sk-nova-[0-9A-Za-z]{43}$/;
 
 /** A new raw key: 220 random bits and a checksum. */

@@ -15,7 +15,7 @@ export interface ApiKey {
   readonly metadata: Record<string, unknown>;
 }
 
-/** What authentication needs to know of a key. */
+/** The columns of a key that authentication reads. */
 export interface KeyVerdict {
   readonly id: string;
   readonly name: string;

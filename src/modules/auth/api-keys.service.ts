@@ -7,7 +7,7 @@ import { ApiKeysRepository, type ApiKey } from './api-keys.repository.js';
 import { KeyCache } from './key-cache.js';
 import { KeyUses } from './key-uses.js';
 
-/** What a new key is made of. */
+/** Settings of a new key. */
 export interface NewApiKey {
   readonly name: string;
   readonly rateLimitRpm: number | null;

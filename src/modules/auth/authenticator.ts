@@ -11,7 +11,7 @@ import { KeyUses } from './key-uses.js';
 /** Wrong credentials that one network may present in a minute before it is told to wait. */
 const FAILURES_PER_MINUTE = 20;
 
-/** What a request presents, as far as it could be proven. */
+/** The credentials of a request, as far as they could be proven. */
 export interface Proof {
   readonly admin: 'proven' | 'wrong' | 'absent';
   /** The key, or null when none was presented. A key that was presented and is not usable never gets here. */

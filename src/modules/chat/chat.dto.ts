@@ -2,7 +2,7 @@ import { IsString, Length } from 'class-validator';
 import { MayBeOmitted } from '../../platform/http/index.js';
 import { ConversationDto } from '../tasks/index.js';
 
-/** What is said to the canonical agent. */
+/** A message to the canonical agent. */
 export class ChatDto extends ConversationDto {
   /** Asked instead of the agent's own model. */
   @MayBeOmitted()

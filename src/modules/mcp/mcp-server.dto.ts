@@ -18,7 +18,7 @@ export class ListedMcpServerDto {
   id: string;
   name: string;
   description: string;
-  /** What it is like in the process that answers. */
+  /** State in the process that answers. */
   status: McpStatus;
   connected: boolean;
   /** Tools that the server lists, those held back too. */
@@ -29,14 +29,14 @@ export class ListedMcpServerDto {
   transport?: McpTransport;
   /** Program of a stdio server. */
   command?: string | null;
-  /** What looks like a secret is masked. */
+  /** Values that look like secrets are masked. */
   args?: string[];
   /** Names of the variables; the values are masked. */
   @ApiProperty(TEXTS)
   env?: Record<string, string>;
   /** Variables whose values models may read in what the server says, beside plain settings. */
   public_env?: string[];
-  /** What looks like a secret in its query is masked. */
+  /** Query values that look like secrets are masked. */
   url?: string | null;
   /** Names of the headers; the values are masked. */
   @ApiProperty(TEXTS)
@@ -72,14 +72,14 @@ export class McpServerDto {
   transport: McpTransport;
   /** Program of a stdio server. */
   command: string | null;
-  /** What looks like a secret is masked. */
+  /** Values that look like secrets are masked. */
   args: string[];
   /** Names of the variables; the values are masked. */
   @ApiProperty(TEXTS)
   env: Record<string, string>;
   /** Variables whose values models may read in what the server says, beside plain settings. */
   public_env: string[];
-  /** What looks like a secret in its query is masked. */
+  /** Query values that look like secrets are masked. */
   url: string | null;
   /** Names of the headers; the values are masked. */
   @ApiProperty(TEXTS)
@@ -87,7 +87,7 @@ export class McpServerDto {
   enabled: boolean;
   sandbox: McpSandbox;
   metadata: Record<string, unknown>;
-  /** What it is like in the process that answers. */
+  /** State in the process that answers. */
   status: McpStatus;
   connected: boolean;
   /** Why it is not connected, or what is held back. */
@@ -171,7 +171,7 @@ export class McpToolDto {
   }
 }
 
-/** What a reload led to. */
+/** Result of a reload. */
 export class McpReloadDto {
   name: string;
   connected: boolean;

@@ -18,7 +18,7 @@ export class CreatePodAgentDto {
   @MaxCharacters(100)
   name: string;
 
-  /** What it does; one of each in a pod. */
+  /** Place in the pipeline; each role at most once in a pod. */
   @IsIn(POD_ROLES)
   role: PodRole;
 
@@ -87,7 +87,7 @@ export class CreatePodAgentDto {
   @TextList({ maxItems: 200, maxLength: 200, pattern: /^[A-Za-z0-9_.:/-]+$/ })
   allowed_tools?: string[] | null = null;
 
-  /** What a failed stage leads to; `skip` is for the context agent only. */
+  /** Consequence of a failed stage; `skip` is for the context agent only. */
   @MayBeOmitted()
   @IsIn(ON_FAILURES)
   on_failure?: OnFailure = 'abort';

@@ -9,7 +9,7 @@ export class PodAgentDto {
   @ApiProperty({ format: 'uuid' })
   pod_id: string;
   name: string;
-  /** What it does; one of each in a pod. */
+  /** Place in the pipeline; each role at most once in a pod. */
   role: PodRole;
   description: string;
   /** Whether tasks submitted from now on have it. */
@@ -38,7 +38,7 @@ export class PodAgentDto {
   system_prompt: string | null;
   /** Names or groups of tools it may use; null is every tool. */
   allowed_tools: string[] | null;
-  /** What a failed stage leads to. */
+  /** Consequence of a failed stage. */
   on_failure: OnFailure;
   /** Null is always. */
   run_condition: RunConditionDto | null;

@@ -32,7 +32,7 @@ export type Severity = (typeof SEVERITIES)[number];
 export const POD_SANDBOXES = SANDBOX_TIERS;
 export type PodSandbox = SandboxTier;
 
-/** What an admin may set of a pod. */
+/** Settings of a pod. */
 export interface PodSettings {
   name: string;
   description: string;
@@ -62,7 +62,7 @@ export interface Pod extends PodSettings {
   updatedAt: Date;
 }
 
-/** What an admin may set of a pod agent. */
+/** Settings of a pod agent. */
 export interface PodAgentSettings {
   name: string;
   role: PodRole;

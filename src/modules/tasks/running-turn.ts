@@ -15,7 +15,7 @@ export class AnswerTooLongError extends Error {
   override readonly name = 'AnswerTooLongError';
 }
 
-/** What the caller's limits say to a further model call. */
+/** Asks the caller's limits about a further model call. */
 export class SpendingRefusedError extends Error {
   override readonly name = 'SpendingRefusedError';
 }
@@ -100,7 +100,7 @@ export class RunningTurn {
     onToolCall: (call) => void this.toolCalls.push(call),
   };
 
-  /** What is to be stored of a turn that ends now; `events` more are to come. */
+  /** The end of the turn as it is stored now; `events` more are to come. */
   outcome(status: TurnOutcome['status'], error: TurnError | null): TurnOutcome {
     const { lastId } = this.log;
     const { said, after } = this.unstored.read();
@@ -118,7 +118,7 @@ export class RunningTurn {
     };
   }
 
-  /** What the next checkpoint is to store. */
+  /** The content of the next checkpoint. */
   progress(): NewWords & { eventId: number } {
     const unstored = this.unstored.read();
     return { ...unstored, eventId: unstored.said === '' ? 0 : this.log.wordsId };

@@ -23,7 +23,7 @@ const MOST_LEASE_SECONDS = 60;
 const MOST_BEAT_MS = 5_000;
 /** Share of the lease after which a turn that could not be renewed is stopped: before anyone else may end it. */
 const FENCE_SHARE = 0.8;
-/** What remains of the grace for tools to wind down and results to be stored. */
+/** Share of the grace left for tools to wind down and results to be stored. */
 const WIND_DOWN_MS = 3_000;
 /** How long the events of ended turns are kept for readers to come back to. */
 export const KEPT_MS = 600_000;

@@ -38,7 +38,7 @@ export interface Turn {
   completedAt: Date | null;
 }
 
-/** What readers of a turn's events need of it: everything but its texts. */
+/** A turn without its texts, for readers of its events. */
 export interface TurnHead extends Pick<Turn, 'id' | 'owner' | 'status' | 'error' | 'eventId' | 'completedAt'> {
   /** Code points that `response` has. */
   length: number;
@@ -47,7 +47,7 @@ export interface TurnHead extends Pick<Turn, 'id' | 'owner' | 'status' | 'error'
 /** How a turn ended. */
 export interface TurnOutcome {
   status: Exclude<TurnStatus, 'running'>;
-  /** What was said after the first `after` code points, which are stored. */
+  /** Text after the first `after` code points, which are stored. */
   said: string;
   after: number;
   toolCalls: readonly ToolCallRecord[];
@@ -59,7 +59,7 @@ export interface TurnOutcome {
   eventId: number;
 }
 
-/** What an agent is asked, and with what rights. */
+/** A request to an agent, and its rights. */
 export interface TurnRequest {
   owner: string;
   origin: TurnOrigin;
@@ -79,7 +79,7 @@ export interface TurnRequest {
   inherited?: InheritedRights | undefined;
 }
 
-/** What work that a tool started inherits from its caller. */
+/** Rights and limits that work started by a tool inherits from its caller. */
 export interface InheritedRights {
   depth: number;
   allowed: AllowedTools;
@@ -102,7 +102,7 @@ export class TurnStoppedError extends Error {
   }
 }
 
-/** What a turn ends with whose process died or had to stop. */
+/** The error of a turn whose process died or had to stop. */
 export const INTERRUPTED: TurnError = {
   code: 'interrupted',
   message: 'The process that ran the turn ended before the turn did.',

@@ -38,11 +38,11 @@ const ENDED = sql`
 const INTERRUPT = sql`
   status = 'failed', error_code = ${INTERRUPTED.code}, error_message = ${INTERRUPTED.message}, ${ENDED}`;
 
-/** What a process checkpoints of a turn that it runs. */
+/** One checkpoint of a running turn. */
 export interface TurnProgress {
   id: string;
   epoch: number;
-  /** What was said after the first `after` code points of the response; empty when there is nothing new. */
+  /** Text after the first `after` code points of the response; empty when there is nothing new. */
   said: string;
   after: number;
   /** The event that ends it; 0 when there is nothing new. */

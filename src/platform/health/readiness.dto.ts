@@ -6,9 +6,9 @@ export class LivenessDto {
 /** Terminus' health check result. */
 export class ReadinessDto {
   status: 'ok' | 'error' | 'shutting_down';
-  /** What is well, and what does not decide. */
+  /** Dependencies that are well, and those that do not decide. */
   info?: Record<string, Record<string, unknown>>;
-  /** What makes the process unready. */
+  /** Dependencies that make the process unready. */
   error?: Record<string, Record<string, unknown>>;
   /** Both of them. */
   details: Record<string, Record<string, unknown>>;

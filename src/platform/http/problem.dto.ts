@@ -5,7 +5,7 @@ import { ERRORS, type ErrorCode } from '../errors/index.js';
 export class FieldFaultDto {
   /** Where: an RFC 6901 pointer as a URI fragment; `#/query/…` and `#/path/…` point outside the body. */
   pointer: string;
-  /** What is wrong, as a sentence. */
+  /** The fault, as a sentence. */
   detail: string;
 }
 
@@ -18,7 +18,7 @@ export class ProblemDto {
   /** The HTTP status. */
   @ApiProperty({ type: 'integer' })
   status: number;
-  /** What happened, as a sentence for people. */
+  /** The problem, as a sentence for people. */
   detail: string;
   /** The path of the request. */
   instance: string;

@@ -19,7 +19,7 @@ export class PipelineEventDto {
   }
 }
 
-/** What a person is told about a task. */
+/** A notification about a task. */
 export class PipelineNotificationDto {
   type: NotifiedType;
   @ApiProperty({ format: 'uuid' })

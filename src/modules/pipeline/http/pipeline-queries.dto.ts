@@ -11,7 +11,7 @@ const CommaList = (): PropertyDecorator =>
     [value].flat().flatMap((part) => (typeof part === 'string' ? part.split(',').map((item) => item.trim()) : [part])),
   );
 
-/** What narrows a set of tasks, in a list and in a bulk delete alike. */
+/** Filters of the task list and of the bulk delete. */
 class TaskFilterDto {
   @MayBeOmitted()
   @IsUUID('loose')

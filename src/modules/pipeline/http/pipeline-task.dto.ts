@@ -15,7 +15,7 @@ export class OpenGateDto {
   since: Date;
   /** Covers what a reviewer is shown. */
   content_hash: string;
-  /** What the decision is about, for example what was spent or which files conflict. */
+  /** Subject of the decision, for example the money spent or the files in conflict. */
   details: Record<string, unknown>;
 
   static from(gate: OpenGateView): OpenGateDto {
@@ -30,7 +30,7 @@ export class OpenGateDto {
   }
 }
 
-/** What a complete task made, part by part. */
+/** Result of a complete task, part by part. */
 export class PipelineResultDto {
   output: string;
   explanation: string;
@@ -49,7 +49,7 @@ export class PipelineResultDto {
 
 type ReviewVerdict = NonNullable<TaskSummary['review_verdict']>;
 
-/** What was done, in few words and figures. */
+/** Summary of the work in words and figures. */
 export class PipelineSummaryDto {
   headline: string;
   files_modified: string[];
@@ -260,7 +260,7 @@ export class ReviewedPipelineTaskDto extends MovedPipelineTaskDto {
   decision: DecisionName;
 }
 
-/** What was deleted. */
+/** Result of a deletion. */
 export class DeletedPipelineTasksDto {
   @ApiProperty({ type: 'integer' })
   deleted: number;

@@ -5,7 +5,7 @@ import { IsTaskMetadata } from './task-metadata.js';
 
 /** A request to a pod. */
 export class SubmitPipelineTaskDto {
-  /** What the pod is asked to do. */
+  /** The request to the pod. */
   @IsString()
   @Characters(1, 200_000)
   user_input: string;

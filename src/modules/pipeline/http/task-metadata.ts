@@ -4,7 +4,7 @@ import { SANDBOX_TIERS } from '../../../config/index.js';
 const MOST_BYTES = 16 * 1024;
 const LONGEST_MODEL = 200;
 
-/** What is wrong with a task's metadata, as the end of a sentence; null when nothing is. */
+/** Checks a task's metadata: the end of a sentence that says the fault, or null. */
 export function metadataFault(metadata: unknown): string | null {
   if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata)) return ' must be an object';
   if (Buffer.byteLength(JSON.stringify(metadata)) > MOST_BYTES) return ' must be at most 16 KiB of JSON';

@@ -80,7 +80,7 @@ export class MessageDto {
   tool_calls?: MessageToolCallDto[];
 }
 
-/** What is wrong with a message's content, as the end of a sentence; null when nothing is. */
+/** Checks a message's content: the end of a sentence that says the fault, or null. */
 export function contentFault(content: unknown): string | null {
   if (typeof content === 'string') return null;
   if (!Array.isArray(content)) return ' must be a text or an array of parts';

@@ -1,4 +1,4 @@
-/** What a caller asked for in its `Prefer` header (RFC 7240); preferences that are not known or not valid are ignored. */
+/** Reads a `Prefer` header (RFC 7240); unknown and invalid preferences are ignored. */
 export interface Preferences {
   /** Seconds that the answer may take. */
   waitSeconds: number | null;

@@ -8,7 +8,7 @@ import { TURN_STATUSES, type Turn } from '../turn.js';
 const TASK_TYPES = ['chat', 'tool_use', 'memory_consolidation'] as const;
 const MOST_METADATA_BYTES = 16 * 1024;
 
-/** What everybody who asks an agent sends. */
+/** Fields common to all requests to an agent. */
 export class ConversationDto {
   /** The conversation so far; its last message is what the agent answers. */
   @IsArray()

@@ -87,7 +87,7 @@ export class TurnFeed {
     }
   }
 
-  /** What a reader who has everything up to `at` is still to be told of a turn that has ended. */
+  /** The events after `at` of a turn that has ended. */
   private async *endOf(
     turn: TurnHead,
     at: number,
@@ -102,7 +102,7 @@ export class TurnFeed {
     yield closing.map((payload, index) => ({ id: wordsId + index + 1, payload }));
   }
 
-  /** What is stored of a turn that has just ended. @throws DomainError `not_found` when it is not all there. */
+  /** Reads the stored text of a turn that has just ended. @throws DomainError `not_found` when it is not all there. */
   private async *storedWords(id: string, from: number, to: number, signal: AbortSignal): AsyncGenerator<string, void> {
     const turn = await untilAnswered(this.clock, LOOK_MS, signal, () => this.turns.findHead(id));
     if (signal.aborted) return;

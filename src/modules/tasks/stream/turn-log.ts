@@ -15,7 +15,7 @@ export interface Words {
   pieces: AsyncIterable<string | Buffer>;
 }
 
-/** What a reader is told at a time. */
+/** One piece for a reader. */
 export type Told = TurnEvent[] | Words;
 
 /** The payload after which nothing comes. */
@@ -30,7 +30,7 @@ const EVENT_COST = 64;
 const MOST_AT_ONCE = 65_536;
 
 /**
- * What a turn has told its readers so far, in the memory of the process that runs it. Readers pull at their own pace, so a
+ * The events of a turn so far, in the memory of the process that runs it. Readers pull at their own pace, so a
  * slow one costs nothing; one that falls behind what is kept begins again.
  */
 export class TurnLog {
@@ -54,7 +54,7 @@ export class TurnLog {
   /** Whether the last event is here. */
   ended = false;
 
-  /** What was said from a character on; empty once the log has ended. */
+  /** Text from a character on; empty once the log has ended. */
   textFrom(character: number): string {
     return this.words?.from(character) ?? '';
   }

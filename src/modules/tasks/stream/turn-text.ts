@@ -1,7 +1,7 @@
 /** Characters that are sent at a time: what waits for a reader that takes nothing is at least this. */
 const PART = 8_192;
 
-/** What a turn that has ended has said, from one code point to another, as it is stored. Throws when not all of it is. */
+/** Reads the stored text of an ended turn from one code point to another. Throws when not all of it is stored. */
 export type StoredWords = (from: number, to: number) => AsyncIterable<string>;
 
 /**

@@ -6,14 +6,14 @@ export interface Mark {
   readonly codePoints: number;
 }
 
-/** What was said and is not stored, the code points that come before it, and the mark that ends it. */
+/** Unstored text, the number of code points before it, and the mark that ends it. */
 export interface NewWords {
   readonly said: string;
   readonly after: number;
   readonly end: Mark;
 }
 
-/** What a turn has said since its last checkpoint, so that each checkpoint carries only what is new. */
+/** Text of a turn since its last checkpoint, so that each checkpoint carries only what is new. */
 export class UnsavedText {
   private stored: Mark = { characters: 0, codePoints: 0 };
 
