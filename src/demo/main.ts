@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Api, type TaskEvent } from './api.js';
 import { Narrator } from './narrator.js';
-import { Repository } from './repository.js';
+import { DemoRepository } from './demo-repository.js';
 import { ServiceProcess } from './service-process.js';
 import { missing } from './story.js';
 
@@ -64,7 +64,7 @@ async function main(): Promise<number> {
       'database, the queue, the tools, the files, the guardrail’s rules, the tests. --model <id> uses a real one.',
     );
   }
-  const repository = Repository.create(sample);
+  const repository = DemoRepository.create(sample);
   let service: ServiceProcess | null = null;
   try {
     const before = repository.test();

@@ -69,7 +69,7 @@ export function reportedError(value: unknown, isWhole = false): ReportedError | 
 }
 
 /** The status that an error's names and words stand for. */
-export function statusOf(names: readonly string[], words: string): number | undefined {
+function statusOf(names: readonly string[], words: string): number | undefined {
   const named = STATUS_OF_NAME.find(([pattern]) => names.some((name) => pattern.test(name)))?.[1];
   return named ?? STATUS_OF_WORDS.find(([pattern]) => pattern.test(words))?.[1];
 }

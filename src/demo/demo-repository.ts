@@ -4,14 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /** A scratch folder with a real repository in it. */
-export class Repository {
+export class DemoRepository {
   private constructor(
     readonly scratch: string,
     readonly path: string,
   ) {}
 
   /** Copies `sample` and commits it, where git is installed. */
-  static create(sample: string): Repository {
+  static create(sample: string): DemoRepository {
     const scratch = mkdtempSync(join(tmpdir(), 'nova-demo-'));
     // Where the service is root, the account of its database passes through here; else its cluster would lie elsewhere, and stay.
     chmodSync(scratch, 0o711);
@@ -31,7 +31,7 @@ export class Repository {
       git('add', '.');
       git('commit', '--quiet', '--message', 'The shop as it is');
     }
-    return new Repository(scratch, path);
+    return new DemoRepository(scratch, path);
   }
 
   /** Runs the repository's own tests. */
