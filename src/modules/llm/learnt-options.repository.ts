@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Database, sql } from '../../platform/database/index.js';
+import { Database, sql, type LearntModelOptionRow } from '../../platform/database/index.js';
 import type { FormChange, OptionalParameter } from './request-form.js';
 
 /** What an endpoint refused, and goes without until `expiresAt`. */
@@ -12,15 +12,6 @@ export interface LearntOption {
   expiresAt: Date;
 }
 
-interface LearntOptionRow {
-  provider: string;
-  model: string;
-  parameter: string;
-  instead: string | null;
-  learnt_at: Date;
-  expires_at: Date;
-}
-
 /** What endpoints refused, for all replicas. No method locks more than the rows it writes. */
 @Injectable()
 export class LearntOptionsRepository {
@@ -28,7 +19,7 @@ export class LearntOptionsRepository {
 
   /** Everything that has not expired. */
   async findAll(): Promise<LearntOption[]> {
-    const rows = await this.db.query<LearntOptionRow>(
+    const rows = await this.db.query<LearntModelOptionRow>(
       'learntOptions.findAll',
       sql`
         select provider, model, parameter, instead, learnt_at, expires_at
