@@ -255,10 +255,10 @@ export class ServerConnection implements ToolSource {
   }
 
   private async rememberEra(session: Session): Promise<void> {
-    const { era } = session;
+    const era = session.lastingEra;
     const known = this.server.era;
-    if (known?.kind === era.kind && era.kind === 'legacy') return;
-    const kept = { ...era, at: this.ports.clock.now().toISOString() } as McpEra;
+    if (known?.kind === 'legacy' && era?.kind === 'legacy') return;
+    const kept = era && ({ ...era, at: this.ports.clock.now().toISOString() } as McpEra);
     this.server = { ...this.server, era: kept };
     await this.ports.keepEra(this.server, kept).catch(() => undefined);
   }

@@ -38,6 +38,7 @@ export class Session {
   /** Resolves when the connection has ended. */
   readonly closed: Promise<void>;
   private alive = true;
+  private bySilence = false;
 
   private constructor(
     private readonly client: Client,
@@ -64,10 +65,13 @@ export class Session {
     const session = new Session(client, transport);
     const stop = (): void => void transport.close().catch(() => undefined);
     signal.addEventListener('abort', stop, { once: true });
+    const asked = performance.now();
     try {
       signal.throwIfAborted();
       await client.connect(transport, { timeout: timeoutMs, signal, ...(options.prior && { prior: options.prior }) });
       signal.throwIfAborted();
+      // Timers may be a little early. Who was only slow is asked again, which harms nobody.
+      session.bySilence = options.prior === undefined && performance.now() - asked > PROBE_MS - 10;
       // Everything else it reports is followed by an error of the call it belongs to, or by the end of the connection.
       client.onerror = () => undefined;
       return session;
@@ -87,6 +91,11 @@ export class Session {
   get era(): PriorDiscovery {
     const discover = this.client.getDiscoverResult();
     return discover === undefined ? { kind: 'legacy' } : { kind: 'modern', discover };
+  }
+
+  /** What may be kept of `era`; null where a server was found to be old by its silence, which may pass. */
+  get lastingEra(): PriorDiscovery | null {
+    return this.bySilence && this.era.kind === 'legacy' ? null : this.era;
   }
 
   get protocolVersion(): string {

@@ -261,6 +261,13 @@ describe('eras', () => {
   it('speaks to a server that ends when it is asked before its handshake', async () => {
     const connection = await setup.connect(setup.server({}, { exitOnProbe: true }));
     expect(connection.state().status).toBe('connected');
+    expect(setup.eras).toEqual([expect.objectContaining({ kind: 'legacy' })]);
+  });
+
+  it('keeps no verdict that only silence gave', async () => {
+    const connection = await setup.connect(setup.server({}, { mute: true }));
+    expect(connection.state().status).toBe('connected');
+    expect(setup.eras).toEqual([null]);
   });
 });
 

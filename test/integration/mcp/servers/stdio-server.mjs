@@ -3,7 +3,7 @@
 // (lines at the start), silent (never answers; a text: if there is such a file at the start), exitOnProbe, pidFile, child
 // (starts a grandchild that would live on, for `sleep` seconds),
 // changed (what the tools say once `change` was called), toolsFile (JSON of the tools, read at each list), endlessPages
-// (there is always one more), holdWhile (if there is such a file at the start, answers only once there is none), leak (tells
+// (there is always one more), mute (does not answer what comes before its handshake), holdWhile (if there is such a file at the start, answers only once there is none), leak (tells
 // its environment wherever a server can say something).
 import { spawn } from 'node:child_process';
 import { appendFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -164,6 +164,7 @@ async function answer({ id, method, params }) {
     }
   } else {
     if (options.exitOnProbe) process.exit(1);
+    if (options.mute) return;
     say({ id, error: { code: -32601, message: 'Method not found' } });
   }
 }
