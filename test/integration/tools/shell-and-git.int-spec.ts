@@ -104,6 +104,14 @@ describe('run_shell', () => {
     expect(result.text).toContain('begun');
   });
 
+  it('says of a long output how much of it is cut', async () => {
+    const { text } = await call('run_shell', { command: 'seq 1 100000' });
+    const [, head = '', cut = '', tail = ''] =
+      /network off]\n([^]*)\n\[… (\d+) bytes cut …]\n([^]*)\n<\/tool_output/.exec(text) ?? [];
+    expect(text.match(/bytes cut/g)).toHaveLength(1);
+    expect(head.length + Number(cut) + tail.length).toBe(588_895);
+  });
+
   it('refuses a folder that leads out', async () => {
     expect((await call('run_shell', { command: 'pwd', working_dir: '../..' })).text).toContain('..');
     symlinkSync('/etc', join(context.root, 'etc'));

@@ -11,8 +11,8 @@ export interface Attended {
   output: string;
 }
 
-/** Bytes kept of either end of an output. */
-const WINDOW_BYTES = 64 * 1024;
+/** Bytes kept of either end of an output. Both fit into a tool's result, so that it is cut once and says by how much. */
+const WINDOW_BYTES = 15 * 1024;
 const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
 
 /** How long pipes may stay open after the command has ended: in a box they do not, on the host what fled may hold them. */

@@ -20,6 +20,15 @@ describe('OutputWindow', () => {
       }),
     );
   });
+
+  it('counts what it cuts, also of what is no text, and cuts through no character', () => {
+    const window = new OutputWindow(30);
+    window.add(Buffer.alloc(1_000, 0xff));
+    expect(window.toString()).toBe(`${'\ufffd'.repeat(10)}\n[… 980 bytes cut …]\n${'\ufffd'.repeat(10)}`);
+    const letters = new OutputWindow(9);
+    letters.add(Buffer.from('€a'.repeat(1_000)));
+    expect(letters.toString()).toBe('€a€a\n[… 3983 bytes cut …]\na€a€a');
+  });
 });
 
 describe('Slots', () => {
