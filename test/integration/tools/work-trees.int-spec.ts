@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, renameSync } from 'node:fs';
 import {
   chmod,
@@ -66,6 +67,11 @@ async function contentOf(root: string, prefix = ''): Promise<Record<string, stri
     else if (entry.isFile()) found[path] = await readFile(join(root, path), 'utf8');
   }
   return found;
+}
+
+/** The files among what `contentOf` found. */
+function withoutLinks(content: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(content).filter(([, text]) => !text.startsWith('-> ')));
 }
 
 function git(...args: string[]): string {
@@ -156,6 +162,36 @@ describe('a tree of a plain folder', () => {
     expect(await readFile(join(tree.root, 'a.txt'), 'utf8')).toBe('changed');
     expect((await readdir(home)).sort()).toEqual(['base', 'base.json', 'tree-3']);
   });
+
+  it.each(['before it', 'while it packs', 'between the two names', 'before the record'])(
+    'made by an earlier version goes on, also when its repacking died %s',
+    async (died) => {
+      const home = join(dataDir, 'trees', TASK);
+      const before = await contentOf(workspace);
+      await put(join(home, 'tree-1'), { ...withoutLinks(before), 'a.txt': 'changed', 'new.txt': 'new' });
+      await put(join(home, 'base'), withoutLinks(before));
+      await symlink('a.txt', join(home, 'base', 'link-of-before'));
+      await symlink('a.txt', join(home, 'tree-1', 'link-of-before'));
+      const record = (type: string, text: string): object => ({
+        type,
+        sha256: createHash('sha256').update(text).digest('hex'),
+        size: Buffer.byteLength(text),
+      });
+      const rows = Object.entries(withoutLinks(before)).map(([path, text]) => [path, record('file', text)]);
+      await put(home, { 'base.json': JSON.stringify([...rows, ['link-of-before', record('link', 'a.txt')]]) });
+      if (died !== 'before it') await put(join(home, 'base.packing'), { base: 'half' });
+      if (died === 'between the two names' || died === 'before the record') {
+        await rename(join(home, 'base'), join(home, 'base.unpacked'));
+      }
+      if (died === 'before the record') await rename(join(home, 'base.packing', 'base'), join(home, 'base'));
+      const tree = await new WorkTrees(config()).open(TASK, 2);
+      const { files } = await trees.diff(tree);
+      expect(files.map(({ path }) => path).sort()).toEqual(['a.txt', 'new.txt']);
+      expect(await trees.publish(tree)).toEqual({ conflicts: [] });
+      expect(await contentOf(workspace)).toMatchObject({ 'a.txt': 'changed', 'new.txt': 'new' });
+      expect((await readdir(home)).sort()).toEqual(['base', 'base.json', 'published.json', 'tree-2']);
+    },
+  );
 
   it('is whole or absent when its creation died', async () => {
     await put(join(dataDir, 'trees', `.making-${TASK}-1-0123abcd`, 'base'), { 'a.txt': 'half' });
@@ -392,16 +428,16 @@ describe('the difference', () => {
   });
 
   it('says what it does not show, and gives that whole', async () => {
-    await put(tree.root, { bin: Buffer.from([0, 2]), large: 'x'.repeat(600_000), latin: Buffer.from([0xe4]) });
+    await put(tree.root, { bin: Buffer.from([0, 2]), large: 'x'.repeat(1_600_000), latin: Buffer.from([0xe4]) });
     const diff = await trees.diff(tree);
     expect(diff.notShown).toEqual([
-      { path: 'bin', reason: 'binary' },
-      { path: 'large', reason: 'large' },
-      { path: 'latin', reason: 'binary' },
+      { path: 'bin', reason: 'binary', atBase: false },
+      { path: 'large', reason: 'large', atBase: false },
+      { path: 'latin', reason: 'binary', atBase: false },
     ]);
     expect(diff.text).toMatch(/Binary files differ: 2 bytes, sha256 [0-9a-f]{64} -> 2 bytes/);
     const large = diff.files.find(({ path }) => path === 'large');
-    expect((await trees.read(tree, large!))?.length).toBe(600_000);
+    expect((await trees.read(tree, large!))?.length).toBe(1_600_000);
     expect(await trees.read(tree, large!, 1_000)).toBeNull();
     expect(await trees.read(tree, { path: '../base/a.txt', change: 'added', sha256: 'x' })).toBeNull();
   });

@@ -29,6 +29,9 @@ export interface BaseEntry {
 /** The entries of a base by path. */
 export type BaseRecord = Map<string, BaseEntry>;
 
+/** A record of the first format: the content stands below `base`, one file for each path. */
+export type UnpackedBase = [path: string, record: { type: FileType; size: number }][];
+
 const VERSION = 2;
 const BUFFER_BYTES = 4 * 1024 * 1024;
 
@@ -48,13 +51,13 @@ export function writeBase(home: string, record: BaseRecord): void {
   renameSync(making, join(home, MANIFEST));
 }
 
-export function readBase(home: string): BaseRecord {
-  const { version, files } = JSON.parse(readFileSync(join(home, MANIFEST), 'utf8')) as {
-    version?: number;
-    files: [string, FileType, number, number, string][];
-  };
-  if (version !== VERSION) throw new Error(`The record of a work tree has the format ${version ?? 1}.`);
-  return new Map(files.map(([path, type, size, at, stamp]) => [path, { type, size, at, stamp }]));
+/** The record as it is stored, or the files of a base that an earlier version left unpacked. */
+export function storedBase(home: string): BaseRecord | UnpackedBase {
+  const stored = JSON.parse(readFileSync(join(home, MANIFEST), 'utf8')) as
+    { version: number; files: [string, FileType, number, number, string][] } | UnpackedBase;
+  if (Array.isArray(stored)) return stored;
+  if (stored.version !== VERSION) throw new Error(`The record of a work tree has the format ${stored.version}.`);
+  return new Map(stored.files.map(([path, type, size, at, stamp]) => [path, { type, size, at, stamp }]));
 }
 
 /** The pack of a base, open for reading. */

@@ -2,12 +2,13 @@ import { createHash } from 'node:crypto';
 import { closeSync, fstatSync, readSync } from 'node:fs';
 import { isTemporaryName } from '../boundary/directory.js';
 import { isGitName } from '../boundary/relative-path.js';
-import { BasePack, readBase, stampOf, type BaseEntry } from './base-record.js';
+import { BasePack, stampOf, type BaseEntry } from './base-record.js';
 import { linkRecord, type FileRecord } from './file-record.js';
 import { OpenFolder, within } from './open-folder.js';
 import { TreeBudget, type TreeLimits } from './tree-budget.js';
 import type { Difference } from './tree-diff.js';
 import { MAX_DEPTH, unreadable } from './unreadable.js';
+import { readBase } from './repack-base.js';
 
 export interface CompareOrder {
   /** The folder of the task's trees. */

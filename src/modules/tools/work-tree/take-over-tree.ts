@@ -1,8 +1,9 @@
-import { readBase, stampOf, writeBase, type BaseRecord } from './base-record.js';
+import { stampOf, writeBase, type BaseRecord } from './base-record.js';
 import { FileCopier } from './file-copier.js';
 import { OpenFolder, within } from './open-folder.js';
 import { TreeBudget, type TreeLimits } from './tree-budget.js';
 import { MAX_DEPTH, unreadable } from './unreadable.js';
+import { readBase } from './repack-base.js';
 
 export interface TakeOverOrder {
   /** The folder of the task's trees, whose record is rewritten for the copy. */
