@@ -1,0 +1,95 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import PQueue from 'p-queue';
+import { DIALECTS, DialectServer } from '../../support/model-dialects/dialect-server.js';
+import type { Dialect } from '../../support/model-dialects/dialect.js';
+import { api, type Answer, type Api } from '../../support/openapi.js';
+import { PipelineClient } from '../../support/pipeline-client.js';
+import { startService, type Service } from '../../support/service.js';
+
+const AT_ONCE = 4;
+
+describe.each(['true', 'false'])('every kind of endpoint (LLM_STREAMING: %s)', (streaming) => {
+  let models: DialectServer;
+  let service: Service;
+  let client: Api;
+  let pipeline: PipelineClient;
+  /** Several are tried at once; each test waits for its own. */
+  const trials = new Map<string, Promise<void>>();
+  beforeAll(async () => {
+    models = await DialectServer.start();
+    service = await startService({
+      LLM_STREAMING: streaming,
+      LLM_BASE_URL: models.url,
+      LLM_API_KEY: 'sk-gateway-12345',
+      ANTHROPIC_API_KEY: 'sk-ant-12345',
+      ANTHROPIC_BASE_URL: models.url,
+      OLLAMA_BASE_URL: models.url,
+      DEFAULT_CHAT_MODEL: 'none',
+    });
+    client = await api(service);
+    pipeline = await PipelineClient.of(service);
+    await mkdir(service.workspace, { recursive: true });
+    for (const name of ['one', 'two']) await writeFile(join(service.workspace, `${name}.txt`), `words of ${name}`);
+    const limit = new PQueue({ concurrency: AT_ONCE });
+    for (const dialect of DIALECTS) {
+      const trial = limit.add(() => tried(dialect));
+      trial.catch(() => undefined);
+      trials.set(dialect.name, trial);
+    }
+  });
+  afterAll(async () => {
+    await service?.stop();
+    await models?.stop();
+  });
+
+  const turn = async ({ name, model }: Dialect): Promise<Answer['body']> => {
+    const config = { name, model, tools: ['files'] };
+    const agent = await client.call('POST', '/api/v1/agents', { json: { config }, as: 'admin' });
+    expect(agent.status).toBe(201);
+    const messages = [{ role: 'user', content: 'Read both files.' }];
+    const json = { agent_id: agent.body.id as string, messages };
+    return (await client.call('POST', '/api/v1/tasks', { json, as: 'admin' })).body;
+  };
+  const callsOf = ({ name }: Dialect) => models.calls.filter(({ dialect }) => dialect === name);
+
+  const tried = async (dialect: Dialect): Promise<void> => {
+    const answer = await turn(dialect);
+    expect(answer).toMatchObject({ status: 'completed', error: null });
+    expect(answer.response).toMatch(/Read: .*words of one.* \| .*words of two/s);
+    // They run at once, and are listed in the order in which they were recorded.
+    const read = (answer.tool_calls as { arguments: { path: string } }[]).map((call) => call.arguments.path);
+    expect(read.sort()).toEqual(['one.txt', 'two.txt']);
+    if (streaming === 'false' || dialect.hidesStreamedUsage !== true) {
+      expect(answer).toMatchObject({ input_tokens: 2_400, output_tokens: 180 });
+    }
+    expect(callsOf(dialect).filter(({ refused }) => refused === null)).toHaveLength(2);
+
+    // What is refused is found out by one task, and no longer sent by the next.
+    for (const round of ['first', 'second']) {
+      const before = callsOf(dialect).length;
+      const task = await pipeline.run(dialect.model);
+      expect({ round, ...task }).toMatchObject({ status: 'complete', error_context: null });
+      const calls = callsOf(dialect).slice(before);
+      const answered = calls.filter(({ refused }) => refused === null);
+      expect(answered.map(({ role }) => String(role)).sort()).toEqual(['code_review', 'context', 'guardrail', 'task']);
+      if (round === 'second') expect(calls).toHaveLength(4);
+    }
+    expect(callsOf(dialect).every(({ streamed }) => String(streamed) === streaming)).toBe(true);
+  };
+
+  it.each(DIALECTS)('$name: a turn with two parallel tool calls, and tasks of the Quartet', ({ name }) =>
+    trials.get(name),
+  );
+
+  it.each(DIALECTS)('$name: the words of an error reach the caller', async (dialect) => {
+    await trials.get(dialect.name);
+    models.without.add(dialect.name);
+    const { status, error } = await turn(dialect);
+    expect(status).toBe('failed');
+    const words = JSON.stringify(dialect.unknownModel.body);
+    const told = /"(?:message|error)":"([^"\\]{5,60})/.exec(words)?.[1];
+    expect(JSON.stringify(error)).toContain(told);
+  });
+});
