@@ -74,13 +74,13 @@ export class Startup implements HealthIndicator {
       await method.run(drainSignal);
       this.failing.delete(name);
       const duration_ms = Math.round(this.clock.monotonicMs() - startedAt);
-      this.logger.log({ message: `Start step ${step}: ${name} is done`, duration_ms });
+      this.logger.log({ message: `Start step ${step} is done`, method: name, duration_ms });
       return true;
     } catch (error) {
       if (error instanceof SingleProcessError) throw error;
       if (drainSignal.aborted) return true;
       this.failing.set(name, step);
-      this.logger.warn({ message: `Start step ${step}: ${name} failed and is tried again`, error });
+      this.logger.warn({ message: `Start step ${step} failed and is tried again`, method: name, error });
       return false;
     }
   }

@@ -30,8 +30,8 @@ async function makeAgent(model: string): Promise<string> {
 
 it('lines about a task say which task, which stage and which attempt', async () => {
   const model = models.model({
-    context: [fails(400), PASSING.context],
-    code_review: [fails(400), PASSING.code_review],
+    context: [fails(403), PASSING.context],
+    code_review: [fails(403), PASSING.code_review],
   });
   const pod = await pipeline.createPod(model, { agents: { code_review: { on_failure: 'abort' } } });
   const id = await pipeline.submit(pod.name, { max_retries: 2 });
@@ -40,7 +40,7 @@ it('lines about a task say which task, which stage and which attempt', async () 
     [id, 'context', 1, undefined, undefined],
     [id, 'code_review', 1, undefined, undefined],
   ]);
-  const failing = models.model({ task: [fails(400)] });
+  const failing = models.model({ task: [fails(403)] });
   const failed = await pipeline.run(failing, {}, { max_retries: 1 });
   expect(failed).toMatchObject({ status: 'failed' });
   expect(complaints(failing).map(workOf)).toEqual([
@@ -50,7 +50,7 @@ it('lines about a task say which task, which stage and which attempt', async () 
 });
 
 it('lines about a turn say which turn of which agent, and name no task', async () => {
-  const model = models.model({ task: [fails(400)] });
+  const model = models.model({ task: [fails(403)] });
   const agent = await makeAgent(model);
   const turn = await pipeline.api.call('POST', '/api/v1/tasks', {
     as: 'admin',
@@ -60,7 +60,7 @@ it('lines about a turn say which turn of which agent, and name no task', async (
 });
 
 it('lines about a turn that a task started name both', async () => {
-  const asked = models.model({ task: [fails(400)] });
+  const asked = models.model({ task: [fails(403)] });
   const agent = await makeAgent(asked);
   const call = { name: 'send_message_to_agent', arguments: { agent_id: agent, message: 'please' } };
   const model = models.model({ task: [{ tool_calls: [call] }, PASSING.task] });
