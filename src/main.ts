@@ -49,7 +49,7 @@ async function main(): Promise<void> {
   const ignored = foreignLibpqVariables(process.env);
   for (const name of ignored) delete process.env[name];
   // Children inherit the environment; none of them needs these.
-  for (const name of SECRET_VARIABLES) delete process.env[name];
+  for (const name of SECRET_VARIABLES) for (const form of [name, name.toLowerCase()]) delete process.env[form];
   const scrubber = Scrubber.of(config);
   const json = new JsonLogger(config.logLevel, scrubber);
   const logger = new Logger('Main');

@@ -79,6 +79,13 @@ export class AppConfig {
     readonly providerWaitSeconds: number;
   };
   readonly mcp: { readonly allowPrivateNetworks: boolean };
+  /** Proxies to the network by the scheme of the URL, hosts that are reached without, and whether MCP servers may use them. */
+  readonly proxy: {
+    readonly http: string | null;
+    readonly https: string | null;
+    readonly except: readonly string[];
+    readonly trusted: boolean;
+  };
   /** Days; null keeps for ever. */
   readonly retentionDays: {
     readonly tasks: number | null;
@@ -145,6 +152,12 @@ export class AppConfig {
       providerWaitSeconds: env.PROVIDER_WAIT_SECONDS ?? 86_400,
     };
     this.mcp = { allowPrivateNetworks: env.MCP_ALLOW_PRIVATE_NETWORKS ?? false };
+    this.proxy = {
+      http: env.HTTP_PROXY ?? null,
+      https: env.HTTPS_PROXY ?? null,
+      except: env.NO_PROXY ?? [],
+      trusted: env.PROXY_TRUSTED ?? false,
+    };
     this.retentionDays = {
       tasks: env.RETENTION_TASKS_DAYS ?? null,
       taskEvents: env.RETENTION_TASK_EVENTS_DAYS ?? null,

@@ -55,7 +55,7 @@ describe('the environment and its documents', () => {
   });
 
   it('take every variable that can hold a secret out of the environment of children', () => {
-    const secret = /(_KEY|_SECRET|^DATABASE_URL|^REDIS_URL|^LLM_BASE_URL)$/;
+    const secret = /(_KEY|_SECRET|^DATABASE_URL|^REDIS_URL|^LLM_BASE_URL|^HTTPS?_PROXY)$/;
     expect([...SECRET_VARIABLES].sort()).toEqual(VARIABLES.filter((variable) => secret.test(variable)));
   });
 });

@@ -36,7 +36,12 @@ export const SECRET_VARIABLES = [
   'GOOGLE_GENERATIVE_AI_API_KEY',
   'MISTRAL_API_KEY',
   'GROQ_API_KEY',
+  'HTTP_PROXY',
+  'HTTPS_PROXY',
 ] as const;
+
+/** Variables that many programs read in lower case; that form wins here too. */
+const EITHER_CASE = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY'] as const;
 
 /** Variables of libpq that fill in what `DATABASE_URL` leaves out, as they do for every client of PostgreSQL. */
 const LIBPQ_ADDRESS = /^PG(HOST|PORT|USER|PASSWORD|PASSFILE|DATABASE|SSLMODE|SSLNEGOTIATION)$/;
@@ -66,10 +71,10 @@ const Bool = (): PropertyDecorator =>
   Transform(({ value }) => ({ true: true, '1': true, false: false, '0': false })[String(value).toLowerCase()] ?? value);
 const Num = (): PropertyDecorator =>
   Transform(({ value }) => (/^-?\d+(\.\d+)?$/.test(String(value)) ? Number(value) : value));
-const List = (): PropertyDecorator =>
+const List = (separator: string | RegExp = ','): PropertyDecorator =>
   Transform(({ value }) =>
     String(value)
-      .split(',')
+      .split(separator)
       .map((item) => item.trim())
       .filter(Boolean),
   );
@@ -81,6 +86,23 @@ const Json = (): PropertyDecorator =>
       return value as unknown;
     }
   });
+/** The address of an HTTP proxy; without a scheme it is `http`, as everywhere. */
+const ProxyUrl = (): PropertyDecorator => (target, key) => {
+  const isProxyUrl = ValidateBy({
+    name: 'proxyUrl',
+    validator: {
+      validate: (value) => isHttpProxyUrl(String(value)),
+      defaultMessage: () =>
+        'must be the http or https URL of a proxy; reserved characters of a password must be percent-encoded',
+    },
+  });
+  const withScheme = Transform(({ value }) =>
+    String(value)
+      .trim()
+      .replace(/^(?![a-z][a-z\d+.-]*:\/\/)/i, 'http://'),
+  );
+  for (const decorate of [IsOptional(), withScheme, isProxyUrl]) decorate(target, key);
+};
 /** A connection string whose parts can be told apart. */
 const PostgresUrl = (): PropertyDecorator =>
   ValidateBy({
@@ -231,6 +253,14 @@ export class Environment {
   @Int(1, 100) TASK_MAX_CRASHES?: number;
   /** Lets MCP servers have private addresses. */
   @IsOptional() @Bool() @IsBoolean() MCP_ALLOW_PRIVATE_NETWORKS?: boolean;
+  /** Proxy by which models at `http` addresses are reached. */
+  @ProxyUrl() HTTP_PROXY?: string;
+  /** Proxy by which models at `https` addresses are reached. */
+  @ProxyUrl() HTTPS_PROXY?: string;
+  /** List of hosts, domains, addresses and CIDR ranges that are reached without a proxy. */
+  @IsOptional() @List(/[\s,]+/) @IsString({ each: true }) NO_PROXY?: string[];
+  /** Reaches MCP servers by the proxies too, which then are what decides where connections lead. */
+  @IsOptional() @Bool() @IsBoolean() PROXY_TRUSTED?: boolean;
   /** Days to keep finished tasks. Unset: kept for ever. */
   @Int(1, 36_500) RETENTION_TASKS_DAYS?: number;
   /** Days to keep the events of finished tasks. Unset: kept as long as their task. */
@@ -272,6 +302,10 @@ export function parseEnvironment(source: Record<string, string | undefined>): {
   const present = Object.fromEntries(
     Object.entries(source).filter(([, value]) => value !== undefined && value.trim() !== ''),
   );
+  for (const name of EITHER_CASE) {
+    const lower = present[name.toLowerCase()];
+    if (lower !== undefined) present[name] = lower;
+  }
   const environment = plainToInstance(Environment, present);
   const faults = validateSync(environment, { whitelist: true, validationError: { target: false, value: false } }).map(
     ({ property, constraints }) => ({
@@ -307,6 +341,19 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 function isPostgresUrl(text: string): boolean {
   const url = text.replace('@/', '@localhost/');
   return URL.canParse(url) && /^postgres(ql)?:$/.test(new URL(url).protocol);
+}
+
+function isHttpProxyUrl(text: string): boolean {
+  try {
+    const { protocol, hostname, username, password } = new URL(text);
+    return (
+      [username, password].every((part) => decodeURIComponent(part) !== null) &&
+      /^https?:$/.test(protocol) &&
+      hostname !== ''
+    );
+  } catch {
+    return false;
+  }
 }
 
 function redisUrlFault(text: string): string | null {

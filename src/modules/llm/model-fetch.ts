@@ -1,5 +1,8 @@
 import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { HttpProxyAgent } from 'http-proxy-agent';
+import { HttpsProxyAgent } from 'https-proxy-agent';
+import { proxyFor, type ProxySettings } from '../../platform/egress/index.js';
 
 /** Milliseconds. `firstByte` runs from the connection to the first byte of the body, `idle` between two chunks of it. */
 export interface TransportDeadlines {
@@ -24,17 +27,42 @@ export class ModelTransportError extends Error {
   }
 }
 
-const agents = { http: new HttpAgent({ keepAlive: true }), https: new HttpsAgent({ keepAlive: true }) };
+const NO_PROXIES: ProxySettings = { http: null, https: null, except: [] };
 const STATUS_WITHOUT_BODY = [204, 205, 304];
 
 /**
  * A `fetch` for model providers on Node's own HTTP client, which can tell connecting from waiting (the global `fetch`
  * cannot). It follows no redirect, so that a key never travels to another host, and accepts no compressed answer, so that
- * the limits count what is really held. Only string bodies are sent.
+ * the limits count what is really held. Only string bodies are sent. A proxy that `proxies` names for an address is used;
+ * the key travels through it inside TLS where the address is `https`.
  */
-export function createModelFetch(deadlines: TransportDeadlines): typeof globalThis.fetch {
+export function createModelFetch(
+  deadlines: TransportDeadlines,
+  proxies: ProxySettings = NO_PROXIES,
+): typeof globalThis.fetch {
+  const routes = new Routes(proxies);
   return (input, init = {}) =>
-    new Promise((resolve, reject) => new Exchange(deadlines, resolve, reject).send(input, init));
+    new Promise((resolve, reject) => new Exchange(deadlines, routes, resolve, reject).send(input, init));
+}
+
+/** The agents of one fetch, each with its kept connections. */
+class Routes {
+  private readonly direct = { http: new HttpAgent({ keepAlive: true }), https: new HttpsAgent({ keepAlive: true }) };
+  private readonly proxied: { readonly http: HttpAgent | null; readonly https: HttpAgent | null };
+
+  constructor(private readonly proxies: ProxySettings) {
+    this.proxied = {
+      http: proxies.http === null ? null : new HttpProxyAgent(proxies.http, { keepAlive: true }),
+      https: proxies.https === null ? null : new HttpsProxyAgent(proxies.https, { keepAlive: true }),
+    };
+  }
+
+  /** How `url` is reached, and whether that is by a proxy. */
+  to(url: URL): { agent: HttpAgent; isProxied: boolean } {
+    const scheme = url.protocol === 'https:' ? 'https' : 'http';
+    const proxied = proxyFor(url, this.proxies) === null ? null : this.proxied[scheme];
+    return { agent: proxied ?? this.direct[scheme], isProxied: proxied !== null };
+  }
 }
 
 /** One request and its answer. */
@@ -48,6 +76,7 @@ class Exchange {
 
   constructor(
     private readonly deadlines: TransportDeadlines,
+    private readonly routes: Routes,
     private readonly resolve: (response: Response) => void,
     private readonly reject: (error: unknown) => void,
   ) {}
@@ -75,24 +104,31 @@ class Exchange {
       'accept-encoding': 'identity',
       ...(content !== undefined && { 'content-length': String(Buffer.byteLength(content)) }),
     };
-    const request = (secure ? httpsRequest : httpRequest)(url, {
-      method: init.method ?? 'GET',
-      headers,
-      agent: secure ? agents.https : agents.http,
-    });
+    const { agent, isProxied } = this.routes.to(url);
+    const request = (secure ? httpsRequest : httpRequest)(url, { method: init.method ?? 'GET', headers, agent });
     this.request = request;
     this.arm(this.deadlines.connect, 'could not be connected to in time');
     request.on('socket', (socket) => {
-      if (socket.connecting) socket.once(secure ? 'secureConnect' : 'connect', () => this.connected());
-      else this.connected();
+      // The socket of a tunnel is connected before its handshake.
+      if (socket.connecting || (secure && !request.reusedSocket)) {
+        socket.once(secure ? 'secureConnect' : 'connect', () => this.connected());
+      } else this.connected();
     });
-    request.on('response', (response) => this.receive(response));
+    request.on('proxyConnect', ({ statusCode }: { statusCode?: number }) => {
+      if (statusCode !== undefined && statusCode !== 200) this.fail(refusedByProxy(statusCode));
+    });
+    request.on('response', (response) => {
+      if (isProxied && response.statusCode === 407) this.fail(refusedByProxy(407));
+      else this.receive(response);
+    });
     request.on('error', (error: NodeJS.ErrnoException) => {
       // A kept connection may be closed by the other side just as it is used again; nothing was answered, so ask anew.
       if (!this.ended && mayRetry && request.reusedSocket && error.code === 'ECONNRESET' && !this.body) {
         return this.start(url, init, false);
       }
-      this.fail(new ModelTransportError('unreachable', `could not be reached (${error.code ?? 'connection lost'})`));
+      const way = isProxied ? ' through the proxy' : '';
+      const reason = error.code ?? 'connection lost';
+      this.fail(new ModelTransportError('unreachable', `could not be reached${way} (${reason})`));
     });
     request.end(content);
   }
@@ -189,6 +225,11 @@ class Exchange {
     clearTimeout(this.timer);
     this.stopListening();
   }
+}
+
+function refusedByProxy(status: number): ModelTransportError {
+  const why = status === 407 ? 'the proxy wants other credentials' : `the proxy answered with status ${status}`;
+  return new ModelTransportError('unreachable', `could not be reached: ${why}`);
 }
 
 const BLANK_LINES = [Buffer.from('\n\n'), Buffer.from('\r\n\r\n')];

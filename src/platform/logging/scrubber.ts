@@ -54,6 +54,8 @@ export class Scrubber {
       config.redis.url,
       config.models.gateway?.baseUrl,
       config.models.ollamaBaseUrl,
+      config.proxy.http,
+      config.proxy.https,
     ]) {
       scrubber.keepPassword(url);
     }

@@ -70,6 +70,12 @@ const WRONG: Record<string, string> = {
   NOVA_DATA_DIR: '/proc/canary-39',
   NOVA_WORKSPACE: '/',
   SECRETS_KEY: 'canary-40',
+  HTTP_PROXY: 'socks5://canary-41',
+  HTTPS_PROXY: 'http://canary-42:%zz@proxy',
+  PROXY_TRUSTED: 'canary-43',
+  MODEL_OPTIONS: '{"canary-44":1}',
+  TREE_MAX_FILES: 'canary-45',
+  TREE_MAX_MIB: 'canary-46',
 };
 /** Variables of which every text is a value. */
 const FREE = [
@@ -81,6 +87,7 @@ const FREE = [
   'MISTRAL_API_KEY',
   'GROQ_API_KEY',
   'ALLOWED_MODELS',
+  'NO_PROXY',
 ];
 
 async function refusal(env: Settings): Promise<string> {

@@ -52,10 +52,10 @@ export class ModelProviders implements OnModuleInit {
   ) {
     const { gateway, direct, ollamaBaseUrl, deadlinesMs, streaming } = config.models;
     // A whole answer has no first byte before its last one.
-    const fetch = createModelFetch({
-      ...deadlinesMs,
-      firstByte: streaming ? deadlinesMs.firstByte : deadlinesMs.total,
-    });
+    const fetch = createModelFetch(
+      { ...deadlinesMs, firstByte: streaming ? deadlinesMs.firstByte : deadlinesMs.total },
+      config.proxy,
+    );
     this.gateway = gateway && new CompatibleProvider('gateway', trimmed(gateway.baseUrl), gateway.apiKey, fetch);
     this.direct = new Map(
       Object.entries(direct).map(([name, settings]) => [name, directProvider(name, settings, fetch)]),

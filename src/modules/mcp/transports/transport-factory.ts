@@ -1,7 +1,8 @@
 import { join } from 'node:path';
-import { Injectable } from '@nestjs/common';
+import { Injectable, Logger } from '@nestjs/common';
 import { SSEClientTransport, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { AppConfig } from '../../../config/index.js';
+import { proxyFor } from '../../../platform/egress/index.js';
 import { Sandbox } from '../../tools/index.js';
 import type { McpServer } from '../mcp-server.js';
 import { readable } from '../secrets.js';
@@ -23,7 +24,14 @@ export class TransportFactory {
   constructor(
     private readonly config: AppConfig,
     private readonly sandbox: Sandbox,
-  ) {}
+  ) {
+    const { http, https, trusted } = config.proxy;
+    if ((http !== null || https !== null) && !trusted) {
+      new Logger(TransportFactory.name).warn(
+        'MCP servers are reached without the proxy, through which addresses cannot be checked; PROXY_TRUSTED=1 uses it.',
+      );
+    }
+  }
 
   create(server: McpServer, onStderr: (line: Line) => void): ServerTransport {
     if (server.transport === 'stdio') return new StdioTransport(() => this.launch(server), onStderr);
@@ -34,7 +42,10 @@ export class TransportFactory {
       if (!bearable) transport.end(FLOODED);
       return bearable;
     };
-    const checked = checkedFetch(this.config.mcp.allowPrivateNetworks, undefined, countUnasked);
+    const { mcp, proxy } = this.config;
+    const checked = checkedFetch(mcp.allowPrivateNetworks, undefined, countUnasked, (address) =>
+      proxy.trusted ? proxyFor(address, proxy) : null,
+    );
     const options = {
       fetch: checked.fetch,
       redirectPolicy: 'follow',
