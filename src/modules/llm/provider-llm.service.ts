@@ -1,6 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { AppConfig } from '../../config/index.js';
 import { Clock } from '../../platform/clock/index.js';
+import { SecretCover } from '../../platform/logging/index.js';
 import { LlmService, type ModelRequest } from './llm.service.js';
 import { ModelCallError, type ModelAnswer, type ModelCall, type ModelUsage } from './model-call.js';
 import { ModelAttempts } from './model-attempts.js';
@@ -14,6 +15,8 @@ import { shownWords } from './provider-words.js';
 import { mostPromptTokens } from './token-estimate.js';
 
 const MOST_REMEMBERED_MODELS = 1_000;
+/** Characters; what is shorter, as `x`, is a stand-in and stands in every other word. */
+const SHORTEST_KEY = 4;
 
 /** One model of a chain that did not answer. */
 interface FailedModel extends ModelFailure {
@@ -36,7 +39,7 @@ export class ProviderLlmService extends LlmService {
   private readonly logger = new Logger('LlmService');
   private readonly settings: AppConfig['models'];
   private readonly isProduction: boolean;
-  private readonly secrets: string[];
+  private readonly secrets: SecretCover;
   /** Tariffs found before: looking one up takes half a millisecond. */
   private readonly tariffs = new Map<string, Tariff | null>();
 
@@ -51,10 +54,10 @@ export class ProviderLlmService extends LlmService {
     super();
     this.settings = config.models;
     this.isProduction = config.production;
-    this.secrets = [
-      config.models.gateway?.apiKey,
-      ...Object.values(config.models.direct).map(({ apiKey }) => apiKey),
-    ].filter((secret): secret is string => typeof secret === 'string');
+    const keys = [config.models.gateway?.apiKey, ...Object.values(config.models.direct).map(({ apiKey }) => apiKey)];
+    this.secrets = new SecretCover(
+      keys.filter((key): key is string => typeof key === 'string' && key.length >= SHORTEST_KEY),
+    );
   }
 
   async call(chain: readonly string[], call: ModelCall): Promise<ModelAnswer> {

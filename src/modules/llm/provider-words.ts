@@ -1,3 +1,5 @@
+import type { SecretCover } from '../../platform/logging/index.js';
+
 /** Characters of a provider's words that callers are shown. */
 const MOST_SHOWN = 300;
 /** Keys by their usual beginnings, tokens, credentials in addresses, and whatever else is long and looks made up. */
@@ -10,10 +12,12 @@ const SECRETS: readonly (readonly [RegExp, string])[] = [
   [/\b(?=[\w-]*\d)(?=[\w-]*[a-z])[\w-]{32,}/gi, '[secret]'],
 ];
 
-/** Words of a provider as callers and logs may see them: on one line, cut, without anything that looks like a secret. */
-export function shownWords(words: string, secrets: readonly string[]): string {
-  let shown = words.slice(0, 8_000);
-  for (const secret of secrets) if (secret.length >= 4) shown = shown.replaceAll(secret, '[secret]');
+/**
+ * Words of a provider as callers and logs may see them: on one line, cut, without what `secrets` covers in any of its forms,
+ * and without anything that looks like a secret.
+ */
+export function shownWords(words: string, secrets: SecretCover): string {
+  let shown = secrets.hide(words.slice(0, 8_000));
   for (const [pattern, mask] of SECRETS) shown = shown.replace(pattern, mask);
   shown = shown.replace(/[\p{Cc}\s]+/gu, ' ').trim();
   return (shown.length > MOST_SHOWN ? `${shown.slice(0, MOST_SHOWN)}…` : shown).toWellFormed();

@@ -58,7 +58,7 @@ async function run(script: StageScript, plan: PodPlan = {}, body: Record<string,
 describe('work that passes', () => {
   it('goes through the stages once and hands back its result', async () => {
     const { model, task } = await run({});
-    expect(task).toMatchObject({ status: 'complete', output: PASSING.task, error: null, current_stage: null });
+    expect(task).toMatchObject({ status: 'complete', result: PASSING.task, error: null, current_stage: null });
     expect(task.summary).toMatchObject({ review_verdict: 'pass', findings_count: 0 });
     expect(task.total_input_tokens).toBe(4_000);
     for (const role of ['context', 'task', 'guardrail', 'code_review'] as const)
@@ -179,7 +179,7 @@ describe('thresholds and human review', () => {
     const { task } = await run({}, { pod: { require_human_review: 'always' } });
     expect(task.review).toMatchObject({ kind: 'final' });
     expect((await pipeline.review(task.id, { decision: 'approve' })).status).toBe(200);
-    expect(await pipeline.settled(task.id, 1)).toMatchObject({ status: 'complete', output: PASSING.task });
+    expect(await pipeline.settled(task.id, 1)).toMatchObject({ status: 'complete', result: PASSING.task });
   });
 
   it('fails instead where the pod says never', async () => {
@@ -276,7 +276,7 @@ describe('failing stages', () => {
   it.each(ROLES.flatMap((role) => ['abort', 'escalate'].map((onFailure) => [role, onFailure] as const)))(
     '%s that fails with on_failure %s never completes',
     async (role, onFailure) => {
-      const { task } = await run({ [role]: [fails(400)] }, { agents: { [role]: { on_failure: onFailure } } });
+      const { task } = await run({ [role]: [fails(403)] }, { agents: { [role]: { on_failure: onFailure } } });
       if (onFailure === 'abort') expect(task).toMatchObject({ status: 'failed' });
       else expect(task).toMatchObject({ status: 'pending_human_review', review: { kind: 'stage_error' } });
     },
@@ -285,14 +285,14 @@ describe('failing stages', () => {
   it.each(['abort', 'escalate'] as const)(
     'decision that fails with on_failure %s never completes',
     async (onFailure) => {
-      const script = { code_review: [reject], decision: [fails(400)] };
+      const script = { code_review: [reject], decision: [fails(403)] };
       const { task } = await run(script, { agents: { decision: { on_failure: onFailure } } });
       expect(task.status).toBe(onFailure === 'abort' ? 'failed' : 'pending_human_review');
     },
   );
 
   it('skips context where the pod says so, and only there', async () => {
-    const { task } = await run({ context: [fails(400)] }, { agents: { context: { on_failure: 'skip' } } });
+    const { task } = await run({ context: [fails(403)] }, { agents: { context: { on_failure: 'skip' } } });
     expect(task.status).toBe('complete');
     expect((await pipeline.list(task.id, 'stages'))[0]).toMatchObject({ role: 'context', status: 'skipped' });
   });
@@ -300,7 +300,7 @@ describe('failing stages', () => {
   it('records it as skipped also when a neighbour of its group ends later', async () => {
     let release: () => void = () => undefined;
     const told = new Promise<void>((resolve) => (release = resolve));
-    const model = models.model({ context: [fails(400)], task: [after(told, PASSING.task)] });
+    const model = models.model({ context: [fails(403)], task: [after(told, PASSING.task)] });
     const together = { parallel_group: 'first' };
     const agents = { context: { ...together, on_failure: 'skip' }, task: together };
     const id = await pipeline.submit((await pipeline.createPod(model, { agents })).name);
@@ -315,14 +315,14 @@ describe('failing stages', () => {
   });
 
   it('retries a failed stage with a pause and counts it', async () => {
-    const { task } = await run({ task: [fails(400), PASSING.task] }, {}, { max_retries: 2 });
+    const { task } = await run({ task: [fails(403), PASSING.task] }, {}, { max_retries: 2 });
     expect(task).toMatchObject({ status: 'complete', retry_count: 1 });
   });
 
   it('goes on after the tools of the failed attempt, and runs none of them again', async () => {
     const { first, again, made } = creating('made once');
     const { model, task } = await run(
-      { task: [first, fails(400), again, PASSING.task] },
+      { task: [first, fails(403), again, PASSING.task] },
       { agents: { task: { allowed_tools: ['create_agent'] } } },
       { max_retries: 1 },
     );
@@ -364,7 +364,7 @@ describe('failing stages', () => {
     const earlier = was ? [write('first words')] : [];
     const { model, task } = await run(
       {
-        task: [...earlier, 'done', PASSING.task, write('second words'), fails(400), 'done', PASSING.task],
+        task: [...earlier, 'done', PASSING.task, write('second words'), fails(403), 'done', PASSING.task],
         code_review: [refactor, PASSING.code_review],
       },
       { agents: { task: { allowed_tools: ['write_file'] } } },
