@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppConfig } from '../../../src/config/index.js';
-import type { TaskExecution } from '../../../src/modules/pipeline/run/task-execution.js';
+import { TaskExecution } from '../../../src/modules/pipeline/run/task-execution.js';
 import { TaskTrees } from '../../../src/modules/pipeline/run/task-trees.js';
 import { Places } from '../../../src/modules/tools/files/places.js';
 import { ReadFileTool } from '../../../src/modules/tools/files/read-file.tool.js';
@@ -53,6 +53,7 @@ function execution(epoch: number, tools: string[] | null, recorded: object[] = [
     making: null,
     mayMakeTree: false,
     diff: null,
+    measured: TaskExecution.prototype.measured,
   } as unknown as TaskExecution;
 }
 
