@@ -85,13 +85,13 @@ describe('two workers', () => {
     held.release();
     expect(await fleet.client.settled(id)).toMatchObject({
       status: 'complete',
-      output: { output: 'from the heir' },
+      result: { output: 'from the heir' },
     });
     const before = await fleet.client.events(id);
     sleeper.signal('SIGCONT');
     await sleeper.untilLogged(({ message }) => message.includes(`Task ${id}: the lease of epoch 1 is gone`));
     expect(await fleet.client.events(id)).toEqual(before);
-    expect(await fleet.client.task(id)).toMatchObject({ output: { output: 'from the heir' } });
+    expect(await fleet.client.task(id)).toMatchObject({ result: { output: 'from the heir' } });
     expect(await fleet.stages(id)).toEqual(['task 1 complete']);
     await sleeper.untilReady();
   });
@@ -244,7 +244,7 @@ it('a commit that reaches PostgreSQL after its lease is refused', async () => {
     await held.heard(2);
     await trap.deliver();
     held.release();
-    expect(await fleet.client.settled(id)).toMatchObject({ status: 'complete', output: { output: 'in time' } });
+    expect(await fleet.client.settled(id)).toMatchObject({ status: 'complete', result: { output: 'in time' } });
     sleeper.signal('SIGCONT');
     await sleeper.untilLogged(({ message }) => message.includes(`Task ${id}: the lease of epoch 1 is gone`));
     expect(await fleet.stages(id)).toEqual(['task 1 complete']);
