@@ -39,7 +39,7 @@ afterEach(() => remove());
 /** One lease on a task whose agents hold `tools`; `recorded` is the journal of its unfinished task stage. */
 function execution(epoch: number, tools: string[] | null, recorded: object[] = []): TaskExecution {
   const control = { diffHash: null, publishForce: [] };
-  return {
+  return Object.assign(Object.create(TaskExecution.prototype) as TaskExecution, {
     run: {
       id: ID,
       control,
@@ -53,8 +53,7 @@ function execution(epoch: number, tools: string[] | null, recorded: object[] = [
     making: null,
     mayMakeTree: false,
     diff: null,
-    measured: TaskExecution.prototype.measured,
-  } as unknown as TaskExecution;
+  });
 }
 
 function call(of: TaskExecution, name: string, args: object): Promise<ToolResult> {
