@@ -4,12 +4,12 @@ import type { SecretCover } from '../../platform/logging/index.js';
 const MOST_SHOWN = 300;
 /** Keys by their usual beginnings, tokens, credentials in addresses, and whatever else is long and looks made up. */
 const SECRETS: readonly (readonly [RegExp, string])[] = [
-  [/\b(?:sk|pk|rk|key|gsk|xai|hf|r8|csk|nvapi|pplx|fw|tgp|glpat|ghp)[-_][\w-]{6,}/g, '[secret]'],
-  [/\bAIza[\w-]{10,}/g, '[secret]'],
-  [/\beyJ[\w-]{8,}(\.[\w-]+){1,2}/g, '[secret]'],
-  [/\b(bearer|basic)\s+[\w.~+/=-]{6,}/gi, '$1 [secret]'],
-  [/\/\/[^\s/@]+@/g, '//[secret]@'],
-  [/\b(?=[\w-]*\d)(?=[\w-]*[a-z])[\w-]{32,}/gi, '[secret]'],
+  [/\b(?:sk|pk|rk|key|gsk|xai|hf|r8|csk|nvapi|pplx|fw|tgp|glpat|ghp)[-_][\w-]{6,}/g, '[redacted]'],
+  [/\bAIza[\w-]{10,}/g, '[redacted]'],
+  [/\beyJ[\w-]{8,}(\.[\w-]+){1,2}/g, '[redacted]'],
+  [/\b(bearer|basic)\s+[\w.~+/=-]{6,}/gi, '$1 [redacted]'],
+  [/\/\/[^\s/@]+@/g, '//[redacted]@'],
+  [/\b(?=[\w-]*\d)(?=[\w-]*[a-z])[\w-]{32,}/gi, '[redacted]'],
 ];
 
 /**

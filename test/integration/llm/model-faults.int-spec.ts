@@ -111,7 +111,7 @@ describe('faults of a model endpoint', () => {
   });
 
   it('never writes a key into the log', () => {
-    expect(logged.join('\n')).toContain('Incorrect API key provided: [secret]');
+    expect(logged.join('\n')).toContain('Incorrect API key provided: [redacted]');
     expect(logged.join('\n')).not.toContain('canary');
   });
 

@@ -288,7 +288,7 @@ describe('answers of endpoints that make something else of the format', () => {
       server.willAnswer(streams(event({ error: { message } })));
       const { service } = createLlm({ LLM_BASE_URL: server.url, LLM_API_KEY: 'my-gateway-canary' });
       const failure = await failureOf(service.call(['m'], callOf()));
-      expect(failure.message).toContain('Invalid key [secret]');
+      expect(failure.message).toContain('Invalid key [redacted]');
       expect(failure.message).not.toContain('canary');
     });
   });
