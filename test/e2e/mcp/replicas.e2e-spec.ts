@@ -136,7 +136,11 @@ describe.each([
       );
       expect(await seenBy(service, id)).toMatchObject({ status: 'connected', active_tools: [] });
     }
+    const listed = await two.admin(`${SERVERS}/${id}/tools`);
+    const [tool] = (await listed.json()) as { present: { hash: string } }[];
     await edit(two, 'POST', `/${id}/reload`);
+    expect(await seenBy(two, id)).toMatchObject({ status: 'connected', active_tools: [] });
+    await edit(two, 'POST', `/${id}/reload`, { accept: { tool: tool?.present.hash } });
     for (const service of [one, two]) {
       await eventually(
         '(seenBy(service, id))?.active_tools[0] === active',
