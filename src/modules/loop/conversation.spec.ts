@@ -134,6 +134,7 @@ function seen(prompt: LanguageModelV3Prompt): string[] {
 describe('the agent loop', () => {
   it('gives the model the results of its calls, in call order, and returns its final words', async () => {
     const order: string[] = [];
+    const told: [id: string, place: number][] = [];
     const { run, llm } = setup(
       [{ text: 'Looking.', toolCalls: [call('slow', { a: 1 }, 'x'), call('quick', {}, 'y')] }, { text: 'Done.' }],
       {
@@ -142,9 +143,12 @@ describe('the agent loop', () => {
         },
         quick: { run: () => (order.push('quick'), { text: 'Q', isError: true }) },
       },
+      { hooks: { onToolCall: ({ id }, place) => told.push([id, place]) } },
     );
     const result = await run();
     expect(order).toEqual(['quick', 'slow']);
+    expect(told.map(([id]) => id)).toEqual(['y', 'x']);
+    expect(told.toSorted(([, a], [, b]) => a - b).map(([id]) => id)).toEqual(['x', 'y']);
     expect(seen(llm.calls[1]?.prompt ?? []).slice(2)).toEqual([
       'assistant:Looking.|call x slow {"a":1}|call y quick {}',
       'tool:result x {"type":"text","value":"S"}|result y {"type":"error-text","value":"Q"}',

@@ -47,8 +47,11 @@ export interface LoopHooks {
   endCall?(call: ModelCall): void;
   onText?(delta: string): void;
   onStep?(step: LoopStep): void;
-  /** Once for each call that was answered, also for those that were not run. */
-  onToolCall?(call: ToolCallRecord): void;
+  /**
+   * Once for each call that was answered, also for those that were not run: calls that ran together as each of them ends.
+   * `place` grows in the order in which the models asked for them.
+   */
+  onToolCall?(call: ToolCallRecord, place: number): void;
 }
 
 export interface ModelSessionOptions {
@@ -83,7 +86,8 @@ export class ModelSession {
   model: string | null = null;
   private readonly spent: ModelUsage = { inputTokens: 0, outputTokens: 0, estimated: false };
   private cost: number | null = 0;
-  private readonly toolCallIds = new Set<string>();
+  /** Ids of calls by their place; those of the prompt are among them. */
+  private readonly toolCallIds = new Map<string, number>();
 
   constructor(private readonly options: ModelSessionOptions) {
     this.hooks = options.hooks ?? {};
@@ -106,6 +110,11 @@ export class ModelSession {
     return this.cost;
   }
 
+  /** Where a call that was asked for stands among all calls of the session. */
+  placeOf(callId: string): number {
+    return this.toolCallIds.get(callId) ?? this.toolCallIds.size;
+  }
+
   /**
    * The next recorded answer, else the model's. Its texts are storable and its tool call ids unique in the session. The
    * answer is recorded unless `isLast` says that nothing will follow it.
@@ -120,7 +129,7 @@ export class ModelSession {
     const recorded = this.journal.takeAnswer();
     if (recorded !== null) {
       this.count(recorded.model, recorded.usage, recorded.costUsd);
-      for (const { id } of recorded.toolCalls) this.toolCallIds.add(id);
+      for (const { id } of recorded.toolCalls) this.reserveId(id);
       return { answer: recorded, replayed: true };
     }
     const answer = this.normalised(await this.callModel(call));
@@ -199,7 +208,7 @@ export class ModelSession {
     const wanted = TOOL_CALL_ID.test(call.id) ? call.id : 'call';
     let id = wanted;
     for (let n = 2; this.toolCallIds.has(id) || id === 'call'; n += 1) id = `${wanted.slice(0, 56)}_${n}`;
-    this.toolCallIds.add(id);
+    this.reserveId(id);
     return {
       id,
       name: storableText(call.name),
@@ -211,7 +220,11 @@ export class ModelSession {
   private reserveIds(prompt: LanguageModelV3Prompt): void {
     for (const message of prompt) {
       if (message.role !== 'assistant') continue;
-      for (const part of message.content) if (part.type === 'tool-call') this.toolCallIds.add(part.toolCallId);
+      for (const part of message.content) if (part.type === 'tool-call') this.reserveId(part.toolCallId);
     }
+  }
+
+  private reserveId(id: string): void {
+    if (!this.toolCallIds.has(id)) this.toolCallIds.set(id, this.toolCallIds.size);
   }
 }

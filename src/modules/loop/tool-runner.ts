@@ -86,7 +86,7 @@ export class ToolRunner {
   /** Answers a call without running it. */
   refuse(call: ModelToolCall, reason: string, replayed: boolean): ToolCallRecord {
     const refused = toolCallRecord(call, { text: reason, isError: true }, 0);
-    if (!replayed) this.session.hooks.onToolCall?.(refused);
+    if (!replayed) this.session.hooks.onToolCall?.(refused, this.session.placeOf(call.id));
     return refused;
   }
 
@@ -162,7 +162,7 @@ export class ToolRunner {
       elapsed_ms: done.durationMs,
       ...(done.isError ? { detail: 'failed' } : {}),
     });
-    hooks.onToolCall?.(done);
+    hooks.onToolCall?.(done, this.session.placeOf(call.id));
     return done;
   }
 }

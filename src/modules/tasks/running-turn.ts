@@ -24,7 +24,7 @@ export class SpendingRefusedError extends Error {
 export class RunningTurn {
   readonly log = new TurnLog();
   private readonly controller = new AbortController();
-  private readonly toolCalls: ToolCallRecord[] = [];
+  private readonly toolCalls: { call: ToolCallRecord; place: number }[] = [];
   private said = 0;
   private half = '';
   private settled = false;
@@ -97,7 +97,7 @@ export class RunningTurn {
     },
     // A model may ask for tools that do not exist by any name it likes; its words belong into `t` alone.
     onStep: (step) => this.log.status({ ...step, step: this.isStep(step.step) ? step.step : 'unknown_tool' }),
-    onToolCall: (call) => void this.toolCalls.push(call),
+    onToolCall: (call, place) => void this.toolCalls.push({ call, place }),
   };
 
   /** The end of the turn as it is stored now; `events` more are to come. */
@@ -108,7 +108,7 @@ export class RunningTurn {
       status,
       said,
       after,
-      toolCalls: this.toolCalls,
+      toolCalls: this.toolCalls.toSorted((a, b) => a.place - b.place).map(({ call }) => call),
       error,
       model: this.model,
       inputTokens: this.inputTokens,

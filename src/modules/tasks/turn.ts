@@ -22,6 +22,7 @@ export interface Turn {
   status: TurnStatus;
   /** All words so far; null while there are none. */
   response: string | null;
+  /** In the order in which the model asked for them. */
   toolCalls: ToolCallRecord[];
   error: TurnError | null;
   model: string | null;

@@ -81,6 +81,7 @@ export class TaskResultDto {
   status: (typeof TURN_STATUSES)[number];
   /** All words of the agent, as its stream has them; null while there are none. */
   response: string | null;
+  /** In the order in which the model asked for them. */
   tool_calls: TaskToolCallDto[];
   error: TaskErrorDto | null;
   model: string | null;
