@@ -29,6 +29,7 @@ export class RunningTurn {
   private half = '';
   private settled = false;
   private inputTokens = 0;
+  private cachedInputTokens = 0;
   private outputTokens = 0;
   private costUsd: number | null = 0;
   private readers = 0;
@@ -112,6 +113,7 @@ export class RunningTurn {
       error,
       model: this.model,
       inputTokens: this.inputTokens,
+      cachedInputTokens: this.cachedInputTokens,
       outputTokens: this.outputTokens,
       costUsd: this.costUsd,
       eventId: this.log.ended ? lastId : lastId + (error === null ? 1 : 2),
@@ -150,6 +152,7 @@ export class RunningTurn {
   private count({ model, usage, costUsd }: CallSpend): void {
     this.model = model;
     this.inputTokens += usage.inputTokens;
+    this.cachedInputTokens += usage.cachedInputTokens ?? 0;
     this.outputTokens += usage.outputTokens;
     this.costUsd = this.costUsd === null || costUsd === null ? null : this.costUsd + costUsd;
   }

@@ -27,6 +27,8 @@ export interface Turn {
   error: TurnError | null;
   model: string | null;
   inputTokens: number;
+  /** Of the input tokens, those that a provider read from its cache. */
+  cachedInputTokens: number;
   outputTokens: number;
   /** USD; null when the price of a model is not known. */
   costUsd: number | null;
@@ -55,6 +57,8 @@ export interface TurnOutcome {
   error: TurnError | null;
   model: string | null;
   inputTokens: number;
+  /** Of the input tokens, those that a provider read from its cache. */
+  cachedInputTokens: number;
   outputTokens: number;
   costUsd: number | null;
   eventId: number;

@@ -15,6 +15,7 @@ type StoredTurn = Pick<
   | 'error_message'
   | 'model'
   | 'input_tokens'
+  | 'cached_input_tokens'
   | 'output_tokens'
   | 'cost_usd'
   | 'event_id'
@@ -29,8 +30,8 @@ type StoredHead = Pick<
 >;
 
 const COLUMNS = sql`
-  id, owner, agent_id, status, response, tool_calls, error_code, error_message, model, input_tokens, output_tokens, cost_usd,
-  event_id, epoch, started_at, completed_at,
+  id, owner, agent_id, status, response, tool_calls, error_code, error_message, model, input_tokens,
+  cached_input_tokens, output_tokens, cost_usd, event_id, epoch, started_at, completed_at,
   status = 'running' and answer_until > clock_timestamp() and lease_until > clock_timestamp() as is_awaited`;
 /** An error and the end are two events more. */
 const ENDED = sql`
@@ -211,7 +212,8 @@ function results(outcome: TurnOutcome): Sql {
   return sql`
     response = left(${stored}, ${outcome.after}) || ${outcome.said},
     tool_calls = ${json(outcome.toolCalls)}, model = ${outcome.model},
-    input_tokens = ${outcome.inputTokens}, output_tokens = ${outcome.outputTokens}, cost_usd = ${outcome.costUsd}`;
+    input_tokens = ${outcome.inputTokens}, cached_input_tokens = ${outcome.cachedInputTokens},
+    output_tokens = ${outcome.outputTokens}, cost_usd = ${outcome.costUsd}`;
 }
 
 function toHead(row: StoredHead): Omit<TurnHead, 'length'> {
@@ -233,6 +235,7 @@ function toTurn(row: StoredTurn): Turn {
     toolCalls: row.tool_calls,
     model: row.model,
     inputTokens: row.input_tokens,
+    cachedInputTokens: row.cached_input_tokens,
     outputTokens: row.output_tokens,
     costUsd: row.cost_usd,
     epoch: row.epoch,

@@ -114,6 +114,7 @@ export interface LateSpendRow {
   output_tokens: number;
   cost_usd: number;
   written_at: Date;
+  cached_input_tokens: number;
 }
 
 /** A row of `learnt_model_options`. */
@@ -243,6 +244,7 @@ export interface StageRow {
   duration_ms: number | null;
   started_at: Date;
   completed_at: Date | null;
+  cached_input_tokens: number;
 }
 
 /** A row of `started_by_tools`. */
@@ -341,6 +343,7 @@ export interface TaskRow {
   updated_at: Date;
   granted_usd: number;
   promised_usd: number;
+  cached_input_tokens: number;
 }
 
 /** A row of `turns`. */
@@ -368,6 +371,7 @@ export interface TurnRow {
   answer_until: Date | null;
   started_at: Date;
   completed_at: Date | null;
+  cached_input_tokens: number;
 }
 
 /** A row of `workers`. */

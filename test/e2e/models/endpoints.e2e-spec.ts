@@ -60,9 +60,10 @@ describe.each(['true', 'false'])('every kind of endpoint (LLM_STREAMING: %s)', (
     expect(answer.response).toMatch(/Read: .*words of one.* \| .*words of two/s);
     const read = (answer.tool_calls as { arguments: { path: string } }[]).map((call) => call.arguments.path);
     expect(read).toEqual(['one.txt', 'two.txt']);
-    if (streaming === 'false' || dialect.hidesStreamedUsage !== true) {
-      expect(answer).toMatchObject({ input_tokens: 2_400, output_tokens: 180 });
-    }
+    const tellsUsage = streaming === 'false' || dialect.hidesStreamedUsage !== true;
+    const cached = tellsUsage ? dialect.cachedTokens : 0;
+    if (tellsUsage) expect(answer).toMatchObject({ input_tokens: 2_400, output_tokens: 180 });
+    expect(answer).toMatchObject({ cached_input_tokens: 2 * cached });
     expect(callsOf(dialect).filter(({ refused }) => refused === null)).toHaveLength(2);
 
     // What is refused is found out by one task, and no longer sent by the next.
@@ -74,6 +75,11 @@ describe.each(['true', 'false'])('every kind of endpoint (LLM_STREAMING: %s)', (
       const answered = calls.filter(({ refused }) => refused === null);
       expect(answered.map(({ role }) => String(role)).sort()).toEqual(['code_review', 'context', 'guardrail', 'task']);
       if (round === 'second') expect(calls).toHaveLength(4);
+      expect(task.total_cached_input_tokens).toBe(4 * cached);
+      const stages = await pipeline.list(task.id as string, 'stages');
+      expect(stages.map((stage) => stage.cached_input_tokens)).toEqual(Array(4).fill(cached));
+      const ends = (await pipeline.events(task.id as string)).filter(({ type }) => type === 'stage.finished');
+      expect(ends.map(({ data }) => data.cached_input_tokens)).toEqual(Array(4).fill(cached));
     }
     expect(callsOf(dialect).every(({ streamed }) => String(streamed) === streaming)).toBe(true);
   };

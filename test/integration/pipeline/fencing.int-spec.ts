@@ -112,6 +112,7 @@ describe('a zombie', () => {
       const entry = { seq: 1, kind: 'result' } as unknown as Parameters<JournalRepository['append']>[2];
       await journals.append(new Lease(task.id, 1, task.epoch, task.version), stage?.id ?? '', entry, {
         input_tokens: 10,
+        cached_input_tokens: 4,
         output_tokens: 1,
         cost_usd: 0,
         promised_usd: 0,
@@ -125,9 +126,12 @@ describe('a zombie', () => {
       await append(journals, holder);
       const rows = await db.database.query('test.journal', sql`select seq, epoch from stage_journal`);
       expect(rows).toEqual([{ seq: 1, epoch: holder.epoch }]);
-      expect(await db.database.one('test.used', sql`select input_tokens from tasks where id = ${zombie.id}`)).toEqual({
-        input_tokens: 10,
-      });
+      expect(
+        await db.database.one(
+          'test.used',
+          sql`select input_tokens, cached_input_tokens from tasks where id = ${zombie.id}`,
+        ),
+      ).toEqual({ input_tokens: 10, cached_input_tokens: 4 });
     });
 
     it('goes on from no earlier attempt', async () => {
@@ -162,11 +166,14 @@ describe('a zombie', () => {
   });
 
   describe('that used something and could not write it', () => {
-    const counted = { input_tokens: 10, output_tokens: 2, cost_usd: 0.5 };
+    const counted = { input_tokens: 10, cached_input_tokens: 6, output_tokens: 2, cost_usd: 0.5 };
     const spent = { ...counted, promised_usd: 0 };
     const used = { model: 'm', ...counted, usage_estimated: true, duration_ms: 7 };
     const total = (id: string) =>
-      db.database.one('test.used', sql`select input_tokens, output_tokens, cost_usd from tasks where id = ${id}`);
+      db.database.one(
+        'test.used',
+        sql`select input_tokens, cached_input_tokens, output_tokens, cost_usd from tasks where id = ${id}`,
+      );
     const leaseOf = (task: ClaimedTask) => new Lease(task.id, 1, task.epoch, task.version);
 
     it('is counted once, also in the stage that somebody else ended', async () => {
@@ -185,14 +192,19 @@ describe('a zombie', () => {
       await spends.settle(leaseOf(zombie), spent, stages);
       expect(await total(zombie.id)).toEqual(counted);
       await spends.settle(leaseOf(holder), spent, []);
-      expect(await total(zombie.id)).toEqual({ input_tokens: 20, output_tokens: 4, cost_usd: 1 });
+      expect(await total(zombie.id)).toEqual({
+        input_tokens: 20,
+        cached_input_tokens: 12,
+        output_tokens: 4,
+        cost_usd: 1,
+      });
       const rows = await db.database.query(
         'test.stages',
-        sql`select status, model, input_tokens, duration_ms from stages where task_id = ${zombie.id} order by position`,
+        sql`select status, model, input_tokens, cached_input_tokens, duration_ms from stages where task_id = ${zombie.id} order by position`,
       );
       expect(rows).toEqual([
-        { status: 'cancelled', model: 'm', input_tokens: 10, duration_ms: 7 },
-        { status: 'running', model: null, input_tokens: 0, duration_ms: null },
+        { status: 'cancelled', model: 'm', input_tokens: 10, cached_input_tokens: 6, duration_ms: 7 },
+        { status: 'running', model: null, input_tokens: 0, cached_input_tokens: 0, duration_ms: null },
       ]);
     });
 
@@ -216,7 +228,7 @@ describe('a zombie', () => {
     );
     for (let n = 0; n < 4; n += 1) await spends.promise(lease, 2);
     expect(await promised()).toEqual({ promised_usd: 8 });
-    const taken = { input_tokens: 0, output_tokens: 0, cost_usd: 0, promised_usd: -2 };
+    const taken = { input_tokens: 0, cached_input_tokens: 0, output_tokens: 0, cost_usd: 0, promised_usd: -2 };
     // A worker that was not dead after all, a journal and a move.
     await spends.settle(new Lease(zombie.id, 1, zombie.epoch, zombie.version), taken, []);
     const stage = setup.clock.newId();

@@ -25,7 +25,8 @@ const COMPLETED: TurnOutcome = {
   toolCalls: [],
   error: null,
   model: 'm',
-  inputTokens: 1,
+  inputTokens: 3,
+  cachedInputTokens: 1,
   outputTokens: 2,
   costUsd: null,
   eventId: 9,
@@ -121,6 +122,8 @@ describe('the end of a turn', () => {
     expect(await turns.find(id)).toMatchObject({
       status: 'completed',
       response: 'all',
+      inputTokens: 3,
+      cachedInputTokens: 1,
       costUsd: null,
       isAwaited: false,
     });

@@ -63,6 +63,7 @@ export const ANTHROPIC: Dialect = {
   model: 'anthropic/claude-sonnet-4-5',
   source: 'docs.claude.com/en/api/messages and /messages-streaming, November 2026',
   path: '/messages',
+  cachedTokens: 200,
   unknownModel: {
     status: 404,
     body: { type: 'error', error: { type: 'not_found_error', message: 'model: claude-sonnet-4-5' } },

@@ -23,6 +23,8 @@ export interface ChatShape extends Pick<Dialect, 'name' | 'model' | 'source' | '
   /** Pieces before the first chunk, and between any two. */
   before?: readonly string[];
   between?: string;
+  /** The fields of usage that tell of `CACHED` tokens. */
+  cached?: Json;
   /** More fields of each choice, and of the last one. */
   choice?: Json;
   last?: Json;
@@ -30,6 +32,7 @@ export interface ChatShape extends Pick<Dialect, 'name' | 'model' | 'source' | '
   padding?: string;
 }
 
+const CACHED = 200;
 const USAGE = { prompt_tokens: 1_200, completion_tokens: 90, total_tokens: 1_290 };
 
 export function event(data: unknown): string {
@@ -52,6 +55,7 @@ export function hasTools({ body }: DialectRequest): boolean {
 
 export function chatDialect(shape: ChatShape): Dialect {
   const { name, model, source, unknownModel, hidesStreamedUsage = false } = shape;
+  const counted = { ...USAGE, ...shape.cached };
   let calls = 0;
   const callIds = (meant: Meant): string[] => (meant.calls ?? []).map(() => shape.callId((calls += 1)));
   const textOf = (meant: Meant): string | null =>
@@ -63,6 +67,7 @@ export function chatDialect(shape: ChatShape): Dialect {
     source,
     unknownModel,
     hidesStreamedUsage,
+    cachedTokens: shape.cached ? CACHED : 0,
     path: '/chat/completions',
     refuses: firstOf([unanswered, ...shape.refusals]),
     whole: (meant, { body }) => {
@@ -93,7 +98,7 @@ export function chatDialect(shape: ChatShape): Dialect {
         created: 1_764_000_000,
         model: body.model,
         choices: [{ ...choice, ...shape.choice, ...shape.last }],
-        usage: USAGE,
+        usage: counted,
       };
       return `${shape.padding ?? ''}${JSON.stringify(answer)}`;
     },
@@ -130,9 +135,9 @@ export function chatDialect(shape: ChatShape): Dialect {
       });
       const end = meant.calls ? shape.ends.calls : shape.ends.text;
       const asksForUsage = (body.stream_options as Json | undefined)?.include_usage === true;
-      const usage = shape.usage === 'with the end' ? { usage: USAGE } : {};
-      const told = typeof shape.usage === 'function' ? shape.usage(USAGE) : usage;
-      const own = shape.usage === 'own chunk' && asksForUsage ? [event({ id: 'a1', choices: [], usage: USAGE })] : [];
+      const usage = shape.usage === 'with the end' ? { usage: counted } : {};
+      const told = typeof shape.usage === 'function' ? shape.usage(counted) : usage;
+      const own = shape.usage === 'own chunk' && asksForUsage ? [event({ id: 'a1', choices: [], usage: counted })] : [];
       const chunks = [...thoughts, ...words, ...called, chunk({}, end, told), ...own];
       const spaced = chunks.flatMap((piece) => (shape.between === undefined ? [piece] : [shape.between, piece]));
       return [...(shape.before ?? []), ...spaced, event('[DONE]')];

@@ -32,6 +32,8 @@ export interface Dialect {
   source: string;
   /** The end of the path at which it is asked. */
   path: string;
+  /** Of the prompt's tokens of each call, those that it tells were read from a cache. */
+  cachedTokens: number;
   /** Whether its streams tell no usage to a client that leaves out what it refuses. */
   hidesStreamedUsage?: boolean;
   /** What it refuses in a request, the first that applies; null is nothing. */

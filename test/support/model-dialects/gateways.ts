@@ -33,6 +33,7 @@ export const OPENROUTER: Dialect = chatDialect({
   ends: { text: 'stop', calls: 'tool_calls' },
   callId: (number) => `functions.read_file:${number}`,
   thought: (text) => ({ content: '', reasoning: text, reasoning_details: [{ ...DETAIL, text }] }),
+  cached: { prompt_tokens_details: { cached_tokens: 200 } },
   usage: 'with the end',
   before: [': OPENROUTER PROCESSING\n\n'],
   between: ': OPENROUTER PROCESSING\n\n',
@@ -76,6 +77,7 @@ export const TOGETHER: Dialect = chatDialect({
   ],
   ends: { text: 'eos', calls: 'tool_calls' },
   callId: (number) => `call_${String(number).padStart(24, 't')}`,
+  cached: { cached_tokens: 200 },
   usage: 'with the end',
   choice: { seed: null, logprobs: null, text: '' },
 });
@@ -111,5 +113,10 @@ export const LITELLM: Dialect = chatDialect({
     thinking_blocks: [{ type: 'thinking', thinking: text, signature: 'sealed' }],
     provider_specific_fields: null,
   }),
+  cached: {
+    cache_read_input_tokens: 200,
+    cache_creation_input_tokens: 0,
+    prompt_tokens_details: { cached_tokens: 200 },
+  },
   usage: 'own chunk',
 });

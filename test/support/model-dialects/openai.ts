@@ -42,6 +42,7 @@ export const OPENAI: Dialect = chatDialect({
   refusals: REASONING,
   ends: { text: 'stop', calls: 'tool_calls' },
   callId: (number) => `call_${String(number).padStart(24, 'A')}`,
+  cached: { prompt_tokens_details: { cached_tokens: 200 } },
   usage: 'own chunk',
   choice: { logprobs: null },
 });
@@ -68,6 +69,7 @@ export const AZURE: Dialect = chatDialect({
   ],
   ends: { text: 'stop', calls: 'tool_calls' },
   callId: (number) => `call_${String(number).padStart(24, 'B')}`,
+  cached: { prompt_tokens_details: { cached_tokens: 200 } },
   usage: 'own chunk',
   hidesStreamedUsage: true,
   // The verdict on the prompt comes in a chunk without choices.

@@ -91,6 +91,7 @@ export const DEEPSEEK: Dialect = chatDialect({
   ends: { text: 'stop', calls: 'tool_calls' },
   callId: (number) => `call_00_${String(number).padStart(24, 'd')}`,
   thought: (reasoning) => ({ content: null, reasoning_content: reasoning }),
+  cached: { prompt_cache_hit_tokens: 200, prompt_cache_miss_tokens: 1_000 },
   usage: 'with the end',
   // Requests that wait are kept open: comments in a stream, empty lines before a whole answer.
   before: [': keep-alive\n\n', ': keep-alive\n\n'],
@@ -131,5 +132,6 @@ export const GROQ: Dialect = chatDialect({
   callId: (number) => `call_${String(number).padStart(4, 'g')}`,
   thought: (reasoning) => ({ reasoning }),
   wholeCalls: true,
+  cached: { prompt_tokens_details: { cached_tokens: 200 } },
   usage: (usage) => ({ x_groq: { id: 'req_1', usage } }),
 });

@@ -148,6 +148,9 @@ export class PipelineStageDto {
   model: string | null;
   @ApiProperty({ type: 'integer' })
   input_tokens: number;
+  /** Of the input tokens, those that a provider read from its cache. */
+  @ApiProperty({ type: 'integer' })
+  cached_input_tokens: number;
   @ApiProperty({ type: 'integer' })
   output_tokens: number;
   /** Null while the price of the model is not known. */
@@ -171,6 +174,7 @@ export class PipelineStageDto {
       status: stage.status,
       model: stage.model,
       input_tokens: stage.inputTokens,
+      cached_input_tokens: stage.cachedInputTokens,
       output_tokens: stage.outputTokens,
       cost_usd: stage.costUsd,
       usage_estimated: stage.usageEstimated,

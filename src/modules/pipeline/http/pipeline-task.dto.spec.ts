@@ -26,6 +26,7 @@ const task = (parts: Partial<TaskView>): TaskView => ({
   metadata: {},
   summary: null,
   totalInputTokens: 0,
+  totalCachedInputTokens: 0,
   totalOutputTokens: 0,
   totalCostUsd: 0,
   ...parts,

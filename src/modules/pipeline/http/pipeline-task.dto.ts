@@ -118,6 +118,9 @@ export class PipelineTaskDto {
   summary: PipelineSummaryDto | null;
   @ApiProperty({ type: 'integer' })
   total_input_tokens: number;
+  /** Of the input tokens, those that a provider read from its cache. */
+  @ApiProperty({ type: 'integer' })
+  total_cached_input_tokens: number;
   @ApiProperty({ type: 'integer' })
   total_output_tokens: number;
   total_cost_usd: number;
@@ -148,6 +151,7 @@ export class PipelineTaskDto {
       metadata: task.metadata,
       summary: task.summary && PipelineSummaryDto.from(task.summary),
       total_input_tokens: task.totalInputTokens,
+      total_cached_input_tokens: task.totalCachedInputTokens,
       total_output_tokens: task.totalOutputTokens,
       total_cost_usd: task.totalCostUsd,
     };

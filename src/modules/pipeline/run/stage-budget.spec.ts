@@ -15,7 +15,12 @@ function call(): ModelCall {
 }
 
 /** A stage of a task that may spend `limit` USD, of which `granted` were given away earlier. */
-function setup(limit: number | null, granted = 0, promise?: () => Promise<void>) {
+function setup(
+  limit: number | null,
+  granted = 0,
+  promise?: () => Promise<void>,
+  recorded: ConstructorParameters<typeof StageBudget>[2] = [],
+) {
   const control = initialControl(limit);
   const run = {
     control,
@@ -29,7 +34,7 @@ function setup(limit: number | null, granted = 0, promise?: () => Promise<void>)
   const grants: number[] = [];
   const promises: number[] = [];
   const llm = { worstCaseCostUsd: (model: string) => WORST[model] ?? null };
-  const budget = new StageBudget(execution, llm, [], {
+  const budget = new StageBudget(execution, llm, recorded, {
     promise: promise ?? (async (usd) => void promises.push(usd)),
     grant: async (usd) => void grants.push(usd),
   });
@@ -86,6 +91,24 @@ describe('the budget of a stage', () => {
     const first = budget.beforeCall('dear', call());
     await expect(budget.beforeCall('dear', call())).rejects.toThrow(CostLimitReachedError);
     await first;
+  });
+
+  it('counts what a provider read from its cache, before a crash too, and nothing in journals that do not tell it', () => {
+    const usage = { ...USAGE, cachedInputTokens: 4 };
+    const answer = { model: 'cheap', text: '', toolCalls: [], finishReason: 'stop' as const, costUsd: 1 };
+    const recorded = [USAGE, usage].map((of, seq) => ({
+      kind: 'answer' as const,
+      seq,
+      answer: { ...answer, usage: of },
+    }));
+    const { budget, execution } = setup(null, 0, undefined, recorded);
+    budget.afterCall({ model: 'cheap', usage, costUsd: 1, failed: false }, call());
+    expect(budget.used).toMatchObject({ inputTokens: 30, cachedInputTokens: 8 });
+    const unwritten = execution.takeSpent();
+    expect(unwritten).toMatchObject({ input_tokens: 10, cached_input_tokens: 4 });
+    execution.giveBack(unwritten);
+    execution.giveBack(unwritten);
+    expect(execution.takeSpent()).toMatchObject({ input_tokens: 20, cached_input_tokens: 8 });
   });
 
   it('makes no call whose promise could not be stored', async () => {

@@ -36,6 +36,7 @@ export class StageBudget {
   private readonly reservations = new Map<ModelCall, number>();
   private model: string | null = null;
   private inputTokens = 0;
+  private cachedInputTokens = 0;
   private outputTokens = 0;
   private costUsd: number | null = 0;
   private estimated = false;
@@ -54,8 +55,8 @@ export class StageBudget {
 
   /** What the stage's attempt used so far, also before a crash. */
   get used(): Omit<StageOutcome['used'], 'durationMs'> {
-    const { model, inputTokens, outputTokens, costUsd, estimated } = this;
-    return { model, inputTokens, outputTokens, costUsd, estimated };
+    const { model, inputTokens, cachedInputTokens, outputTokens, costUsd, estimated } = this;
+    return { model, inputTokens, cachedInputTokens, outputTokens, costUsd, estimated };
   }
 
   /** @throws CostLimitReachedError, PriceUnknownError, what storing the promise throws. */
@@ -84,6 +85,7 @@ export class StageBudget {
     this.count(spend);
     this.execution.account({
       input_tokens: spend.usage.inputTokens,
+      cached_input_tokens: spend.usage.cachedInputTokens ?? 0,
       output_tokens: spend.usage.outputTokens,
       cost_usd: spend.costUsd ?? 0,
       promised_usd: 0,
@@ -116,6 +118,7 @@ export class StageBudget {
   private count(spend: CallSpend): void {
     this.model = spend.model;
     this.inputTokens += spend.usage.inputTokens;
+    this.cachedInputTokens += spend.usage.cachedInputTokens ?? 0;
     this.outputTokens += spend.usage.outputTokens;
     this.estimated ||= spend.usage.estimated;
     this.costUsd = this.costUsd === null || spend.costUsd === null ? null : this.costUsd + spend.costUsd;

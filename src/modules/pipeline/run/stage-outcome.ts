@@ -4,6 +4,8 @@ import type { Role } from '../rules/task-status.js';
 interface Used {
   model: string | null;
   inputTokens: number;
+  /** Of the input tokens, those that a provider read from its cache. */
+  cachedInputTokens: number;
   outputTokens: number;
   /** Null when the price of a model is not known. */
   costUsd: number | null;
@@ -27,10 +29,14 @@ export type StageOutcome = { stageId: string; role: Role; used: Used } & (
 /** What a stage used, as its row says it. */
 export function usage(
   used: Used,
-): Pick<StageWrite, 'model' | 'input_tokens' | 'output_tokens' | 'cost_usd' | 'usage_estimated' | 'duration_ms'> {
+): Pick<
+  StageWrite,
+  'model' | 'input_tokens' | 'cached_input_tokens' | 'output_tokens' | 'cost_usd' | 'usage_estimated' | 'duration_ms'
+> {
   return {
     model: used.model,
     input_tokens: used.inputTokens,
+    cached_input_tokens: used.cachedInputTokens,
     output_tokens: used.outputTokens,
     cost_usd: used.costUsd,
     usage_estimated: used.estimated,

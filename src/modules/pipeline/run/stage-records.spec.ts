@@ -9,7 +9,15 @@ describe('what a stage hands over', () => {
   it('has the same hash when it is read back, also with text that PostgreSQL refuses', () => {
     const stage = { id: 's', role: 'task', position: 1, iteration: 1, attempt: 1, status: 'running', output: null };
     const execution = { stage: () => stage } as unknown as TaskExecution;
-    const used = { model: null, inputTokens: 0, outputTokens: 0, costUsd: 0, estimated: false, durationMs: 1 };
+    const used = {
+      model: null,
+      inputTokens: 9,
+      cachedInputTokens: 7,
+      outputTokens: 0,
+      costUsd: 0,
+      estimated: false,
+      durationMs: 1,
+    };
     const output = { output: 'done', commands_run: ['echo \ud800', 'echo \u0000'] };
     const parts = outcomeParts(execution, { kind: 'complete', stageId: 's', role: 'task', output, used }, () => 'id');
     const written = parts.stages?.[0]?.output;

@@ -77,6 +77,7 @@ export function outcomeParts(
           error_code: write.error_code,
           model: used.model,
           input_tokens: used.inputTokens,
+          cached_input_tokens: used.cachedInputTokens,
           output_tokens: used.outputTokens,
           cost_usd: used.costUsd,
           duration_ms: used.durationMs,

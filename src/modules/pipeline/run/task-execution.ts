@@ -15,7 +15,13 @@ export type ForeseenTask = Pick<TaskExecution, 'run' | 'situation' | 'tree' | 'd
 /** What a transition writes of a task's stages and findings. */
 type Written = Partial<Pick<Transition, 'stages' | 'end_running_stages' | 'findings' | 'resolve'>>;
 
-const NOTHING: Readonly<Spent> = { input_tokens: 0, output_tokens: 0, cost_usd: 0, promised_usd: 0 };
+const NOTHING: Readonly<Spent> = {
+  input_tokens: 0,
+  cached_input_tokens: 0,
+  output_tokens: 0,
+  cost_usd: 0,
+  promised_usd: 0,
+};
 
 /**
  * One worker's stay with one task: what was loaded, brought up to date by every commit and by nothing else. Commits of the
@@ -119,6 +125,7 @@ export class TaskExecution {
     const { unaccounted } = this;
     this.unaccounted = {
       input_tokens: unaccounted.input_tokens + spent.input_tokens,
+      cached_input_tokens: unaccounted.cached_input_tokens + spent.cached_input_tokens,
       output_tokens: unaccounted.output_tokens + spent.output_tokens,
       cost_usd: unaccounted.cost_usd + spent.cost_usd,
       promised_usd: unaccounted.promised_usd + spent.promised_usd,

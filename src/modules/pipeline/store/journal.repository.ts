@@ -65,7 +65,9 @@ export class JournalRepository {
           returning stage_id
         ), counted as (
           update tasks t set
-            input_tokens = t.input_tokens + ${spent.input_tokens}, output_tokens = t.output_tokens + ${spent.output_tokens},
+            input_tokens = t.input_tokens + ${spent.input_tokens},
+            cached_input_tokens = t.cached_input_tokens + ${spent.cached_input_tokens},
+            output_tokens = t.output_tokens + ${spent.output_tokens},
             cost_usd = t.cost_usd + ${spent.cost_usd}, promised_usd = greatest(0, t.promised_usd + ${spent.promised_usd})
           from stored where t.id = ${lease.taskId}
         )

@@ -6,7 +6,14 @@ import type { Spent, StageWrite } from './transition.js';
 /** What a stage had used when its worker lost the lease. */
 export type AbandonedStage = Pick<
   StageWrite,
-  'id' | 'model' | 'input_tokens' | 'output_tokens' | 'cost_usd' | 'usage_estimated' | 'duration_ms'
+  | 'id'
+  | 'model'
+  | 'input_tokens'
+  | 'cached_input_tokens'
+  | 'output_tokens'
+  | 'cost_usd'
+  | 'usage_estimated'
+  | 'duration_ms'
 >;
 
 /** Spending that is stored apart from the moves of a task. */
@@ -40,23 +47,26 @@ export class TaskSpendsRepository {
       'tasks.settle',
       sql`
         with late as (
-          insert into late_spends (task_id, epoch, input_tokens, output_tokens, cost_usd)
-          select id, ${lease.epoch}, ${spent.input_tokens}, ${spent.output_tokens}, ${spent.cost_usd}
+          insert into late_spends (task_id, epoch, input_tokens, cached_input_tokens, output_tokens, cost_usd)
+          select id, ${lease.epoch}, ${spent.input_tokens}, ${spent.cached_input_tokens}, ${spent.output_tokens},
+            ${spent.cost_usd}
           from tasks where id = ${lease.taskId}
           on conflict (task_id, epoch) do nothing
           returning task_id
         ), counted as (
           update tasks t set
-            input_tokens = t.input_tokens + ${spent.input_tokens}, output_tokens = t.output_tokens + ${spent.output_tokens},
+            input_tokens = t.input_tokens + ${spent.input_tokens},
+            cached_input_tokens = t.cached_input_tokens + ${spent.cached_input_tokens},
+            output_tokens = t.output_tokens + ${spent.output_tokens},
             cost_usd = t.cost_usd + ${spent.cost_usd}, promised_usd = greatest(0, t.promised_usd + ${spent.promised_usd})
           from late where t.id = late.task_id
         )
         update stages s set
-          model = w.model, input_tokens = w.input_tokens, output_tokens = w.output_tokens, cost_usd = w.cost_usd,
-          usage_estimated = w.usage_estimated, duration_ms = w.duration_ms
+          model = w.model, input_tokens = w.input_tokens, cached_input_tokens = coalesce(w.cached_input_tokens, 0),
+          output_tokens = w.output_tokens, cost_usd = w.cost_usd, usage_estimated = w.usage_estimated, duration_ms = w.duration_ms
         from late cross join jsonb_to_recordset(${json(stages)}::jsonb) as w(
-          id uuid, model text, input_tokens bigint, output_tokens bigint, cost_usd numeric, usage_estimated boolean,
-          duration_ms bigint)
+          id uuid, model text, input_tokens bigint, cached_input_tokens bigint, output_tokens bigint, cost_usd numeric,
+          usage_estimated boolean, duration_ms bigint)
         -- A stage that its own worker ended names its model.
         where s.id = w.id and s.task_id = late.task_id and s.status <> 'running' and s.model is null`,
     );

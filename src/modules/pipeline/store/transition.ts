@@ -28,6 +28,7 @@ export interface StageWrite {
   error?: string | null;
   error_code?: string | null;
   input_tokens?: number;
+  cached_input_tokens?: number;
   output_tokens?: number;
   cost_usd?: number | null;
   usage_estimated?: boolean;
@@ -78,6 +79,8 @@ export interface FindingResolution {
 /** Tokens and USD that a write adds to the task. */
 export interface Spent {
   input_tokens: number;
+  /** Of the input tokens, those that a provider read from its cache. */
+  cached_input_tokens: number;
   output_tokens: number;
   cost_usd: number;
   /** Of what is promised to calls under way; negative for calls that have ended. */

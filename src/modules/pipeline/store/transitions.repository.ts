@@ -171,7 +171,8 @@ export const movesStatement = (moves: string | null): Sql => preparedSql`
       beat_owner integer, beat_at timestamptz, deadline_passed boolean, leased boolean, terminal boolean, control jsonb,
       raise_epoch boolean, next_status text, delay_ms double precision, wait_reason text, wait_provider text,
       stay_suspect boolean, stage_crashes integer, retries integer, deadline_ms double precision, keep_error boolean,
-      error_code text, error_text text, error_context jsonb, input_tokens bigint, output_tokens bigint, cost_usd numeric,
+      error_code text, error_text text, error_context jsonb, input_tokens bigint,
+      cached_input_tokens bigint, output_tokens bigint, cost_usd numeric,
       promised_usd numeric, execution_ms bigint, stages jsonb, end_running_stages jsonb, findings jsonb, resolve jsonb, reviews jsonb,
       artifacts jsonb, open_gate jsonb, decide_gate jsonb, result jsonb, dead_letter jsonb, revive boolean, events jsonb)
     -- Always true, and has the planner expect one move, not a hundred: for those it would read the table whole while it is small,
@@ -203,6 +204,7 @@ export const movesStatement = (moves: string | null): Sql => preparedSql`
       error_code = case when m.keep_error then t.error_code else m.error_code end,
       error_context = case when m.keep_error then t.error_context else m.error_context end,
       input_tokens = t.input_tokens + coalesce(m.input_tokens, 0),
+      cached_input_tokens = t.cached_input_tokens + coalesce(m.cached_input_tokens, 0),
       output_tokens = t.output_tokens + coalesce(m.output_tokens, 0),
       cost_usd = t.cost_usd + coalesce(m.cost_usd, 0),
       promised_usd = greatest(0, t.promised_usd + coalesce(m.promised_usd, 0)),
@@ -228,19 +230,20 @@ export const movesStatement = (moves: string | null): Sql => preparedSql`
       and not coalesce(u.stages @> jsonb_build_array(jsonb_build_object('id', s.id)), false)
   ), written_stages as (
     insert into stages as s (
-      id, task_id, role, position, iteration, attempt, status, model, output, error, error_code, input_tokens, output_tokens,
-      cost_usd, usage_estimated, duration_ms, completed_at)
+      id, task_id, role, position, iteration, attempt, status, model, output, error, error_code, input_tokens,
+      cached_input_tokens, output_tokens, cost_usd, usage_estimated, duration_ms, completed_at)
     select w.id, u.id, w.role, w.position, w.iteration, w.attempt, w.status, w.model, w.output, w.error, w.error_code,
-      coalesce(w.input_tokens, 0), coalesce(w.output_tokens, 0), w.cost_usd, coalesce(w.usage_estimated, false), w.duration_ms,
+      coalesce(w.input_tokens, 0), coalesce(w.cached_input_tokens, 0), coalesce(w.output_tokens, 0), w.cost_usd,
+      coalesce(w.usage_estimated, false), w.duration_ms,
       case when w.status <> 'running' then clock_timestamp() end
     from u cross join lateral jsonb_to_recordset(u.stages) as w(
       id uuid, role text, position integer, iteration integer, attempt integer, status text, model text, output jsonb,
-      error text, error_code text, input_tokens bigint, output_tokens bigint, cost_usd numeric, usage_estimated boolean,
-      duration_ms bigint)
+      error text, error_code text, input_tokens bigint, cached_input_tokens bigint, output_tokens bigint, cost_usd numeric,
+      usage_estimated boolean, duration_ms bigint)
     on conflict (id) do update set
       status = excluded.status, model = excluded.model, output = excluded.output, error = excluded.error,
-      error_code = excluded.error_code, input_tokens = excluded.input_tokens, output_tokens = excluded.output_tokens,
-      cost_usd = excluded.cost_usd, usage_estimated = excluded.usage_estimated, duration_ms = excluded.duration_ms,
+      error_code = excluded.error_code, input_tokens = excluded.input_tokens,
+      cached_input_tokens = excluded.cached_input_tokens, output_tokens = excluded.output_tokens, cost_usd = excluded.cost_usd, usage_estimated = excluded.usage_estimated, duration_ms = excluded.duration_ms,
       completed_at = excluded.completed_at
   ), resolved_findings as (
     update findings f set

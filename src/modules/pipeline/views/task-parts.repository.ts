@@ -67,6 +67,7 @@ export interface StageView {
   status: 'running' | 'complete' | 'failed' | 'skipped' | 'cancelled';
   model: string | null;
   inputTokens: number;
+  cachedInputTokens: number;
   outputTokens: number;
   costUsd: number | null;
   usageEstimated: boolean;
@@ -114,7 +115,7 @@ export class TaskPartsRepository {
     const rows = await this.db.query<Paged & StageView>(
       'pipeline.listStages',
       sql`select s.id, s.task_id as "taskId", s.role, s.position, s.attempt, s.iteration, s.status, s.model,
-          s.input_tokens as "inputTokens", s.output_tokens as "outputTokens",
+          s.input_tokens as "inputTokens", s.cached_input_tokens as "cachedInputTokens", s.output_tokens as "outputTokens",
           s.cost_usd as "costUsd", s.usage_estimated as "usageEstimated",
           s.duration_ms as "durationMs", s.error, s.started_at as "startedAt",
           s.completed_at as "completedAt", ${cursorAt(sql`s.started_at`)}

@@ -43,6 +43,7 @@ export interface TaskView {
   metadata: Record<string, unknown>;
   summary: TaskSummary | null;
   totalInputTokens: number;
+  totalCachedInputTokens: number;
   totalOutputTokens: number;
   totalCostUsd: number;
 }

@@ -48,6 +48,7 @@ type SelectedTask = Pick<
   | 'updated_at'
   | 'last_heartbeat_at'
   | 'input_tokens'
+  | 'cached_input_tokens'
   | 'output_tokens'
   | 'cost_usd'
 > &
@@ -85,7 +86,7 @@ const TASK_COLUMNS = sql`
   g.id as gate_id, g.kind as gate_kind, g.reason as gate_reason, g.opened_at as gate_opened_at,
   g.content_hash as gate_content_hash, g.details as gate_details,
   t.created_at, t.queued_at, t.started_at, t.completed_at, t.updated_at, t.last_heartbeat_at,
-  t.input_tokens, t.output_tokens, t.cost_usd,
+  t.input_tokens, t.cached_input_tokens, t.output_tokens, t.cost_usd,
   to_char(t.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as cursor_at`;
 
 const TASK_TABLES = sql`
@@ -202,6 +203,7 @@ function toTask(row: SelectedTask): TaskView {
     metadata: row.metadata,
     summary: row.summary,
     totalInputTokens: row.input_tokens,
+    totalCachedInputTokens: row.cached_input_tokens,
     totalOutputTokens: row.output_tokens,
     totalCostUsd: row.cost_usd,
   };

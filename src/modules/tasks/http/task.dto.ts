@@ -90,6 +90,9 @@ export class TaskResultDto {
   /** Of every model call of the turn. */
   @ApiProperty({ type: 'integer' })
   input_tokens: number;
+  /** Of the input tokens, those that a provider read from its cache. */
+  @ApiProperty({ type: 'integer' })
+  cached_input_tokens: number;
   @ApiProperty({ type: 'integer' })
   output_tokens: number;
   /** Null when the price of a model is not known. */
@@ -114,6 +117,7 @@ export class TaskResultDto {
       started_at: turn.startedAt,
       completed_at: turn.completedAt,
       input_tokens: turn.inputTokens,
+      cached_input_tokens: turn.cachedInputTokens,
       output_tokens: turn.outputTokens,
       cost_usd: turn.costUsd,
     };
