@@ -1,5 +1,7 @@
 import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import type { Transform } from 'node:stream';
+import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import { HttpProxyAgent } from 'http-proxy-agent';
 import { HttpsProxyAgent } from 'https-proxy-agent';
 import { proxyFor, type ProxySettings } from '../../platform/egress/index.js';
@@ -27,13 +29,20 @@ export class ModelTransportError extends Error {
   }
 }
 
+/** By the name of an encoding. */
+const UNPACKERS: Readonly<Record<string, (() => Transform) | undefined>> = {
+  gzip: createGunzip,
+  'x-gzip': createGunzip,
+  deflate: createInflate,
+  br: createBrotliDecompress,
+};
 const NO_PROXIES: ProxySettings = { http: null, https: null, except: [] };
 const STATUS_WITHOUT_BODY = [204, 205, 304];
 
 /**
  * A `fetch` for model providers on Node's own HTTP client, which can tell connecting from waiting (the global `fetch`
- * cannot). It follows no redirect, so that a key never travels to another host, and accepts no compressed answer, so that
- * the limits count what is really held. Only string bodies are sent. A proxy that `proxies` names for an address is used;
+ * cannot). It follows no redirect, so that a key never travels to another host. It asks for no compression; of an answer that
+ * is compressed all the same the limits count what was unpacked. Only string bodies are sent. A proxy that `proxies` names for an address is used;
  * the key travels through it inside TLS where the address is `https`.
  */
 export function createModelFetch(
@@ -139,16 +148,18 @@ class Exchange {
 
   private receive(response: IncomingMessage): void {
     const status = response.statusCode ?? 0;
-    const encoding = response.headers['content-encoding'];
-    if (encoding && encoding !== 'identity') {
-      return this.fail(new ModelTransportError('encoding', 'sent a compressed answer, which was not asked for'));
+    const encoding = response.headers['content-encoding']?.trim().toLowerCase() || 'identity';
+    const unpacker = UNPACKERS[encoding]?.();
+    if (!unpacker && encoding !== 'identity') {
+      return this.fail(new ModelTransportError('encoding', 'sent an answer that is compressed in an unknown way'));
     }
+    const source = unpacker ? response.pipe(unpacker) : response;
     const isFailure = status >= 400;
     const isEventStream = !isFailure && /\btext\/event-stream\b/i.test(response.headers['content-type'] ?? '');
     const total = isEventStream ? TRANSPORT_LIMITS.stream : TRANSPORT_LIMITS.body;
     let held = 0;
     let received = 0;
-    response.on('data', (chunk: Buffer) => {
+    source.on('data', (chunk: Buffer) => {
       if (this.ended) return;
       received += chunk.length;
       if (isFailure && received > TRANSPORT_LIMITS.errorBody) {
@@ -165,10 +176,15 @@ class Exchange {
       else this.arm(this.deadlines.idle, 'stopped answering');
       this.isAnswering = true;
       this.body?.enqueue(chunk);
-      if ((this.body?.desiredSize ?? 1) <= 0) response.pause();
+      if ((this.body?.desiredSize ?? 1) <= 0) source.pause();
     });
-    response.on('end', () => this.finish());
+    source.on('end', () => this.finish());
+    unpacker?.on('error', () => {
+      this.fail(new ModelTransportError('encoding', 'sent a compressed answer that cannot be unpacked'));
+    });
     const cutOff = (): void => {
+      // What is whole may still be being unpacked.
+      if (unpacker && response.complete) return;
       if (!this.ended) this.fail(new ModelTransportError('unreachable', 'closed the connection in mid-answer'));
     };
     response.on('error', cutOff);
@@ -179,7 +195,7 @@ class Exchange {
           this.body = controller;
         },
         pull: () => {
-          response.resume();
+          source.resume();
         },
         cancel: () => this.fail(new ModelTransportError('unreachable', 'was hung up on')),
       },

@@ -33,10 +33,13 @@ describe('faults of a model endpoint', () => {
     response.writeHead(200, { 'content-type': 'text/html' });
     response.end(HTML);
   };
-  const compressed: Answer = (response) => {
-    response.writeHead(200, { 'content-type': 'text/event-stream', 'content-encoding': 'gzip' });
-    response.end(gzipSync(says.toString()));
-  };
+  const compressed =
+    (encoding: string, body: Buffer): Answer =>
+    (response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream', 'content-encoding': encoding });
+      response.end(body);
+    };
+  const packed = gzipSync(chunk({ content: 'Hel' }) + END.join(''));
   const cutOff: Answer = (response) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' });
     response.write(chunk({ content: 'Hel' }), () => response.destroy());
@@ -60,7 +63,9 @@ describe('faults of a model endpoint', () => {
     ],
     ['bad JSON in mid-stream', streams(chunk({ content: 'Hel' }), 'data: {"choices":[{\n\n', ...END), 'malformed'],
     ['HTML with status 200', html, 'malformed'],
-    ['a compressed answer', compressed, 'malformed'],
+    ['an answer that is compressed in an unknown way', compressed('compress', packed), 'malformed'],
+    ['a compressed answer that is none', compressed('gzip', Buffer.from('data: [DONE]')), 'malformed'],
+    ['half a compressed answer', compressed('gzip', packed.subarray(0, packed.length / 2)), 'malformed'],
     ['a connection cut in mid-stream', cutOff, 'unavailable'],
     ['a connection reset before any answer', reset, 'unavailable'],
     ['a redirect', fails(307, '', { location: 'http://127.0.0.1:9/elsewhere' }), 'refused'],
@@ -218,6 +223,15 @@ describe('faults of a model endpoint', () => {
       expect(await server.asked[0]?.closed).toBe('aborted');
       expect(sent.bytes).toBeLessThan(40 << 20);
       expect(turns).toBeGreaterThan(0);
+    });
+  });
+
+  it('an answer that is small only while it is compressed is cut off too', async () => {
+    server.willAnswer(compressed('gzip', gzipSync(Buffer.alloc(64 << 20, 'data: lorem ipsum\n'))));
+    const failure = await failureOf(gateway().call(['m'], callOf()));
+    expect(failure).toMatchObject({
+      kind: 'malformed',
+      message: expect.stringContaining('more than an answer may hold'),
     });
   });
 

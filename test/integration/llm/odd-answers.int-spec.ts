@@ -1,3 +1,4 @@
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { Logger } from '@nestjs/common';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { callOf, createLlm, failureOf } from './llm-setup.js';
@@ -104,6 +105,71 @@ describe('answers of endpoints that make something else of the format', () => {
     expect((await ask(answer)).text).toBe('Hi');
   });
 
+  it.each<[string, string, string]>([
+    ['a whole answer', JSON.stringify({ choices: [{ message: { content: 'Hi' }, finish_reason: 'stop' }] }), 'stop'],
+    ['one over many lines', JSON.stringify({ choices: [{ text: 'Hi', finish_reason: 'stop' }] }, null, 2), 'stop'],
+    [
+      'a list of chunks',
+      JSON.stringify([
+        { choices: [{ delta: { content: 'H' } }] },
+        { choices: [{ delta: { content: 'i' }, finish_reason: 'eos' }] },
+      ]),
+      'stop',
+    ],
+  ])('%s is read as what it is, whatever its header says and whichever was asked for', async (_, body, end) => {
+    for (const streaming of ['true', 'false']) {
+      for (const type of ['text/event-stream', 'application/json']) {
+        const answer: Answer = (response) => {
+          response.writeHead(200, { 'content-type': type });
+          response.end(body);
+        };
+        expect(await ask(answer, streaming)).toMatchObject({ text: 'Hi', finishReason: end });
+      }
+    }
+  });
+
+  it.each<[string, (text: string) => Buffer]>([
+    ['gzip', gzipSync],
+    ['deflate', deflateSync],
+    ['br', brotliCompressSync],
+  ])('an answer that was compressed by %s, unasked, is unpacked', async (encoding, pack) => {
+    const whole = JSON.stringify({ choices: [{ message: { content: 'Hi' }, finish_reason: 'stop' }] });
+    for (const [type, body, streaming] of [
+      ['text/event-stream', HI + STOP + DONE, 'true'],
+      ['application/json', whole, 'false'],
+    ] as const) {
+      const answer: Answer = (response) => {
+        response.writeHead(200, { 'content-type': type, 'content-encoding': encoding });
+        response.end(pack(body));
+      };
+      expect((await ask(answer, streaming)).text).toBe('Hi');
+    }
+    expect(server.asked[0]?.headers['accept-encoding']).toBe('identity');
+  });
+
+  it.each<[string, string]>([
+    ['by CRLF', '\r\n'],
+    ['by CR', '\r'],
+  ])('a stream whose lines end %s, after a byte order mark, is read', async (_, end) => {
+    expect((await ask(streams(`\uFEFF${(HI + STOP + DONE).replaceAll('\n', end)}`))).text).toBe('Hi');
+  });
+
+  it.each(['stop', 'eos', ''])('what a model refuses with is no answer, though it ends with %j', async (end) => {
+    const message = { content: null, refusal: 'I cannot do that.' };
+    for (const [streaming, answer] of [
+      ['true', streams(chunk(message), chunk({}, end), DONE)],
+      ['false', fails(200, { choices: [{ message, finish_reason: end }] })],
+    ] as const) {
+      expect(await ask(answer, streaming)).toMatchObject({ finishReason: 'content-filter', finishName: 'refusal' });
+    }
+  });
+
+  it('an answer without any end broke off', async () => {
+    server.willAnswer(streams(HI));
+    const failure = await failureOf(createLlm({ LLM_BASE_URL: server.url }).service.call(['m'], callOf()));
+    expect(failure.message).toContain('broke off in mid-answer');
+  });
+
   it('an answer that was ended is whole, also if the connection breaks or stays open after it', async () => {
     const breaks: Answer = (response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
@@ -167,6 +233,28 @@ describe('answers of endpoints that make something else of the format', () => {
         ['{"a":1}', '{"b":2}'],
       ],
       ['a call that is no list', [chunk({ tool_calls: named('{}') })], ['{}']],
+      ['calls as text', [chunk({ tool_calls: JSON.stringify([named('{}')]) })], ['{}']],
+      [
+        'calls by number',
+        [chunk({ tool_calls: { 0: named('{"a":1}'), 1: named('{}', { id: 'b' }) } })],
+        ['{"a":1}', '{}'],
+      ],
+      ['the name alone as its function', [call({ index: 0, id: 'a', function: 'read_file', arguments: '{}' })], ['{}']],
+      [
+        'arguments by a shorter name',
+        [call({ index: 0, function: { name: 'read_file', args: { a: 1 } } })],
+        ['{"a":1}'],
+      ],
+      [
+        'a namespace before its name',
+        [call(named('{}', { function: { name: 'functions.read_file:0', arguments: '{}' } }))],
+        ['{}'],
+      ],
+      [
+        'chat tokens behind its name',
+        [call(named('{}', { function: { name: 'read_file<|channel|>json', arguments: '{}' } }))],
+        ['{}'],
+      ],
       ['a call of the older kind', [chunk({ function_call: { name: 'read_file', arguments: '{}' } })], ['{}']],
     ])('with %s are understood', async (_, pieces, args) => {
       const answer = await ask(streams(...pieces, chunk({}, 'tool_calls'), DONE), 'true', { tools: [TOOL] });
@@ -185,15 +273,17 @@ describe('answers of endpoints that make something else of the format', () => {
   });
 
   describe('usage', () => {
-    it.each<[string, Record<string, unknown>]>([
+    it.each<[string, ...Record<string, unknown>[]]>([
       ['numbers as text', { usage: { prompt_tokens: '1000', completion_tokens: '500' } }],
       ['a text of JSON', { usage: JSON.stringify(USAGE) }],
       ['other names', { usage: { input_tokens: 1_000, output_tokens: 500 } }],
       ['null details', { usage: { ...USAGE, prompt_tokens_details: null, completion_tokens_details: null } }],
+      ['zeros that follow', { usage: USAGE, choices: null }, { usage: { prompt_tokens: 0, completion_tokens: 0 } }],
+      ['counts that grow', { usage: { prompt_tokens: 1_000, completion_tokens: 7 } }, { usage: USAGE }],
       ['a place of its own', { x_groq: { id: 'r', usage: USAGE } }],
       ['the timings of a local server', { timings: { prompt_n: 1_000, predicted_n: 500 } }],
-    ])('in %s is counted', async (_, more) => {
-      const { usage } = await ask(streams(HI, STOP, event({ choices: [], ...more }), DONE));
+    ])('in %s is counted', async (_, ...parts) => {
+      const { usage } = await ask(streams(HI, STOP, ...parts.map((more) => event({ choices: [], ...more })), DONE));
       expect(usage).toEqual({ inputTokens: 1_000, outputTokens: 500, estimated: false });
     });
 
@@ -254,6 +344,14 @@ describe('answers of endpoints that make something else of the format', () => {
       ['as vLLM told it', { object: 'error', message: 'out of luck', code: 401 }, 'refused', 401],
       ['as FastAPI tells it', { detail: 'out of luck', status: 403 }, 'refused', 403],
       [
+        'in a choice',
+        { choices: [{ finish_reason: 'error', error: { code: 401, message: 'out of luck' } }] },
+        'refused',
+        401,
+      ],
+      ['in a list', { success: false, errors: [{ code: 7003, message: 'out of luck' }] }, 'unavailable', undefined],
+      ['as a code and words', { code: '1305', msg: 'out of luck' }, 'unavailable', undefined],
+      [
         'as MiniMax tells it',
         { base_resp: { status_code: 1008, status_msg: 'out of luck' } },
         'unavailable',
@@ -266,6 +364,20 @@ describe('answers of endpoints that make something else of the format', () => {
         const failure = await failureOf(service.call(['m'], callOf()));
         expect(failure).toMatchObject({ kind, message: expect.stringContaining('out of luck') });
         expect(failure.details.statusCode).toBe(statusCode);
+      }
+    });
+
+    it.each<[string, string, string]>([
+      ['JSON', 'text/event-stream', JSON.stringify({ error: { message: 'out of luck' } })],
+      ['plain text', 'text/plain', 'out of luck'],
+    ])('as %s of its own in the place of an answer keeps its words', async (_, type, body) => {
+      for (const streaming of ['true', 'false']) {
+        server.willAnswer((response) => {
+          response.writeHead(200, { 'content-type': type });
+          response.end(body);
+        });
+        const { service } = createLlm({ LLM_BASE_URL: server.url, LLM_STREAMING: streaming });
+        expect((await failureOf(service.call(['m'], callOf()))).message).toContain('out of luck');
       }
     });
 
@@ -300,6 +412,10 @@ describe('answers of endpoints that make something else of the format', () => {
       ['<think>a < b </thin </think>Hi'],
       ['[THINK]Let me see.[/THINK]Hi'],
       ['◁think▷Let me see.◁/think▷Hi'],
+      ['<Think>Let me see.</THINK>Hi'],
+      ['<thinking>Let me see.</thinking>\nHi'],
+      ['<think>Let me see.</think>\n<think>Once more.</think>\nHi'],
+      ['<|start|>assistant<|channel|>analysis<|message|>Hm<|end|><|start|>assistant<|channel|>final<|message|>Hi'],
       ['<|channel|>analysis<|message|>Let me see.<|end|><|start|>assistant<|channel|>final<|message|>Hi'],
     ])('%j are none of the answer, however they are cut', async (text) => {
       for (const size of [1, 3, 1_000]) {
@@ -314,7 +430,16 @@ describe('answers of endpoints that make something else of the format', () => {
       expect((await ask(fails(200, body), 'false')).text).toBe('Hi');
     });
 
-    it.each(['Use <think> as a tag.', '<thin ice', '<think>never ended', '<b>bold</b>'])(
+    it('in parts of other names are none of the answer', async () => {
+      for (const part of [
+        { type: 'reasoning_text', text: 'Hm' },
+        { type: 'redacted_thinking', data: 'c2VhbGVk' },
+      ]) {
+        expect((await ask(streams(chunk({ content: [part] }), HI, STOP, DONE))).text).toBe('Hi');
+      }
+    });
+
+    it.each(['Use <think> as a tag.', '<thin ice', '<think>never ended', '<b>bold</b>', 'Hm</think>Hi', '<think x>Hi'])(
       'but %j is an answer',
       async (text) => {
         expect((await ask(streams(...text.split('').map((content) => chunk({ content })), STOP, DONE))).text).toBe(

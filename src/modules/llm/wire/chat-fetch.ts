@@ -1,13 +1,17 @@
 import { createParser } from 'eventsource-parser';
 import { ReportedInStreamError, UnusableAnswerError } from '../model-failure.js';
-import { ChatMender, mendWhole, wholeOf, type MendedChunk } from './chat-mender.js';
-import { isObject, parsedJson } from './json-value.js';
-import { reportedError } from './reported-error.js';
+import { ChatMender, chunksOfBody, wholeOf, type MendedChunk } from './chat-mender.js';
+import { parsedJson } from './json-value.js';
+import { errorInWords, reportedError } from './reported-error.js';
 
 const EVENT_STREAM = { 'content-type': 'text/event-stream' };
 const JSON_BODY = { 'content-type': 'application/json' };
 /** A body that begins so is a stream of events, whatever its header says. */
 const EVENTS = /^\s*(data|event|id|retry)?\s*:/;
+/** And one that begins so is none. */
+const VALUE = /^\s*[[{]/;
+/** A page for people, such as a proxy's. */
+const PAGE = /^\s*</;
 
 /**
  * A `fetch` for chat completions whose successful answers are mended before the SDK reads them: streams and whole answers,
@@ -21,7 +25,8 @@ export function createChatFetch(fetch: typeof globalThis.fetch): typeof globalTh
     const asksForStream = isStreamRequest(init.body as string);
     const source = new TextSource(response.body);
     const isEventStream = /\btext\/event-stream\b/i.test(response.headers.get('content-type') ?? '');
-    const looksLikeEvents = isEventStream || EVENTS.test(await source.beginning());
+    const beginning = await source.beginning();
+    const looksLikeEvents = EVENTS.test(beginning) || (isEventStream && !VALUE.test(beginning));
     if (looksLikeEvents && asksForStream) return new Response(mendedEvents(source), { headers: EVENT_STREAM });
     if (looksLikeEvents) {
       const chunks: MendedChunk[] = [];
@@ -30,9 +35,13 @@ export function createChatFetch(fetch: typeof globalThis.fetch): typeof globalTh
     }
     const text = await source.rest();
     const value = parsedJson(text.replace(/^\uFEFF/, ''));
+    if (value === undefined && text.trim() !== '' && !VALUE.test(text) && !PAGE.test(text)) {
+      throw new ReportedInStreamError(errorInWords(text.trim()));
+    }
     if (value === undefined || value === null) return new Response(text, { headers: response.headers });
-    if (!asksForStream) return new Response(JSON.stringify(mendWhole(value)), { headers: JSON_BODY });
-    return new Response(eventsOf(value), { headers: EVENT_STREAM });
+    const chunks = chunksOfBody(value);
+    if (!asksForStream) return new Response(JSON.stringify(wholeOf(chunks)), { headers: JSON_BODY });
+    return new Response(chunks.map(eventOf).join(''), { headers: EVENT_STREAM });
   };
 }
 
@@ -137,8 +146,7 @@ async function nextOf(source: TextSource, mender: ChatMender): Promise<string | 
 
 function mendedEvent(mender: ChatMender, name: string | undefined, data: string): MendedChunk | null {
   const value = parsedJson(data);
-  if (name === 'error')
-    throw new ReportedInStreamError(reportedError(value, true) ?? { words: data.slice(0, 4_000), names: [] });
+  if (name === 'error') throw new ReportedInStreamError(reportedError(value, true) ?? errorInWords(data));
   if (value !== undefined) return mender.take(value);
   // Part of the answer may have been lost with it; anything else that is no JSON is noise.
   if (data.trimStart().startsWith('{')) throw new UnusableAnswerError('sent a chunk that cannot be read');
@@ -152,17 +160,12 @@ function mendedEvents(source: TextSource): ReadableStream<Uint8Array> {
     async pull(controller) {
       const { done, value } = await chunks.next();
       if (done) controller.close();
-      else controller.enqueue(encoder.encode(`data: ${JSON.stringify(value)}\n\n`));
+      else controller.enqueue(encoder.encode(eventOf(value)));
     },
     cancel: () => source.cancel(),
   });
 }
 
-/** A whole answer as the stream that was asked for. */
-function eventsOf(value: unknown): string {
-  if (!isObject(value) && !Array.isArray(value)) throw new UnusableAnswerError('sent no answer');
-  const mender = new ChatMender();
-  const first = mender.take(value, true);
-  const chunks = [...(first ? [first] : []), ...mender.end(true)];
-  return chunks.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`).join('');
+function eventOf(chunk: MendedChunk): string {
+  return `data: ${JSON.stringify(chunk)}\n\n`;
 }

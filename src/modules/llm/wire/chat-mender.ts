@@ -1,8 +1,9 @@
+import { finishReasonOf } from '../finish-reason.js';
 import { ReportedInStreamError, UnusableAnswerError } from '../model-failure.js';
 import { usageOf, type ChatUsage } from './chat-usage.js';
 import { InlineThoughts, type SaidOrThought } from './inline-thoughts.js';
 import { isObject, wordsOf, type JsonObject } from './json-value.js';
-import { reportedError } from './reported-error.js';
+import { reportedError, type ReportedError } from './reported-error.js';
 import { ReturnedFields } from './returned-fields.js';
 import { ToolCallPieces, type ToolCallPiece } from './tool-call-pieces.js';
 
@@ -29,6 +30,9 @@ export interface ReturnedParts {
   calls?: Record<string, JsonObject>;
 }
 
+/** The kinds of a message's parts that hold thoughts, sealed ones too. */
+const THOUGHT = /think|thought|reason/i;
+
 /** A part of a message: said, thought, or of no interest. */
 interface ContentPiece extends SaidOrThought {
   /** The part itself, where it is a thought in a list of parts. */
@@ -48,6 +52,9 @@ export class ChatMender {
   private text = '';
   private finishReason: string | null = null;
   private usage: ChatUsage | null = null;
+  private isRefused = false;
+  /** The first words beside any answer: an error where none follows. */
+  private aside: ReportedError | null = null;
 
   /** Whether the endpoint has said how the answer ended. */
   get hasEnded(): boolean {
@@ -59,14 +66,17 @@ export class ChatMender {
    * @throws ReportedInStreamError for an error, UnusableAnswerError past an answer's limits.
    */
   take(value: unknown, isWholeBody = false): MendedChunk | null {
-    const reported = reportedError(value, isWholeBody);
+    const choices = isObject(value) ? choicesOf(value) : [];
+    const choice = choices.find(({ index }) => Number(index ?? 0) === 0) ?? choices[0];
+    const reported = reportedError(value, isWholeBody) ?? (isObject(choice?.error) ? reportedError(choice) : null);
     if (reported) throw new ReportedInStreamError(reported);
     if (!isObject(value)) return null;
-    const choices = choicesOf(value);
-    const choice = choices.find(({ index }) => Number(index ?? 0) === 0) ?? choices[0];
     const usage = usageOf(value, choice);
-    if (usage) this.usage = { ...this.usage, ...usage };
-    if (!choice) return null;
+    if (usage) this.usage = greater(this.usage, usage);
+    if (!choice) {
+      if (!usage) this.aside ??= reportedError(value, true);
+      return null;
+    }
     const reason = nameOfEnd(choice.finish_reason ?? choice.finishReason);
     if (reason !== null) this.finishReason = reason;
     const isWhole = !isObject(choice.delta);
@@ -74,16 +84,22 @@ export class ChatMender {
     return chunk(this.mend(delta, isWhole));
   }
 
-  /** The end of the answer; `isMarked` says that the stream, or the body, had an end of its own. */
+  /**
+   * The end of the answer; `isMarked` says that the stream, or the body, had an end of its own.
+   * @throws UnusableAnswerError when it has none, ReportedInStreamError for words in the place of an answer.
+   */
   end(isMarked: boolean): MendedChunk[] {
     const delta: MendedDelta = {};
     addPieces(delta, this.thoughts.end(!this.calls.isEmpty));
     this.text += delta.content ?? '';
     const calls = this.calls.end();
     if (calls.length > 0) delta.tool_calls = calls;
-    const isAnswered = this.text.trim() !== '' || !this.calls.isEmpty;
+    const isAnswered = this.text.trim() !== '' || !this.calls.isEmpty || this.isRefused;
     const reason = this.finishReason ?? (isMarked && isAnswered ? 'stop' : null);
-    const last = chunk(delta, reason);
+    if (!isAnswered && reason === null && this.aside) throw new ReportedInStreamError(this.aside);
+    if (reason === null) throw new UnusableAnswerError('broke off in mid-answer');
+    // What a model refuses with is no answer, however it ends.
+    const last = chunk(delta, this.isRefused && finishReasonOf(reason) === 'stop' ? 'refusal' : reason);
     if (this.usage) last.usage = this.usage;
     const returned = this.returnedParts();
     if (returned) last.returned = returned;
@@ -102,7 +118,10 @@ export class ChatMender {
       addPieces(mended, piece.thought ? [piece] : this.thoughts.take(piece.text));
     }
     this.text += mended.content ?? '';
-    if (wordsOf(delta.refusal) !== undefined) mended.refusal = delta.refusal as string;
+    if (typeof delta.refusal === 'string' && delta.refusal !== '') {
+      mended.refusal = delta.refusal;
+      this.isRefused = true;
+    }
     const calls = delta.tool_calls ?? delta.toolCalls ?? delta.function_call;
     if (calls !== null && calls !== undefined) {
       const pieces = this.calls.take(calls, isWhole);
@@ -140,12 +159,22 @@ export class ChatMender {
   }
 }
 
-/** A whole answer as the SDK reads it, mended. */
-export function mendWhole(value: unknown): JsonObject {
+/** The chunks of a body of JSON, which is a whole answer or a list of chunks. */
+export function chunksOfBody(body: unknown): MendedChunk[] {
   const mender = new ChatMender();
-  const first = mender.take(value, true);
-  if (!isObject(value) || (!first && choicesOf(value).length === 0)) throw new UnusableAnswerError('sent no answer');
-  return wholeOf([...(first ? [first] : []), ...mender.end(true)]);
+  const values: unknown[] = Array.isArray(body) ? body : [body];
+  const chunks = values.flatMap((value) => mender.take(value, true) ?? []);
+  if (chunks.length === 0) throw new UnusableAnswerError('sent no answer');
+  return [...chunks, ...mender.end(true)];
+}
+
+/** The greater of each count, since some endpoints count on, and some end with zeros. */
+function greater(before: ChatUsage | null, usage: ChatUsage): ChatUsage {
+  const counts: ChatUsage = { ...before };
+  for (const [name, count] of Object.entries(usage) as [keyof ChatUsage, number][]) {
+    counts[name] = Math.max(counts[name] ?? 0, count);
+  }
+  return counts;
 }
 
 /** Chunks of a stream as one whole answer. */
@@ -216,8 +245,8 @@ function partPieces(part: unknown): ContentPiece[] {
   if (typeof part === 'string') return [{ thought: false, text: part }];
   if (!isObject(part)) return [];
   const { type, text, thinking } = part;
-  if (type === 'thinking' || type === 'reasoning' || thinking !== undefined) {
-    const inner: unknown[] = Array.isArray(thinking) ? thinking : [thinking ?? text];
+  if ((typeof type === 'string' && THOUGHT.test(type)) || thinking !== undefined) {
+    const inner: unknown[] = Array.isArray(thinking) ? thinking : [thinking ?? part.reasoning ?? text];
     const words = inner
       .map((piece) => (isObject(piece) ? piece.text : piece))
       .filter((piece) => typeof piece === 'string');

@@ -1,12 +1,15 @@
-/** How models without a parser of their server's mark their thoughts, each with what ends them. */
+/** How models without a parser of their server's mark their thoughts, in any case, each with what ends them. */
 const MARKS: readonly (readonly [string, string])[] = [
   ['<think>', '</think>'],
+  ['<thinking>', '</thinking>'],
   ['<thought>', '</thought>'],
   ['<seed:think>', '</seed:think>'],
-  ['[THINK]', '[/THINK]'],
+  ['<mm:think>', '</mm:think>'],
+  ['[think]', '[/think]'],
   ['◁think▷', '◁/think▷'],
   ['<|begin_of_thought|>', '<|end_of_thought|>'],
   ['<|channel|>analysis<|message|>', '<|channel|>final<|message|>'],
+  ['<|start|>assistant<|channel|>analysis<|message|>', '<|channel|>final<|message|>'],
 ];
 /** Characters, blanks included, that are kept back until it is known whether they begin thoughts. */
 const MOST_HELD = 1_000;
@@ -22,22 +25,25 @@ export interface SaidOrThought {
  * them. Blank lines between thoughts and answer belong to neither.
  */
 export class InlineThoughts {
-  private state: 'undecided' | 'thinking' | 'before the answer' | 'answering' = 'undecided';
+  private state: 'undecided' | 'thinking' | 'answering' = 'undecided';
   private held = '';
-  private closing = '';
+  private closing: RegExp = /$/;
+  private closingLength = 0;
   /** The thoughts with their marks, as they came; empty when there are none. */
   raw = '';
 
   /** The pieces that `text`, the next of the answer, makes known. */
   take(text: string): SaidOrThought[] {
     this.held += text;
-    if (this.state === 'undecided') this.decide();
-    const thought = this.state === 'thinking' ? this.think() : [];
-    if (this.state === 'before the answer') {
-      this.held = this.held.trimStart();
-      if (this.held !== '') this.state = 'answering';
+    const pieces: SaidOrThought[] = [];
+    for (let goesOn = true; goesOn;) {
+      if (this.state === 'undecided') this.decide();
+      const { state } = this;
+      if (state === 'thinking') pieces.push(...this.think());
+      goesOn = this.state !== state;
     }
-    return this.state === 'answering' ? [...thought, ...this.release(false)] : thought;
+    if (this.state === 'answering') pieces.push(...this.release(false));
+    return pieces;
   }
 
   /** The rest, at the answer's end. `isAnswered` says that something else than text was answered. */
@@ -54,28 +60,34 @@ export class InlineThoughts {
 
   private decide(): void {
     const start = this.held.replace(/^[\s\uFEFF]+/, '');
-    const mark = MARKS.find(([opening]) => start.startsWith(opening));
+    if (this.raw !== '') this.held = start;
+    const mark = MARKS.find(([opening]) => start.slice(0, opening.length).toLowerCase() === opening);
     if (mark) {
-      [this.raw, this.closing] = mark;
-      this.held = start.slice(mark[0].length);
+      const [opening, closing] = mark;
+      this.closing = new RegExp(closing.replace(/[[\]|]/g, '\\$&'), 'i');
+      this.closingLength = closing.length;
+      this.raw += start.slice(0, opening.length);
+      this.held = start.slice(opening.length);
       this.state = 'thinking';
       return;
     }
-    const mayBecome = this.held.length < MOST_HELD && MARKS.some(([opening]) => opening.startsWith(start));
+    const lower = start.toLowerCase();
+    const mayBecome = this.held.length < MOST_HELD && MARKS.some(([opening]) => opening.startsWith(lower));
     if (!mayBecome) this.state = 'answering';
   }
 
+  /** Takes what was thought; more thoughts may follow those that end. */
   private think(): SaidOrThought[] {
-    const end = this.held.indexOf(this.closing);
+    const end = this.held.search(this.closing);
     // The mark that ends the thoughts may be cut by a chunk border.
-    const length = end < 0 ? this.held.length - this.closing.length + 1 : end;
+    const length = end < 0 ? this.held.length - this.closingLength + 1 : end;
     const text = this.held.slice(0, Math.max(0, length));
     this.raw += text;
     this.held = this.held.slice(text.length);
     if (end >= 0) {
-      this.raw += this.closing;
-      this.held = this.held.slice(this.closing.length);
-      this.state = 'before the answer';
+      this.raw += this.held.slice(0, this.closingLength);
+      this.held = this.held.slice(this.closingLength);
+      this.state = 'undecided';
     }
     return text === '' ? [] : [{ thought: true, text }];
   }

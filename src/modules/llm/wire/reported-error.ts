@@ -68,6 +68,11 @@ export function reportedError(value: unknown, isWhole = false): ReportedError | 
   return isWhole || (told.status !== undefined && told.status >= 400) ? told : null;
 }
 
+/** The error that a plain text tells. */
+export function errorInWords(words: string): ReportedError {
+  return finished(words, [], undefined);
+}
+
 /** The status that an error's names and words stand for. */
 function statusOf(names: readonly string[], words: string): number | undefined {
   const named = STATUS_OF_NAME.find(([pattern]) => names.some((name) => pattern.test(name)))?.[1];

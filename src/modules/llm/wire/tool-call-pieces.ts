@@ -1,7 +1,7 @@
 import { ANSWER_LIMITS } from '../answer-limits.js';
 import { UnusableAnswerError } from '../model-failure.js';
 import { JsonExtent } from './json-extent.js';
-import { isObject, numberOf, wordsOf, type JsonObject } from './json-value.js';
+import { isObject, numberOf, parsedJson, wordsOf, type JsonObject } from './json-value.js';
 
 /** A piece of a tool call, as the SDK reads it: name and id with the first one only. */
 export interface ToolCallPiece {
@@ -26,7 +26,7 @@ interface OpenCall {
 
 /** Fields beside the usual ones that are kept of one call. */
 const MOST_EXTRAS = 8;
-const USUAL = new Set(['index', 'id', 'type', 'function', 'name', 'arguments', 'input', 'parameters']);
+const USUAL = new Set(['index', 'id', 'type', 'function', 'name', 'arguments', 'input', 'parameters', 'args']);
 
 /** Gathers the tool calls of one answer from whatever pieces an endpoint sends, each call under a number of its own. */
 export class ToolCallPieces {
@@ -45,7 +45,9 @@ export class ToolCallPieces {
 
   /** The pieces that `toolCalls`, the field of a delta or of a message, holds. `isWhole` says that they are whole calls. */
   take(toolCalls: unknown, isWhole: boolean): ToolCallPiece[] {
-    const entries: unknown[] = Array.isArray(toolCalls) ? toolCalls : [toolCalls];
+    const given = typeof toolCalls === 'string' ? parsedJson(toolCalls) : toolCalls;
+    const isNumbered = isObject(given) && Object.keys(given).every((key) => /^\d+$/.test(key));
+    const entries: unknown[] = Array.isArray(given) ? given : isNumbered ? Object.values(given) : [given];
     return entries.flatMap((entry) => (isObject(entry) ? this.takeOne(entry, isWhole) : []));
   }
 
@@ -58,8 +60,8 @@ export class ToolCallPieces {
     const inner = isObject(entry.function) ? entry.function : entry;
     const index = numberOf(entry.index);
     const id = typeof entry.id === 'number' ? String(entry.id) : wordsOf(entry.id);
-    const name = wordsOf(inner.name)?.trim();
-    const pieces = argumentsText(inner.arguments ?? inner.input ?? inner.parameters);
+    const name = toolName(inner.name ?? entry.function);
+    const pieces = argumentsText(inner.arguments ?? inner.input ?? inner.parameters ?? inner.args);
     const known = isWhole ? undefined : this.known(index, id, name);
     if (!known && name === undefined && id === undefined && pieces === '') return [];
     const call = known ?? this.open(index, id);
@@ -118,6 +120,13 @@ export class ToolCallPieces {
     call.held = '';
     return piece;
   }
+}
+
+/** A tool's name without what chat templates leave around it; no tool is offered by a name that holds a dot or a bracket. */
+function toolName(value: unknown): string | undefined {
+  const name = wordsOf(value)?.trim();
+  const bare = name?.replace(/<[|｜].*$/s, '').replace(/^(?:functions?|tools?|default_api)[.:]/i, '');
+  return wordsOf(bare?.replace(/:\d+$/, '')) ?? name;
 }
 
 function argumentsText(value: unknown): string {
