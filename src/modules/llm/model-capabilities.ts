@@ -69,7 +69,8 @@ export class ModelCapabilities implements OnModuleInit, OnModuleDestroy {
       const known = this.learnt.filter(
         ({ provider, model }) => provider === address.provider.name && model === address.id,
       );
-      form = overridden(changed(usual(address), known), this.optionsOf(address));
+      const options = this.optionsOf(address);
+      form = overridden(changed(usual(address, options), known), options);
       if (this.forms.size >= 1_000) this.forms.clear();
       this.forms.set(key, form);
     }
@@ -78,7 +79,7 @@ export class ModelCapabilities implements OnModuleInit, OnModuleDestroy {
 
   /** Whether the operator has settled what becomes of a parameter, so that nothing is learnt of it. */
   isSettled(address: ModelAddress, { parameter }: FormChange): boolean {
-    return this.optionsOf(address)[parameter] !== undefined;
+    return parameter !== 'response_format_with_tools' && this.optionsOf(address)[parameter] !== undefined;
   }
 
   /** The settings of `MODEL_OPTIONS` for a model: those of its id before those of its provider. */
@@ -135,15 +136,18 @@ export class ModelCapabilities implements OnModuleInit, OnModuleDestroy {
   }
 }
 
-function usual({ provider }: ModelAddress): RequestForm {
-  return { ...USUAL_FORM, schemaBesideTools: provider.takesSchemaBesideTools === true };
+/** The form before anything was refused. */
+function usual({ provider }: ModelAddress, options: ModelOptions): RequestForm {
+  const schemaBesideTools = options.response_format_with_tools ?? provider.takesSchemaBesideTools === true;
+  return { ...USUAL_FORM, schemaBesideTools };
 }
 
-/** The operator's word before what was learnt. */
+/** The operator's word before what was learnt, save of a schema beside tools: that it is taken is a claim that a refusal ends. */
 function overridden(form: RequestForm, options: ModelOptions): RequestForm {
   const without = new Set(form.without);
   for (const parameter of OPTIONAL_PARAMETERS) {
     const set = options[parameter];
+    if (parameter === 'response_format_with_tools') continue;
     if (set === false) without.add(parameter);
     else if (set !== undefined) without.delete(parameter);
   }
@@ -152,6 +156,6 @@ function overridden(form: RequestForm, options: ModelOptions): RequestForm {
     without,
     maxTokensName:
       maxTokens === 'max_completion_tokens' ? maxTokens : maxTokens === true ? 'max_tokens' : form.maxTokensName,
-    schemaBesideTools: options.response_format_with_tools ?? form.schemaBesideTools,
+    schemaBesideTools: form.schemaBesideTools,
   };
 }

@@ -5,11 +5,12 @@ import { parsedJson } from './wire/json-value.js';
 import { reportedError } from './wire/reported-error.js';
 
 /**
- * Parts of a request that an endpoint can do without, in the order in which they are most often refused. `reasoning` is what
- * an earlier answer wants back, `cache_control` the marks of a cache. Tools are none of them: without them a model that
- * should act would talk.
+ * Parts of a request that an endpoint can do without, in the order in which they are most often refused.
+ * `response_format_with_tools` is a schema beside tools, `reasoning` what an earlier answer wants back, `cache_control` the
+ * marks of a cache. Tools are none of them: without them a model that should act would talk.
  */
 export const OPTIONAL_PARAMETERS = [
+  'response_format_with_tools',
   'response_format',
   'temperature',
   'max_tokens',
@@ -40,18 +41,22 @@ export const USUAL_FORM: RequestForm = { without: new Set(), maxTokensName: 'max
 
 export function changed(form: RequestForm, changes: readonly FormChange[]): RequestForm {
   const without = new Set(form.without);
-  let { maxTokensName } = form;
+  let { maxTokensName, schemaBesideTools } = form;
   for (const { parameter, instead } of changes) {
-    if (instead === null) without.add(parameter);
+    if (parameter === 'response_format_with_tools') schemaBesideTools = false;
+    else if (instead === null) without.add(parameter);
     else maxTokensName = instead;
   }
-  return { ...form, without, maxTokensName };
+  return { without, maxTokensName, schemaBesideTools };
 }
+
+const SCHEMA_WORDS =
+  /response.?format|json.?(schema|object|mode)|text\.format|output_(format|config)|structured.?output|guided|grammar|schema/i;
 
 /** The words by which endpoints speak of a parameter. */
 const WORDS_FOR: Readonly<Record<OptionalParameter, RegExp>> = {
-  response_format:
-    /response.?format|json.?(schema|object|mode)|text\.format|output_(format|config)|structured.?output|guided|grammar|schema/i,
+  response_format_with_tools: SCHEMA_WORDS,
+  response_format: SCHEMA_WORDS,
   temperature: /temperature|sampling/i,
   max_tokens: /max.?(completion.?|output.?|new.?)?tokens|max_length|output tokens|in the completion/i,
   stream_options: /stream.?options|include_usage/i,
@@ -113,8 +118,10 @@ export function sentParameters(
   facts: { bound: boolean; streams: boolean; marksCache: boolean; isCompatible: boolean },
 ): OptionalParameter[] {
   const hasTools = (call.tools?.length ?? 0) > 0;
+  const hasSchema = call.responseSchema !== undefined && !form.without.has('response_format');
   const holds: Record<OptionalParameter, boolean> = {
-    response_format: call.responseSchema !== undefined && (!hasTools || form.schemaBesideTools),
+    response_format_with_tools: hasSchema && hasTools && form.schemaBesideTools,
+    response_format: hasSchema && !hasTools,
     temperature: call.temperature !== undefined,
     max_tokens: call.maxOutputTokens !== undefined,
     stream_options: facts.streams && facts.isCompatible,

@@ -121,6 +121,23 @@ describe('endpoints that refuse a parameter', () => {
     expect(learnt.rows).toEqual([]);
   });
 
+  it('a schema beside tools is left out there alone, though the operator said that it is taken', async () => {
+    server.willAnswer(
+      refusing((body) => ('tools' in body && 'response_format' in body ? 'Cannot use a grammar with tools' : null)),
+    );
+    const { service, learnt, capabilities } = gateway({ MODEL_OPTIONS: '{"m":{"response_format_with_tools":true}}' });
+    const beside = callOf({ tools: [TOOL], responseSchema: SCHEMA });
+    await service.call(['m'], beside);
+    await service.call(['m'], beside);
+    await service.call(['m'], callOf({ responseSchema: SCHEMA }));
+    expect(server.asked.map(({ body }) => 'response_format' in body)).toEqual([true, false, false, true]);
+    expect(server.asked.map(({ body }) => 'tools' in body)).toEqual([true, true, true, false]);
+    expect(learnt.rows).toMatchObject([{ parameter: 'response_format_with_tools', instead: null }]);
+    await capabilities.forget(null);
+    await service.call(['m'], beside);
+    expect(server.asked).toHaveLength(6);
+  });
+
   it('what one replica learnt others know, until it is forgotten', async () => {
     server.willAnswer(refusing((body) => ('temperature' in body ? 'temperature' : null)));
     const learnt = new LearntInMemory();

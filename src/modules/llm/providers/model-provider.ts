@@ -14,7 +14,7 @@ export interface ModelProvider {
   readonly name: string;
   /** Whether it is an OpenAI-compatible endpoint, whose requests can be changed in every parameter. */
   readonly isCompatible?: boolean;
-  /** Whether its models take a schema for their answer in a call that offers tools too; absent is no. */
+  /** Whether its models take a schema for their answer in a call that offers tools too, until one refuses it; absent is no. */
   readonly takesSchemaBesideTools?: boolean;
   /** Settings that its calls carry beside the request, if any. */
   callOptionsFor?(settings: WireSettings): SharedV3ProviderOptions;
