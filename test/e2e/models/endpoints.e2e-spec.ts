@@ -88,6 +88,34 @@ describe.each(['true', 'false'])('every kind of endpoint (LLM_STREAMING: %s)', (
     trials.get(name),
   );
 
+  it('what endpoints refused is shown, and forgotten by an admin alone', async () => {
+    await Promise.all(trials.values());
+    const key = (await service.createKey()).raw_key;
+    const learnt = async () => {
+      const { body } = await client.call('GET', '/api/v1/models', { as: key });
+      const models = body as { id: string; options: { learnt: { parameter: string; instead: string | null }[] } }[];
+      return new Map(models.map(({ id, options }) => [id, options.learnt.map((one) => [one.parameter, one.instead])]));
+    };
+    const forget = (query: string, as: string | undefined) =>
+      client.call('DELETE', `/api/v1/models/options${query}`, as === undefined ? {} : { as });
+    const known = await learnt();
+    expect(known.get('gpt-5-mini')).toEqual([
+      ['max_tokens', 'max_completion_tokens'],
+      ['temperature', null],
+    ]);
+    expect(known.get('moonshotai/kimi-k2-thinking') ?? []).toEqual([]);
+    expect(JSON.stringify([...known.values()])).not.toContain('"tools"');
+    expect((await forget('', key)).status).toBe(403);
+    expect((await forget('', undefined)).status).toBe(401);
+    expect((await forget('?of=gpt-5-mini', 'admin')).status).toBe(422);
+    expect((await forget('?model=script%2Fnobody', 'admin')).status).toBe(404);
+    expect(await learnt()).toEqual(known);
+    expect((await forget('?model=gpt-5-mini', 'admin')).status).toBe(204);
+    expect(await learnt()).toEqual(new Map([...known].filter(([id]) => id !== 'gpt-5-mini')));
+    expect((await forget('', 'admin')).status).toBe(204);
+    expect([...(await learnt()).values()].flat()).toEqual([]);
+  });
+
   it.each(DIALECTS)('$name: the words of an error reach the caller', async (dialect) => {
     await trials.get(dialect.name);
     models.without.add(dialect.name);

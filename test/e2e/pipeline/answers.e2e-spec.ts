@@ -16,7 +16,14 @@ describe.each([
 
   beforeAll(async () => {
     server = await ModelServer.start();
-    service = await startService({ LLM_BASE_URL: server.url, LLM_STREAMING: streaming, DEFAULT_CHAT_MODEL: 'm' });
+    const price = { input: 1, output: 1 };
+    service = await startService({
+      LLM_BASE_URL: server.url,
+      LLM_STREAMING: streaming,
+      DEFAULT_CHAT_MODEL: 'm',
+      MODEL_PRICES: JSON.stringify({ sized: price, unsized: price }),
+      MODEL_OPTIONS: JSON.stringify({ sized: { max_output: 100 } }),
+    });
     pipeline = await PipelineClient.of(service);
   });
   afterAll(async () => {
@@ -25,7 +32,7 @@ describe.each([
   });
 
   /** The requests for answers that the endpoint got for one task whose task stage makes `rounds` of tool calls. */
-  async function asked(rounds: number): Promise<Record<string, unknown>[]> {
+  async function asked(rounds: number, pod = 'Quartet'): Promise<Record<string, unknown>[]> {
     let left = rounds;
     server.willAnswer((response, { path, body }) => {
       if (!path.endsWith('/chat/completions')) return void response.writeHead(404).end();
@@ -37,7 +44,7 @@ describe.each([
         : PASSING[role];
       return (streaming === 'true' ? streamed : whole)(answer)(response, { path, body, headers: {}, closed: never });
     });
-    const task = await pipeline.settled(await pipeline.submit('Quartet'));
+    const task = await pipeline.settled(await pipeline.submit(pod));
     expect(task).toMatchObject({ status: 'complete', retry_count: 0 });
     return server.asked.filter(({ path }) => path.endsWith('/chat/completions')).map(({ body }) => body);
   }
@@ -45,6 +52,24 @@ describe.each([
 
   it.each([0, 1, 3])('makes 4 model calls and one for each of %d tool rounds', async (rounds) => {
     expect(await asked(rounds)).toHaveLength(4 + rounds);
+  });
+
+  it('sends no temperature and no limit of an answer that its agents leave out; a cost limit needs to know the longest one', async () => {
+    const open = { temperature: null, max_tokens: null };
+    const agents = { context: open, task: open, guardrail: open, code_review: open };
+    const pods = await Promise.all(
+      ['sized', 'unsized'].map((model) => pipeline.createPod(model, { pod: { max_cost_usd: 1 }, agents })),
+    );
+    const bodies = await asked(0, pods[0]!.name);
+    expect(bodies).toHaveLength(4);
+    for (const body of bodies) {
+      expect(Object.keys(body).filter((key) => /temperature|max_tokens|max_completion_tokens/.test(key))).toEqual([]);
+    }
+    const json = { user_input: 'x', pod_name: pods[1]!.name };
+    expect(await pipeline.api.call('POST', '/api/v1/pipeline/tasks', { as: 'admin', json })).toMatchObject({
+      status: 422,
+      body: { code: 'price_unknown', detail: expect.stringContaining('the longest answer of the model unsized') },
+    });
   });
 
   it('tells every schema from the first message on, and asks the endpoint to enforce it only where there are no tools', async () => {

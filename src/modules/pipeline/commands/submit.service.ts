@@ -157,13 +157,14 @@ export class SubmitService {
       const usable = chain.filter((model) => this.llm.isConfigured(model));
       if (usable.length === 0) throw noModel(`the ${agent.role} stage`, chain);
       if (pod.maxCostUsd === null) continue;
-      const unknown = usable.find((model) => !this.llm.isPriced(model));
-      if (unknown !== undefined) {
-        throw new DomainError(
-          'price_unknown',
-          `The pod has a cost limit and the price of the model ${unknown} is not known.`,
-        );
-      }
+      const request = { prompt: [], ...(agent.maxTokens !== null && { maxOutputTokens: agent.maxTokens }) };
+      const unknown = usable.find((model) => this.llm.worstCaseCostUsd(model, request) === null);
+      if (unknown === undefined) continue;
+      const missing = this.llm.isPriced(unknown) ? 'the longest answer' : 'the price';
+      throw new DomainError(
+        'price_unknown',
+        `The pod has a cost limit and ${missing} of the model ${unknown} is not known.`,
+      );
     }
   }
 }

@@ -15,7 +15,7 @@ export class CostLimitReachedError extends Error {
   }
 }
 
-/** A task with a cost limit asked for a model whose price nobody knows. */
+/** A task with a cost limit asked for a model of which nobody knows what a call costs at the most. */
 export class PriceUnknownError extends Error {
   override readonly name = 'PriceUnknownError';
 }
@@ -66,7 +66,7 @@ export class StageBudget {
     if (limit === null) return;
     const asked = this.llm.worstCaseCostUsd(model, call);
     if (asked === null)
-      throw new PriceUnknownError(`The task has a cost limit and the price of ${model} is not known.`);
+      throw new PriceUnknownError(`The task has a cost limit and the most that a call of ${model} costs is not known.`);
     const spent = this.execution.committedUsd;
     // Written so that a sum which is no number refuses the call.
     if (!(spent + asked <= limit))
