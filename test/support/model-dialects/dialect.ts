@@ -28,7 +28,10 @@ export interface Dialect {
   name: string;
   /** As the service addresses it; the part behind a provider's prefix is the model id. */
   model: string;
-  /** The public documentation whose formats it follows, and the month in which it was written. */
+  /**
+   * The public documentation that describes the formats it imitates, and the month in which the dialect was written: from what
+   * was known of those pages, not compared with them.
+   */
   source: string;
   /** The end of the path at which it is asked. */
   path: string;

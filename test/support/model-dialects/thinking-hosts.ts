@@ -62,7 +62,10 @@ export const MISTRAL: Dialect = chatDialect({
       messagesOf(request)
         .flatMap(({ tool_calls: calls }) => list(calls))
         .some(({ id }) => !/^[a-zA-Z0-9]{9}$/.test(String(id))) &&
-      badRequest('Tool call id was not of the form a-z, A-Z, 0-9, with a length of 9.', { code: '3280' }),
+      badRequest('Tool call id was call_1 but must be a-z, A-Z, 0-9, with a length of 9.', {
+        type: 'invalid_function_call',
+        code: '3280',
+      }),
   ],
   ends: { text: 'stop', calls: 'tool_calls' },
   callId: (number) => `D${String(number).padStart(8, '0')}`,
