@@ -77,6 +77,7 @@ describe('a question', () => {
       started_at: expect.any(String),
       completed_at: expect.any(String),
       input_tokens: 1_000,
+      cached_input_tokens: 0,
       output_tokens: 500,
       cost_usd: 0.002,
     });
