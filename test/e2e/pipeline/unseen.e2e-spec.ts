@@ -70,6 +70,50 @@ describe('work that no judge was shown', () => {
   });
 });
 
+describe('work that the owner’s git would obey', () => {
+  const files = { 'vendor/x/HEAD': 'ref: refs/heads/main\n', 'vendor/x/objects/a': '', 'vendor/x/refs/a': '' };
+  const calls = Object.entries(files).map(([path, content]) => ({ name: 'write_file', arguments: { path, content } }));
+  const writes = { task: [{ tool_calls: calls }, PASSING.task] };
+  const tools = { task: { allowed_tools: ['write_file'] } };
+  const violation = { finding_type: 'policy_violation', severity: 'high', deterministic: true, evidence: 'vendor/x/' };
+
+  it('is a finding of the rules, and is published only where a person lets it', async () => {
+    const task = await pipeline.run(models.model(writes), { agents: tools });
+    expect(task).toMatchObject({ status: 'pending_human_review', output: null });
+    expect(await pipeline.list(task.id, 'findings')).toMatchObject([{ ...violation, status: 'open' }]);
+    await expect(readFile(join(service.workspace, 'vendor/x/HEAD'))).rejects.toThrow('ENOENT');
+    expect((await pipeline.review(task.id, { decision: 'reject' })).status).toBe(200);
+    await expect(readFile(join(service.workspace, 'vendor/x/HEAD'))).rejects.toThrow('ENOENT');
+  });
+
+  it('opens a gate also in a pod that has no judge', async () => {
+    const alone = { ...tools, context: null, guardrail: null, code_review: null, decision: null };
+    const task = await pipeline.run(models.model(writes), { agents: alone });
+    expect(task).toMatchObject({
+      status: 'pending_human_review',
+      review: {
+        kind: 'finding',
+        reason: "The owner's git would obey what the work holds: vendor/x/ (bare_repository).",
+        details: { traps: { files: [{ path: 'vendor/x/', kind: 'bare_repository' }], more: 0 } },
+      },
+    });
+    expect(await pipeline.list(task.id, 'findings')).toMatchObject([{ ...violation, status: 'open' }]);
+    expect((await pipeline.review(task.id, { decision: 'approve' })).status).toBe(200);
+    expect(await pipeline.settled(task.id, 1)).toMatchObject({ status: 'complete' });
+    expect(await pipeline.list(task.id, 'findings')).toMatchObject([{ ...violation, status: 'resolved' }]);
+    expect(await readFile(join(service.workspace, 'vendor/x/HEAD'), 'utf8')).toContain('refs');
+  });
+
+  it('fails a task whose pod wants no person', async () => {
+    const pod = { require_human_review: 'never' };
+    const attributes = { name: 'write_file', arguments: { path: '.gitattributes', content: '* filter=evil\n' } };
+    const script = { task: [{ tool_calls: [attributes] }, PASSING.task] };
+    const task = await pipeline.run(models.model(script), { agents: { ...tools, guardrail: null }, pod });
+    expect(task).toMatchObject({ status: 'failed', error_context: { code: 'gate_finding' } });
+    await expect(readFile(join(service.workspace, '.gitattributes'))).rejects.toThrow('ENOENT');
+  });
+});
+
 describe('ordinary work', () => {
   it('meets no gate: text, a lock file of 1 MB, and the account of it are shown whole', async () => {
     const lines = Array.from(

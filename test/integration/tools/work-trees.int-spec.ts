@@ -581,6 +581,94 @@ describe('publishing', () => {
     });
   });
 
+  describe('of what the owner’s git would obey', () => {
+    const bare = (folder: string, names = ['HEAD', 'objects/x', 'refs/x']): Record<string, string> =>
+      Object.fromEntries(names.map((name) => [`${folder}${name}`, 'ref: refs/heads/main\n']));
+
+    it.each<[string, Record<string, string>, { path: string; kind: string }[]]>([
+      ['a nested .git', { 'lib/.git/config': 'x' }, [{ path: 'lib/.git', kind: 'git_entry' }]],
+      ['a file .git', { 'lib/.git': 'gitdir: ../evil\n' }, [{ path: 'lib/.git', kind: 'git_entry' }]],
+      [
+        'another spelling',
+        { '.Git ': 'x', 'a/GIT~1/config': 'x' },
+        [
+          { path: '.Git ', kind: 'git_entry' },
+          { path: 'a/GIT~1', kind: 'git_entry' },
+        ],
+      ],
+      ['what nobody sees', { 'lib/.g\u200bit/config': 'x' }, [{ path: 'lib/.g\u200bit', kind: 'git_entry' }]],
+      ['a repository without work tree', bare('x/y/'), [{ path: 'x/y/', kind: 'bare_repository' }]],
+      [
+        'the whole workspace as one',
+        bare('', ['head', 'Objects/x', 'refs/x']),
+        [{ path: './', kind: 'bare_repository' }],
+      ],
+      ['a part that names the rest', bare('x/', ['HEAD', 'commondir']), [{ path: 'x/', kind: 'bare_repository' }]],
+      [
+        'submodules',
+        { '.gitmodules': '[submodule "a"]\n\tupdate = !touch x\n' },
+        [{ path: '.gitmodules', kind: 'submodule' }],
+      ],
+      [
+        'a new filter',
+        { 'dir/.gitattributes': '* filter=evil\n' },
+        [{ path: 'dir/.gitattributes', kind: 'attributes' }],
+      ],
+      [
+        'a new diff driver in a macro',
+        { '.GitAttributes': '[attr]x diff=evil\n' },
+        [{ path: '.GitAttributes', kind: 'attributes' }],
+      ],
+    ])('publishes nothing of %s until just that is released', async (_, files, listed) => {
+      await put(tree.root, { ...files, 'a.txt': 'changed\n' });
+      const { traps } = await trees.diff(tree);
+      expect(traps?.listed).toEqual(listed);
+      for (const options of [{}, { releasedTraps: 'another' }]) {
+        expect(await trees.publish(tree, options)).toEqual({ conflicts: [], traps });
+      }
+      expect(await contentOf(workspace)).toEqual(before);
+      expect(await trees.publish(tree, { releasedTraps: traps!.hash })).toEqual({ conflicts: [] });
+      expect(await readFile(join(workspace, 'a.txt'), 'utf8')).toBe('changed\n');
+    });
+
+    it('takes an attributes file that is a link for one that nobody can judge', async () => {
+      await symlink('rules', join(tree.root, '.gitattributes'));
+      expect((await trees.diff(tree)).traps?.listed).toEqual([{ path: '.gitattributes', kind: 'attributes' }]);
+    });
+
+    it('knows the half of a repository that only the workspace has', async () => {
+      await put(tree.root, bare('x/', ['HEAD', 'refs/x']));
+      expect((await trees.diff(tree)).traps).toBeNull();
+      await put(workspace, { 'x/objects/ignored': 'x' });
+      expect((await trees.publish(tree)).traps?.listed).toEqual([{ path: 'x/', kind: 'bare_repository' }]);
+      await rm(join(workspace, 'x'), { recursive: true });
+      expect(await trees.publish(tree)).toEqual({ conflicts: [] });
+    });
+
+    it('lets work pass that the base had already, and what git only stores', async () => {
+      await trees.drop(TASK);
+      const { '.gitattributes': attributes, ...rest } = {
+        '.gitattributes': '*.psd filter=lfs diff=lfs\n',
+        '.gitmodules': '[submodule "a"]\n',
+        ...bare('fixtures/repo/'),
+        'fixtures/repo/config': '[core]\n',
+      };
+      await put(workspace, { '.gitattributes': attributes, ...rest });
+      tree = await trees.open(TASK, 1);
+      await put(tree.root, {
+        '.gitattributes': `${attributes}*.bin filter=lfs\n*.md diff=markdown\n`,
+        '.gitignore': '*.log\n',
+        '.github/workflows/ci.yml': 'on: push\n',
+        'docs/HEAD': 'x',
+        'fixtures/other': 'x',
+      });
+      expect((await trees.diff(tree)).traps).toBeNull();
+      expect(await trees.publish(tree)).toEqual({ conflicts: [] });
+      await put(tree.root, { 'fixtures/repo/config': '[core]\n\tfsmonitor = x\n' });
+      expect((await trees.diff(tree)).traps?.listed).toEqual([{ path: 'fixtures/repo/', kind: 'bare_repository' }]);
+    });
+  });
+
   it('finds every conflict first and then writes nothing', async () => {
     await change();
     await put(workspace, { 'b.txt': 'theirs, not touched by the task\n', 'a.txt': 'theirs\n', 'run.sh': 'theirs\n' });
@@ -693,7 +781,8 @@ describe('publishing', () => {
 
   it('does not publish .git', async () => {
     await put(tree.root, { '.git/hooks/pre-commit': 'evil', 'sub/.GIT/config': 'evil' });
-    expect(await trees.publish(tree)).toEqual({ conflicts: [] });
+    const { traps } = await trees.publish(tree);
+    expect(await trees.publish(tree, { releasedTraps: traps!.hash })).toEqual({ conflicts: [] });
     expect(await readdir(workspace)).not.toContain('.git');
     expect(await readdir(workspace)).not.toContain('sub');
   });

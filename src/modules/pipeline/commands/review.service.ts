@@ -7,6 +7,7 @@ import type { Transition } from '../store/transition.js';
 import { mayReview } from '../rules/review-rights.js';
 import { approved, enter } from '../rules/plan.js';
 import { TransitionsRepository } from '../store/transitions.repository.js';
+import type { ShownTraps } from '../rules/task-control.js';
 import { firstStatus, situationOf } from '../rules/situation.js';
 import { LoadedTasksRepository, type LoadedTask } from '../store/loaded-tasks.repository.js';
 import { TaskTrees } from '../run/task-trees.js';
@@ -89,7 +90,8 @@ type Outcome = Pick<Transition, 'to' | 'control' | 'events'> & Partial<Transitio
 function approval(run: LoadedTask, gate: NonNullable<LoadedTask['gate']>): Outcome {
   const conflicts = Array.isArray(gate.details.files) ? gate.details.files.map(String) : [];
   const situation = situationOf(run);
-  const control = approved(gate.kind, situation, conflicts, gate.details.unseen !== undefined);
+  const { unseen, traps } = gate.details as { unseen?: unknown; traps?: ShownTraps };
+  const control = approved(gate.kind, situation, { conflicts, listedUnseen: unseen !== undefined, traps: traps?.hash });
   const forgiving = FORGIVING.includes(gate.kind);
   const next = enter({ ...situation, control, findings: forgiving ? [] : situation.findings });
   const publishes = next.kind !== 'run' && control.diffHash !== null;

@@ -1,8 +1,9 @@
+import type { GitTraps } from '../../tools/index.js';
 import { readDiff } from './added-lines.js';
 import { fileReadings } from './file-readings.js';
 import { fingerprintOf, maskedSecret, maskedPersonal, type Finding } from './finding.js';
-import { legible } from './injection-markers.js';
-import { findSecrets } from './secret-rules.js';
+import { gitFindings } from './git-findings.js';
+import { legiblePath } from './legible-path.js';
 import { ScanBudget, scanText, type Hit } from './text-scan.js';
 
 /** A changed file whose content the diff does not show. */
@@ -23,6 +24,8 @@ export interface WorkToScan {
   diff: string | null;
   /** Changed files that still exist and that the diff does not show; their whole content is scanned. */
   hidden: readonly HiddenFile[];
+  /** What in the work the owner's git would obey. */
+  traps?: GitTraps | null;
   signal: AbortSignal;
 }
 
@@ -83,7 +86,7 @@ export async function scanWork(work: WorkToScan): Promise<Finding[]> {
       await scan({ text, path: file.path, place, secretsOnly: !isText });
     }
   }
-  findings.unshift(...describe(found, work.taskId));
+  findings.unshift(...gitFindings(work.traps ?? null, work.taskId), ...describe(found, work.taskId));
   return findings.slice(0, MOST_FINDINGS);
 }
 
@@ -154,14 +157,6 @@ function evidenceOf(hit: Hit, taskId: string): string {
     case 'prompt_injection':
       return `"${hit.shown}"`;
   }
-}
-
-/** A place as people may read it: file names may hold what they should not. */
-function legiblePath(place: string, taskId: string): string {
-  let shown = place;
-  for (const { label, value } of findSecrets(place))
-    shown = shown.replaceAll(value, maskedSecret(label, value, taskId));
-  return legible(shown, 400);
 }
 
 /** The number, from 1, of the line that holds `offset`. */

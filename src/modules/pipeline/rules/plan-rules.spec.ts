@@ -280,7 +280,7 @@ class Play {
 
   private approve(gate: GateKind): void {
     expect(this.pod.requireHumanReview).not.toBe('never');
-    this.control = approved(gate, this.situation(), []);
+    this.control = approved(gate, this.situation());
     this.rules.approve(gate);
     if (gate === 'stage_error' || gate === 'tool_effect') return;
     for (const finding of this.known) finding.open = false;

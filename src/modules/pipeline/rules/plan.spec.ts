@@ -245,7 +245,7 @@ describe('verdicts that an override or an approval has not seen', () => {
   it('are not forgiven by a person who approved before them', () => {
     const situation = reviewed(HARM, 'pass', { pod: late });
     delete situation.newest.code_review;
-    const control = { ...approved('escalation', situation, []), step: 4 };
+    const control = { ...approved('escalation', situation), step: 4 };
     const rejected = { ...situation.newest, code_review: done('code_review', { verdict: 'reject' }) };
     expect(afterStep({ ...situation, control, newest: rejected })).toMatchObject({ gate: 'escalation' });
   });
@@ -271,7 +271,7 @@ describe('verdicts that an override or an approval has not seen', () => {
       const control = { ...again.control, diffHash: null };
       const repaired: Situation = { ...first, control, newest: { ...first.newest, task: done('task', {}, 2) } };
       expect(afterStep(repaired)).toMatchObject({ kind: 'gate', gate: 'escalation' });
-      const forgiven = { ...approved('escalation', repaired, []), step: 4 };
+      const forgiven = { ...approved('escalation', repaired), step: 4 };
       expect(enter({ ...repaired, control: forgiven })).toMatchObject({ kind: 'complete' });
     }
   });
@@ -316,7 +316,7 @@ describe('thresholds and the final gate', () => {
     const pod = quartet({ requireHumanReview: 'always' });
     const situation = reviewed(CLEAN, 'pass', { pod });
     expect(afterStep(situation)).toMatchObject({ kind: 'gate', gate: 'final' });
-    const control = approved('final', situation, []);
+    const control = approved('final', situation);
     expect(enter({ ...situation, control: { ...control, step: 4 } })).toMatchObject({ kind: 'complete' });
     expect(enter({ ...situation, contentHash: () => 'other', control: { ...control, step: 4 } })).toMatchObject({
       gate: 'final',
@@ -336,7 +336,7 @@ describe('work that no judge was shown', () => {
       reason: 'No judge was shown all of the work: logo.png (binary).',
       details: { unseen: UNSEEN },
     });
-    const control = { ...approved('unseen', situation, [], true), step: 4 };
+    const control = { ...approved('unseen', situation, { listedUnseen: true }), step: 4 };
     expect(enter({ ...situation, control })).toMatchObject({ kind: 'complete' });
     expect(enter({ ...situation, control: { ...control, diffHash: 'another byte' } })).toMatchObject({
       gate: 'unseen',
@@ -367,15 +367,15 @@ describe('work that no judge was shown', () => {
         ? enter({ ...situation, control: { ...situation.control, step: 5 } })
         : afterStep(situation);
     expect(waiting).toMatchObject({ gate, details: { unseen: UNSEEN } });
-    const control = { ...approved(gate, situation, [], true), step: 5 };
+    const control = { ...approved(gate, situation, { listedUnseen: true }), step: 5 };
     expect(enter({ ...situation, control, findings: [] })).toMatchObject({ kind: 'complete' });
     // A gate that did not list it releases nothing.
-    const blind = { ...approved(gate, situation, []), step: 5 };
+    const blind = { ...approved(gate, situation), step: 5 };
     expect(enter({ ...situation, control: blind, findings: [] })).toMatchObject({ gate: 'unseen' });
   });
 
   it.each(['cost', 'stage_error', 'tool_effect', 'publish_conflict'] as const)('is never released by %s', (gate) => {
-    const control = { ...approved(gate, unseen(), [], true), step: 4 };
+    const control = { ...approved(gate, unseen(), { listedUnseen: true }), step: 4 };
     expect(enter({ ...unseen(), control })).toMatchObject({ gate: 'unseen' });
   });
 
@@ -436,8 +436,30 @@ describe('errors', () => {
     const situation = reviewed(CLEAN, 'pass', { maxRetries: 0 });
     situation.newest.guardrail = failed('guardrail');
     expect(afterStep(situation)).toMatchObject({ kind: 'gate', gate: 'stage_error', control: { step: 2 } });
-    const control = approved('stage_error', situation, []);
+    const control = approved('stage_error', situation);
     expect(enter({ ...situation, control })).toMatchObject({ kind: 'run', roles: ['guardrail'] });
+  });
+});
+
+describe('what the owner’s git would obey', () => {
+  const traps = { files: [{ path: 'lib/.git', kind: 'git_entry' as const }], more: 0, hash: 'one' };
+  const done = (control: object) => {
+    const situation = reviewed(CLEAN, 'pass', { control });
+    return { ...situation, control: { ...situation.control, step: 5 } };
+  };
+
+  it('waits for a person, whoever has judged the work, until just that is let pass', () => {
+    const next = enter(done({ traps }));
+    expect(next).toMatchObject({ kind: 'gate', gate: 'finding', details: { traps } });
+    const control = { ...approved('finding', done({ traps }), { traps: 'one' }), step: 5 };
+    expect(enter({ ...done({ traps }), control })).toMatchObject({ kind: 'complete' });
+    const other = { ...control, traps: { ...traps, hash: 'two' } };
+    expect(enter({ ...done({ traps }), control: other })).toMatchObject({ kind: 'gate', gate: 'finding' });
+  });
+
+  it('is let pass by no approval that did not list it', () => {
+    const blind = { ...approved('finding', done({ traps })), step: 5 };
+    expect(enter({ ...done({ traps }), control: blind })).toMatchObject({ kind: 'gate', gate: 'finding' });
   });
 });
 
@@ -446,7 +468,7 @@ describe('a tool whose outcome nobody knows', () => {
     const situation = reviewed(CLEAN, 'pass');
     situation.newest.guardrail = { ...failed('guardrail'), errorCode: 'tool_effect' };
     expect(afterStep(situation)).toMatchObject({ kind: 'gate', gate: 'tool_effect' });
-    const control = approved('tool_effect', situation, []);
+    const control = approved('tool_effect', situation);
     expect(enter({ ...situation, control })).toMatchObject({ kind: 'run', roles: ['guardrail'] });
   });
 });
@@ -455,11 +477,14 @@ describe('approving', () => {
   it('raises the cost limit once by the pod’s own amount', () => {
     const pod = quartet({ maxCostUsd: 2 });
     const situation = reviewed(CLEAN, 'pass', { pod, control: { costLimitUsd: 2 } });
-    expect(approved('cost', situation, []).costLimitUsd).toBe(4);
+    expect(approved('cost', situation).costLimitUsd).toBe(4);
   });
 
   it('lets the task’s files win over the ones named', () => {
-    expect(approved('publish_conflict', reviewed(CLEAN, 'pass'), ['a', 'b']).publishForce).toEqual(['a', 'b']);
+    expect(approved('publish_conflict', reviewed(CLEAN, 'pass'), { conflicts: ['a', 'b'] }).publishForce).toEqual([
+      'a',
+      'b',
+    ]);
   });
 });
 

@@ -8,7 +8,7 @@ import {
   type PodSnapshot,
   type Severity,
 } from '../../pods/index.js';
-import { stageKey, type GateKind, type StageKey, type TaskControl } from './task-control.js';
+import { stageKey, type GateKind, type ShownTraps, type StageKey, type TaskControl } from './task-control.js';
 import type { Role } from './task-status.js';
 
 /**
@@ -120,19 +120,29 @@ export function failureStatus(situation: Situation, role: Role): 'failed' | 'ski
   return agent?.onFailure === 'skip' && retriesSpent(situation, role) ? 'skipped' : 'failed';
 }
 
+/** What a gate has shown besides the work itself, which its approval covers. */
+export interface ShownAtGate {
+  conflicts?: readonly string[];
+  /** The gate listed the work that no judge was shown. */
+  listedUnseen?: boolean;
+  /** Hash of the traps for git that the gate listed. */
+  traps?: string | undefined;
+}
+
 /**
  * How a task goes on after a person approved its gate: flags are cleared and standing verdicts forgiven, or the failed
- * stages get another attempt, or the cost limit rises once by the pod's own amount. `listedUnseen` says that the gate listed the
- * work that no judge was shown.
+ * stages get another attempt, or the cost limit rises once by the pod's own amount.
  */
 export function approved(
   gate: GateKind,
   situation: Situation,
-  conflicts: readonly string[],
-  listedUnseen = false,
+  { conflicts = [], listedUnseen = false, traps }: ShownAtGate = {},
 ): TaskControl {
   const { control, pod } = situation;
-  const released = listedUnseen ? { releasedUnseen: unseenHash(situation) } : {};
+  const released = {
+    ...(listedUnseen && { releasedUnseen: unseenHash(situation) }),
+    ...(traps !== undefined && { releasedTraps: traps }),
+  };
   switch (gate) {
     case 'escalation':
     case 'finding':
@@ -310,6 +320,9 @@ function finish(situation: Situation, effects: Effects): Next {
     const list = serious.map((finding) => `${finding.type} (${finding.severity})`).join(', ');
     return openGate(situation, 'finding', `Open findings need a person: ${list}.`, effects);
   }
+  // Also where no guardrail was there to report them, or to be asked again.
+  const traps = openTraps(situation);
+  if (traps !== null) return trapsGate(situation, traps, effects);
   if (pod.requireHumanReview === 'always' && control.approvedHash !== situation.contentHash()) {
     return openGate(situation, 'final', 'The pod asks for a person to review every result.', effects);
   }
@@ -354,6 +367,20 @@ function unseenHash(situation: Situation): string {
   return createHash('sha256').update(JSON.stringify(work)).digest('hex');
 }
 
+/** What git would obey in the changes, unless a person has let just that pass. */
+function openTraps({ control }: Situation): ShownTraps | null {
+  const { traps, releasedTraps } = control;
+  return traps === undefined || traps.hash === releasedTraps ? null : traps;
+}
+
+/** The gate for changes that the owner's git would obey. */
+export function trapsGate(situation: Situation, traps: ShownTraps, effects: Effects = NO_EFFECTS): Next {
+  const named = traps.files.map(({ path, kind }) => `${path} (${kind})`).join(', ');
+  const all = traps.more > 0 ? `${named} and ${traps.more} more` : named;
+  const withThem = { ...situation, control: { ...situation.control, traps } };
+  return openGate(withThem, 'finding', `The owner's git would obey what the work holds: ${all}.`, effects);
+}
+
 function listed({ files, more }: Unseen): string {
   const named = files.slice(0, 20).map(({ path, reason }) => `${path} (${reason})`);
   const others = files.length - named.length + more;
@@ -370,7 +397,8 @@ export function openGate(
 ): Next {
   if (situation.pod.requireHumanReview === 'never') return failTask(situation, `gate_${kind}`, reason, effects);
   const unseen = RELEASING.includes(kind) ? openUnseen(situation) : null;
-  const shown = unseen === null ? details : { ...details, unseen };
+  const traps = RELEASING.includes(kind) && kind !== 'unseen' ? openTraps(situation) : null;
+  const shown = { ...details, ...(unseen && { unseen }), ...(traps && { traps }) };
   return { kind: 'gate', gate: kind, reason, details: shown, control: situation.control, effects };
 }
 

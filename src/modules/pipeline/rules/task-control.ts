@@ -1,4 +1,5 @@
 import { validate as isUuid } from 'uuid';
+import type { GitTrap, GitTraps } from '../../tools/index.js';
 import type { Role } from './task-status.js';
 
 const UUID_LENGTH = 36;
@@ -11,6 +12,26 @@ export type StageKey = `${Role}#${number}`;
 
 export function stageKey(role: Role, iteration: number): StageKey {
   return `${role}#${iteration}`;
+}
+
+/** Traps for git as a gate shows them: the first few, how many there are, and the hash over all of them. */
+export interface ShownTraps {
+  files: GitTrap[];
+  more: number;
+  hash: string;
+}
+
+const MOST_TRAPS_SHOWN = 20;
+const MOST_PATH_SHOWN = 300;
+
+export function shownTraps({ listed, total, hash }: GitTraps): ShownTraps {
+  const files = listed
+    .slice(0, MOST_TRAPS_SHOWN)
+    .map(({ path, kind }) => ({
+      path: path.length > MOST_PATH_SHOWN ? `${path.slice(0, MOST_PATH_SHOWN)}…` : path,
+      kind,
+    }));
+  return { files, more: total - files.length, hash };
 }
 
 /** The small state that says where a task stands; kept in its row, written by every move. */
@@ -40,6 +61,10 @@ export interface TaskControl {
   machinePauses?: number;
   /** Hash of the work tree's difference from its base; null while there is none. */
   diffHash: string | null;
+  /** What in the task's changes the owner's git would obey; absent is nothing. */
+  traps?: ShownTraps;
+  /** Hash of the traps that a person let pass last; absent is none. */
+  releasedTraps?: string;
   /** Files that win over the workspace's when the task is published. */
   publishForce: string[];
   /** How many tasks and turns above this one started it by a tool; absent is none. */

@@ -1,8 +1,10 @@
-import type { StageWrite } from '../store/transition.js';
+import { gitFindings } from '../guardrail/git-findings.js';
+import type { FindingWrite, StageWrite } from '../store/transition.js';
 import { iterationOf, type Next, type NextOf } from '../rules/plan.js';
-import type { StageRecords } from './stage-records.js';
+import { findingAdded, type StageRecords } from './stage-records.js';
 import { artifactsOf, pendingOutput, resultOf } from './task-result.js';
 import type { ForeseenTask, TaskExecution } from './task-execution.js';
+import type { ShownTraps } from '../rules/task-control.js';
 import { ROLES, runningStatus, type Role } from '../rules/task-status.js';
 
 /** First pause before a retry; it doubles with every retry of the same stage, with jitter, up to a minute. */
@@ -140,9 +142,11 @@ function gateTransition(
   context: TransitionContext,
 ): ExecutionTransition {
   const id = context.newId();
+  const found = unreported(task, next, () => context.newId());
   return {
     ...base,
     to: 'pending_human_review',
+    findings: [...(base.findings ?? []), ...found],
     open_gate: {
       id,
       kind: next.gate,
@@ -151,8 +155,32 @@ function gateTransition(
       details: next.details,
     },
     artifacts: [...(base.artifacts ?? []), ...pendingOutput(task, () => context.newId())],
-    events: [...base.events, { type: 'gate.opened', data: { gate_id: id, kind: next.gate, reason: next.reason } }],
+    events: [
+      ...base.events,
+      ...found.map(findingAdded),
+      { type: 'gate.opened', data: { gate_id: id, kind: next.gate, reason: next.reason } },
+    ],
   };
+}
+
+/** The findings of a gate on what git would obey, where no guardrail has reported them. */
+function unreported(task: ForeseenTask, next: NextOf<'gate'>, newId: () => string): FindingWrite[] {
+  const { task: stage } = task.situation.newest;
+  const traps = next.details.traps as ShownTraps | undefined;
+  if (next.gate !== 'finding' || traps === undefined || stage === undefined) return [];
+  if (task.run.findings.some(({ open, type, deterministic }) => open && deterministic && type === 'policy_violation')) {
+    return [];
+  }
+  return gitFindings({ listed: traps.files, total: traps.files.length + traps.more }, task.run.id).map((finding) => ({
+    id: newId(),
+    stage_id: stage.id,
+    finding_type: finding.type,
+    severity: finding.severity,
+    description: finding.description,
+    evidence: finding.evidence,
+    iteration: stage.iteration,
+    deterministic: finding.deterministic,
+  }));
 }
 
 function failTransition(task: ForeseenTask, base: ExecutionTransition, next: NextOf<'fail'>): ExecutionTransition {

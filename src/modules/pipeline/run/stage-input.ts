@@ -37,7 +37,12 @@ export function stageInput(execution: TaskExecution, agent: AgentSnapshot, shown
 }
 
 function diffOf({ diff }: TaskExecution): StageDiff {
-  return { text: diff?.text ?? '', files: diff?.files ?? [], notShown: diff?.notShown ?? [] };
+  return {
+    text: diff?.text ?? '',
+    files: diff?.files ?? [],
+    notShown: diff?.notShown ?? [],
+    traps: diff?.traps ?? null,
+  };
 }
 
 /** Every verdict of the iterations up to `last` that asked for something, oldest first. */

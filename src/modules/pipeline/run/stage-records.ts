@@ -113,18 +113,7 @@ function addVerdicts(
     parts.resolve = [
       { resolved_by: 'guardrail_rerun', notes: 'The guardrail ran again.', before_iteration: iteration },
     ];
-    for (const finding of parts.findings) {
-      events.push({
-        type: 'finding.added',
-        data: {
-          finding_id: finding.id,
-          finding_type: finding.finding_type,
-          severity: finding.severity,
-          deterministic: finding.deterministic,
-          iteration,
-        },
-      });
-    }
+    events.push(...parts.findings.map(findingAdded));
   }
   if (outcome.role === 'code_review') {
     const review = {
@@ -146,6 +135,20 @@ function addVerdicts(
     parts.artifacts = [artifact(newId(), outcome.stageId, 'adr', name, output.adr, { action: output.action })];
   }
   parts.events = events;
+}
+
+/** What the event log tells of a new finding. */
+export function findingAdded(finding: FindingWrite): Transition['events'][number] {
+  return {
+    type: 'finding.added',
+    data: {
+      finding_id: finding.id,
+      finding_type: finding.finding_type,
+      severity: finding.severity,
+      deterministic: finding.deterministic,
+      iteration: finding.iteration,
+    },
+  };
 }
 
 /** An artifact row with the SHA-256 of its content. */

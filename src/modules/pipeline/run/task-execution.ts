@@ -3,6 +3,7 @@ import type { TreeDiff, WorkTree } from '../../tools/index.js';
 import { LeaseLostError, type Lease } from '../store/lease.js';
 import type { FindingWrite, Transition, Spent, StageWrite } from '../store/transition.js';
 import type { Situation } from '../rules/plan.js';
+import { shownTraps } from '../rules/task-control.js';
 import { situationOf } from '../rules/situation.js';
 import type { TransitionsRepository } from '../store/transitions.repository.js';
 import type { KnownFinding, StageHistoryRecord, LoadedTask } from '../store/loaded-tasks.repository.js';
@@ -75,10 +76,15 @@ export class TaskExecution {
     return { run, situation: situationOf(run), tree: this.tree, diff: this.diff, changedFiles: this.changedFiles };
   }
 
-  /** Notes how the tree differs from its base; the next commit stores the hash. */
+  /** Notes how the tree differs from its base; the next commit stores the hash, and what git would obey. */
   measured(diff: TreeDiff): void {
     this.diff = diff;
-    this.run.control = { ...this.run.control, diffHash: diff.files.length > 0 ? diff.contentHash : null };
+    const { traps: _before, ...control } = this.run.control;
+    this.run.control = {
+      ...control,
+      diffHash: diff.files.length > 0 ? diff.contentHash : null,
+      ...(diff.traps && { traps: shownTraps(diff.traps) }),
+    };
   }
 
   /** Runs `work` after everything that was asked for earlier has ended. */

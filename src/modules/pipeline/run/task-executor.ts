@@ -6,7 +6,17 @@ import { DomainError } from '../../../platform/errors/index.js';
 import { withLogContext } from '../../../platform/logging/index.js';
 import { WorkTreeFencedError } from '../../tools/index.js';
 import { DrainingError, type Lease, type LeaseLostError } from '../store/lease.js';
-import { afterStep, enter, failTask, NO_EFFECTS, openGate, type Next, type Situation } from '../rules/plan.js';
+import {
+  afterStep,
+  enter,
+  failTask,
+  NO_EFFECTS,
+  openGate,
+  trapsGate,
+  type Next,
+  type Situation,
+} from '../rules/plan.js';
+import { shownTraps } from '../rules/task-control.js';
 import type { StageOutcome } from './stage-outcome.js';
 import { outcomeParts, type StageRecords } from './stage-records.js';
 import { retryUnavailable } from '../store/retry-unavailable.js';
@@ -158,7 +168,8 @@ export class TaskExecutor {
 
   /** Publishing may be cut anywhere: each file is either published or not, and the next attempt tells which. */
   private async publish(execution: TaskExecution, completed: Next): Promise<void> {
-    const conflicts = await this.trees.publish(execution);
+    const { conflicts, traps } = await this.trees.publish(execution);
+    if (traps !== undefined) return this.advance(execution, {}, trapsGate(execution.situation, shownTraps(traps)));
     if (conflicts.length === 0) return this.advance(execution, {}, completed);
     const reason = `The workspace changed meanwhile: ${conflicts.slice(0, 20).join(', ')}.`;
     const gate = openGate(execution.situation, 'publish_conflict', reason, NO_EFFECTS, { files: conflicts });

@@ -4,6 +4,7 @@ import {
   ToolRegistry,
   WorkTreeFencedError,
   WorkTrees,
+  type Published,
   type TaskTree,
   type TreeDiff,
   type WorkTree,
@@ -54,7 +55,8 @@ export class TaskTrees {
     try {
       execution.tree = await this.trees.open(name, lease.epoch, lease.signal);
       execution.mayMakeTree = true;
-      if (run.control.diffHash !== null) execution.diff = await this.trees.diff(execution.tree, lease.signal);
+      if (run.control.diffHash !== null || run.control.traps !== undefined)
+        execution.diff = await this.trees.diff(execution.tree, lease.signal);
       return null;
     } catch (error) {
       if (error instanceof DomainError && error.code !== 'dependency_unavailable') {
@@ -120,10 +122,10 @@ export class TaskTrees {
     return execution.tree === null || change === undefined ? null : this.trees.read(execution.tree, change);
   }
 
-  /** Publishes the tree into the workspace; the files that stand in the way, or none. */
-  async publish(execution: TaskExecution): Promise<string[]> {
+  /** Publishes the tree into the workspace; says what stands in the way. */
+  async publish(execution: TaskExecution): Promise<Published> {
     const { tree, diff, run } = execution;
-    if (tree === null || run.control.diffHash === null) return [];
+    if (tree === null || run.control.diffHash === null) return { conflicts: [] };
     let leftBytes = MOST_CODE_ARTIFACT_BYTES;
     for (const change of diff?.files ?? []) {
       if (execution.changedFiles.size >= MOST_CODE_ARTIFACTS || leftBytes <= 0) break;
@@ -132,12 +134,12 @@ export class TaskTrees {
       execution.changedFiles.set(change.path, content.toString('utf8'));
       leftBytes -= content.length;
     }
-    const { conflicts } = await this.trees.publish(tree, {
+    return this.trees.publish(tree, {
       force: run.control.publishForce,
       contentHash: run.control.diffHash,
+      ...(run.control.releasedTraps !== undefined && { releasedTraps: run.control.releasedTraps }),
       signal: execution.lease.signal,
     });
-    return conflicts;
   }
 
   /**

@@ -173,6 +173,7 @@ function scan(input: StageInput, deps: StageDeps): Promise<Finding[]> {
     hidden: (diff?.notShown ?? [])
       .filter(({ path }) => !deleted.has(path))
       .map(({ path, reason }) => ({ path, reason, read: async () => (await deps.readChanged?.(path)) ?? null })),
+    traps: diff?.traps ?? null,
     signal: deps.signal,
   });
 }

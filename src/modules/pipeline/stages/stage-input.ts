@@ -1,3 +1,4 @@
+import type { GitTraps } from '../../tools/index.js';
 import type { Role } from '../rules/task-status.js';
 import type { StageOutputs } from './outputs.js';
 
@@ -30,6 +31,8 @@ export interface StageDiff {
     /** The new content is one that the base holds, as in a rename; absent is no. */
     atBase?: boolean;
   }[];
+  /** What in the changes the owner's git would obey; absent is nothing. */
+  traps?: GitTraps | null;
 }
 
 /** What a stage reads. Plain data: the same input gives the same prompt. */

@@ -67,11 +67,22 @@ describe('isGitName', () => {
     '.g\u200Cit',
     '.gi\uFEFFt',
     '.ｇｉｔ',
+    '.git .:x',
+    '.git :stream',
+    'git~2',
+    '.gi\u00ADt',
+    '.g\u{E0061}it',
+    '.git\t',
+    '.git\\config',
+    'lib\\.GIT',
   ])('knows %j', (name) => {
     expect(isGitName(name)).toBe(true);
     expect(() => refuseGit(['a', name, 'config'])).toThrow(PathRefusedError);
   });
-  it.each(['.gitignore', '.github', 'git', '.gitattributes', 'a.git'])('lets %j be', (name) => {
-    expect(isGitName(name)).toBe(false);
-  });
+  it.each(['.gitignore', '.github', 'git', '.gitattributes', 'a.git', 'git~', 'my.git ', '.git-hooks'])(
+    'lets %j be',
+    (name) => {
+      expect(isGitName(name)).toBe(false);
+    },
+  );
 });

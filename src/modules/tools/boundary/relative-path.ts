@@ -31,17 +31,25 @@ export function parsePath(path: string): string[] {
 }
 
 /**
- * Whether `name` is `.git`, or what some file system takes for it: any case, trailing dots and spaces, the short name that
- * FAT gives it, characters that HFS+ ignores.
+ * `name` as the most forgiving of file systems knows it: in small letters, without characters that nobody sees (HFS+ ignores
+ * them), without the stream after a colon and without the dots and spaces at its end (NTFS drops them).
+ */
+export function foldedName(name: string): string {
+  return name
+    .replace(/[\p{Default_Ignorable_Code_Point}\p{Cf}\p{Cc}]/gu, '')
+    .normalize('NFKC')
+    .replace(/[\p{Default_Ignorable_Code_Point}\p{Cf}\p{Cc}]/gu, '')
+    .toLowerCase()
+    .replace(/:.*$/s, '')
+    .replace(/[. ]+$/, '');
+}
+
+/**
+ * Whether `name` is `.git`, or what some file system takes for it or for a path through it: any case, trailing dots and
+ * spaces, the short name that FAT gives it, a backslash for a slash, characters that HFS+ ignores.
  */
 export function isGitName(name: string): boolean {
-  const folded = name
-    .normalize('NFKC')
-    .replace(/[\u200B-\u200F\u202A-\u202E\u2060-\u206F\uFEFF]/g, '')
-    .toLowerCase()
-    .replace(/[. ]+$/, '')
-    .replace(/:.*$/, '');
-  return folded === '.git' || folded === 'git~1';
+  return name.split('\\').some((part) => /^(?:\.git|git~\d+)$/.test(foldedName(part)));
 }
 
 /** @throws PathRefusedError when any component is `.git`, however it is spelt. */

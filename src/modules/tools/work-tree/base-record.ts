@@ -69,16 +69,28 @@ export class BasePack {
   }
 
   /** The SHA-256 of an entry's content. */
-  hashOf({ at, size }: BaseEntry): string {
+  hashOf(entry: BaseEntry): string {
     const hash = createHash('sha256');
+    this.read(entry, (piece) => hash.update(piece));
+    return hash.digest('hex');
+  }
+
+  /** An entry's content as text, for entries that are known to be small. */
+  textOf(entry: BaseEntry): string {
+    const pieces: Buffer[] = [];
+    this.read(entry, (piece) => pieces.push(Buffer.from(piece)));
+    return Buffer.concat(pieces).toString('utf8');
+  }
+
+  /** Gives `take` the content in pieces that are only valid until the next one. */
+  private read({ at, size }: BaseEntry, take: (piece: Buffer) => void): void {
     const chunk = Buffer.allocUnsafe(Math.min(size, BUFFER_BYTES));
     for (let read = 0; read < size;) {
       const bytes = readSync(this.descriptor, chunk, 0, Math.min(chunk.length, size - read), at + read);
       if (bytes === 0) throw new Error('The pack of a work tree is shorter than its record says.');
-      hash.update(chunk.subarray(0, bytes));
+      take(chunk.subarray(0, bytes));
       read += bytes;
     }
-    return hash.digest('hex');
   }
 
   close(): void {

@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import { closeSync, fstatSync, readSync } from 'node:fs';
 import { isTemporaryName } from '../boundary/directory.js';
 import { isGitName } from '../boundary/relative-path.js';
+import { GitTrapSearch, isAttributesName, isModulesName, type GitTraps } from './git-traps.js';
+import { readText } from './repository.js';
 import { BasePack, stampOf, type BaseEntry } from './base-record.js';
 import { linkRecord, type FileRecord } from './file-record.js';
 import { OpenFolder, within } from './open-folder.js';
@@ -17,18 +19,31 @@ export interface CompareOrder {
   limits: TreeLimits;
 }
 
+/** How a tree differs from its base. */
+export interface Comparison {
+  /** Sorted by path; `.git` is left out. */
+  changes: Difference[];
+  /** What in the changes git would obey, `.git` included; null for nothing. */
+  traps: GitTraps | null;
+  /** The folders among the traps that are repositories, with a slash at their end; nothing for the root. */
+  repositories: string[];
+}
+
 const CHUNK_BYTES = 1024 * 1024;
+/** Of a file that git reads rules from; a longer one counts as one that nobody can judge. */
+const MOST_RULE_BYTES = 1024 * 1024;
 
 /**
- * The paths at which `tree` differs from its base, sorted; `.git` is left out. Every file is looked at, and only those are
- * read that are not the very ones the tree was filled with. Runs in a worker thread.
+ * Compares `tree` with its base. Every file is looked at, and only those are read that are not the very ones the tree was
+ * filled with. Runs in a worker thread.
  * @throws DomainError `workspace_too_large`, `workspace_unreadable`.
  */
-export function compareTree({ home, tree, limits }: CompareOrder): Difference[] {
+export function compareTree({ home, tree, limits }: CompareOrder): Comparison {
   const base = readBase(home);
   const pack = new BasePack(home);
   const budget = new TreeBudget(limits, 'work tree');
   const found: Difference[] = [];
+  const search = new GitTrapSearch();
   const seen = new Set<string>();
   const recordOf = (entry: BaseEntry): FileRecord => ({
     type: entry.type,
@@ -38,8 +53,10 @@ export function compareTree({ home, tree, limits }: CompareOrder): Difference[] 
   });
   const look = (folder: OpenFolder, prefix: string, depth: number): void => {
     if (depth > MAX_DEPTH) throw unreadable(prefix, `in the work tree is nested more than ${MAX_DEPTH} folders deep`);
-    for (const { name, kind } of folder.entries()) {
-      if (isTemporaryName(name) || isGitName(name)) continue;
+    const entries = folder.entries().filter(({ name }) => !isTemporaryName(name));
+    search.folder(prefix, entries);
+    for (const { name, kind } of entries) {
+      if (isGitName(name)) continue;
       const path = prefix + name;
       if (kind === 'folder') {
         within(folder.folder(name), (inner) => look(inner, `${path}/`, depth + 1));
@@ -58,7 +75,11 @@ export function compareTree({ home, tree, limits }: CompareOrder): Difference[] 
       if (after === null) continue;
       seen.add(path);
       const before = entry === undefined ? null : recordOf(entry);
-      if (before?.type !== after.type || before.sha256 !== after.sha256) found.push({ path, before, after });
+      if (before?.type === after.type && before.sha256 === after.sha256) continue;
+      found.push({ path, before, after });
+      if (isAttributesName(name) || isModulesName(name)) {
+        search.ruleFile(path, kind === 'link' ? null : readText(folder, name, MOST_RULE_BYTES));
+      }
     }
   };
   try {
@@ -69,12 +90,27 @@ export function compareTree({ home, tree, limits }: CompareOrder): Difference[] 
       root.close();
     }
     for (const [path, entry] of base) {
-      if (!seen.has(path)) found.push({ path, before: recordOf(entry), after: null });
+      // A base of before may hold what is a spelling of `.git`, which no walk sees.
+      if (seen.has(path) || path.split('/').some(isGitName)) continue;
+      found.push({ path, before: recordOf(entry), after: null });
     }
+    const written = found.filter(isWritten).map(({ path }) => path);
+    const attributesAtBase = (): string[] =>
+      [...base].flatMap(([path, entry]) => {
+        const isRead = isAttributesName(path.slice(path.lastIndexOf('/') + 1)) && entry.size <= MOST_RULE_BYTES;
+        return isRead ? [pack.textOf(entry)] : [];
+      });
+    const changes = found.sort((a, b) => (a.path < b.path ? -1 : 1));
+    const repositories = search.changedRepositories(written);
+    return { changes, traps: search.found(written, attributesAtBase), repositories };
   } finally {
     pack.close();
   }
-  return found.sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+/** Whether there is content at the path that was not there before. */
+export function isWritten({ before, after }: Difference): boolean {
+  return after !== null && (before?.sha256 !== after.sha256 || (before.type === 'link') !== (after.type === 'link'));
 }
 
 function linkOf(folder: OpenFolder, name: string): FileRecord | null {

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import { structuredPatch, type StructuredPatchHunk } from 'diff';
 import { decodedText } from './decoded-text.js';
+import type { Comparison } from './compare-tree.js';
 import type { FileRecord } from './file-record.js';
+import type { GitTraps } from './git-traps.js';
 import type { RecordedContent } from './recorded-content.js';
 
 export interface TreeChange {
@@ -20,6 +22,8 @@ export interface TreeDiff {
   contentHash: string;
   /** Changes whose content `text` does not show: whoever judges by `text` has not seen these (`WorkTrees.read` gives them). */
   notShown: NotShown[];
+  /** What in the changes the owner's git would obey; null for nothing. */
+  traps: GitTraps | null;
 }
 
 export interface NotShown {
@@ -59,11 +63,11 @@ export function contentHash(changes: readonly Difference[]): string {
   return createHash('sha256').update(JSON.stringify(stable)).digest('hex');
 }
 
-/** Describes `changes` between a base and a tree without running anything in either. */
+/** Describes the changes between a base and a tree without running anything in either. */
 export async function describeChanges(
   base: RecordedContent,
   tree: RecordedContent,
-  changes: readonly Difference[],
+  { changes, traps }: Pick<Comparison, 'changes' | 'traps'>,
   signal?: AbortSignal,
 ): Promise<TreeDiff> {
   const parts: string[] = [];
@@ -82,7 +86,7 @@ export async function describeChanges(
     length += part.length;
     await new Promise(setImmediate);
   }
-  return { text: parts.join(''), files: changes.map(asChange), contentHash: contentHash(changes), notShown };
+  return { text: parts.join(''), files: changes.map(asChange), contentHash: contentHash(changes), notShown, traps };
 }
 
 type Body = { text: string; problem?: undefined } | { problem: 'binary' | 'large' };

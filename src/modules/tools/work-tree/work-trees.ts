@@ -14,7 +14,10 @@ import { Publication } from './publication.js';
 import { BaseContent, TreeContent } from './recorded-content.js';
 import { Removals } from './removals.js';
 import type { TreeLimits } from './tree-budget.js';
-import { contentHash, describeChanges, type Difference, type TreeChange, type TreeDiff } from './tree-diff.js';
+import type { Comparison } from './compare-tree.js';
+import type { GitTraps } from './git-traps.js';
+import { withTrapsInWorkspace } from './workspace-traps.js';
+import { contentHash, describeChanges, type TreeChange, type TreeDiff } from './tree-diff.js';
 import { epochsIn, fence, lstatOrNull, namesIn, notePublished, publishedPaths } from './tree-home.js';
 import { runTreeJob } from './tree-jobs.js';
 
@@ -31,7 +34,16 @@ export interface PublishOptions {
   force?: readonly string[];
   /** The `contentHash` that was approved; anything else is refused. */
   contentHash?: string;
+  /** The `hash` of the traps for git that a person has let pass; with any others nothing is published. */
+  releasedTraps?: string;
   signal?: AbortSignal;
+}
+
+/** What stands in the way of a publication; nothing of either is a success. */
+export interface Published {
+  conflicts: string[];
+  /** What the owner's git would obey and nobody has released: nothing was written. */
+  traps?: GitTraps;
 }
 
 /** How the task of a tree has ended: `given_up` is any end but `complete`. */
@@ -159,9 +171,9 @@ export class WorkTrees implements OnModuleInit {
    */
   async diff(tree: WorkTree, signal?: AbortSignal): Promise<TreeDiff> {
     signal?.throwIfAborted();
-    const changes = await this.changes(tree);
+    const comparison = await this.compare(tree);
     const base = new BaseContent(this.home(tree.taskId));
-    return describeChanges(base, new TreeContent(tree.root), changes, signal);
+    return describeChanges(base, new TreeContent(tree.root), comparison, signal);
   }
 
   /**
@@ -189,7 +201,7 @@ export class WorkTrees implements OnModuleInit {
    *   a folder, a device or a link stands in the way, also forced paths stay in conflict.
    * @throws DomainError `content_changed` when the tree is not what was approved; WorkTreeFencedError when it is another's.
    */
-  async publish(tree: WorkTree, options: PublishOptions = {}): Promise<{ conflicts: string[] }> {
+  async publish(tree: WorkTree, options: PublishOptions = {}): Promise<Published> {
     const workspace = await this.workspace();
     const mayGoOn = async (): Promise<void> => {
       options.signal?.throwIfAborted();
@@ -197,11 +209,14 @@ export class WorkTrees implements OnModuleInit {
     };
     return this.turns.take(workspace, async () => {
       options.signal?.throwIfAborted();
-      const changes = await this.changes(tree);
+      const comparison = await this.compare(tree);
+      const { changes } = comparison;
       options.signal?.throwIfAborted();
       if (options.contentHash !== undefined && contentHash(changes) !== options.contentHash) {
         throw new DomainError('content_changed', 'The files of the task are not the ones that were reviewed.');
       }
+      const obeyed = await withTrapsInWorkspace(workspace, comparison);
+      if (obeyed !== null && obeyed.hash !== options.releasedTraps) return { conflicts: [], traps: obeyed };
       const publication = new Publication(workspace, new TreeContent(tree.root), tree.taskId, changes, {
         force: new Set(options.force),
         anyLinks: false,
@@ -268,7 +283,7 @@ export class WorkTrees implements OnModuleInit {
     if (published.size === 0) return [];
     const workspace = await this.workspace();
     return this.turns.take(workspace, async () => {
-      const reversed = (await this.changesIn(home, tree))
+      const reversed = (await this.comparisonOf(home, tree)).changes
         .filter(({ path }) => published.has(path))
         .map(({ path, before, after }) => ({ path, before: after, after: before }));
       const withdrawal = new Publication(workspace, new BaseContent(home), taskId, reversed, {
@@ -337,14 +352,14 @@ export class WorkTrees implements OnModuleInit {
     }
   }
 
-  private async changes(tree: WorkTree): Promise<Difference[]> {
+  private async compare(tree: WorkTree): Promise<Comparison> {
     await this.assertCurrent(tree);
-    const changes = await this.changesIn(this.home(tree.taskId), tree.root);
+    const comparison = await this.comparisonOf(this.home(tree.taskId), tree.root);
     await this.assertCurrent(tree);
-    return changes;
+    return comparison;
   }
 
-  private changesIn(home: string, tree: string): Promise<Difference[]> {
+  private comparisonOf(home: string, tree: string): Promise<Comparison> {
     return runTreeJob('compare', { home, tree, limits: doubled(this.limits) });
   }
 
