@@ -14,6 +14,7 @@ export { ToolRegistry, type ToolCategory } from './tool-registry.js';
 export { Sandbox, SandboxRefusedError, type Box } from './sandbox/sandbox.js';
 export { ToolsModule } from './tools.module.js';
 export type { GitTrap, GitTrapKind, GitTraps } from './work-tree/git-traps.js';
+export type { Conflict, ConflictCause } from './work-tree/publication.js';
 export type { TreeChange, TreeDiff } from './work-tree/tree-diff.js';
 export {
   WorkTreeFencedError,

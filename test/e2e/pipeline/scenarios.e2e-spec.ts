@@ -1,4 +1,5 @@
-import { readdir, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually } from '../../support/eventually.js';
@@ -241,7 +242,7 @@ describe('gates', () => {
     expect(answer.status).toBe(401);
   });
 
-  it('publish_conflict: opens when the workspace changed meanwhile, and approving lets the task’s file win', async () => {
+  it('publish_conflict: approving lets the task’s file win over the version that was shown, and opens it again for a newer one', async () => {
     let release: () => void = () => undefined;
     const reviewed = new Promise<void>((resolve) => (release = resolve));
     const model = models.model({
@@ -259,9 +260,29 @@ describe('gates', () => {
     release();
     const waiting = await pipeline.settled(id);
     expect(waiting).toMatchObject({ status: 'pending_human_review', review: { kind: 'publish_conflict' } });
-    expect(waiting.review.reason).toContain('notes.txt');
+    const shown = (words: string) => ({
+      files: ['notes.txt'],
+      conflicts: [
+        {
+          path: 'notes.txt',
+          causes: ['changed'],
+          version: `file:${createHash('sha256').update(words).digest('hex')}`,
+        },
+      ],
+      more: 0,
+    });
+    expect(waiting.review).toMatchObject({
+      reason: 'The workspace changed meanwhile: notes.txt.',
+      details: shown('somebody else’s words'),
+    });
+    await writeFile(join(service.workspace, 'notes.txt'), 'newer words');
     expect((await pipeline.review(id, { decision: 'approve' })).status).toBe(200);
-    expect(await pipeline.settled(id, 1)).toMatchObject({ status: 'complete' });
+    const again = await pipeline.settled(id, 1);
+    expect(again.review).toMatchObject({ kind: 'publish_conflict', details: shown('newer words') });
+    expect(await readFile(join(service.workspace, 'notes.txt'), 'utf8')).toBe('newer words');
+    expect((await pipeline.review(id, { decision: 'approve', gate_id: again.review.gate_id })).status).toBe(200);
+    expect(await pipeline.settled(id, 2)).toMatchObject({ status: 'complete' });
+    expect(await readFile(join(service.workspace, 'notes.txt'), 'utf8')).toBe('the task’s words');
     const artifacts = await pipeline.list(id, 'artifacts');
     expect(artifacts.find(({ artifact_type }) => artifact_type === 'code')).toMatchObject({
       file_path: 'notes.txt',

@@ -13,7 +13,7 @@ import { LoadedTasksRepository } from '../../../src/modules/pipeline/store/loade
 import type { TaskExecution } from '../../../src/modules/pipeline/run/task-execution.js';
 import { TaskSpendsRepository } from '../../../src/modules/pipeline/store/task-spends.repository.js';
 import { TaskTrees } from '../../../src/modules/pipeline/run/task-trees.js';
-import { WorkTrees, type ToolRegistry, type WorkTree } from '../../../src/modules/tools/index.js';
+import { type Published, WorkTrees, type ToolRegistry, type WorkTree } from '../../../src/modules/tools/index.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { eventually } from '../../support/eventually.js';
 import { temporaryFolder, type TemporaryFolder } from '../../support/servers/index.js';
@@ -125,7 +125,7 @@ describe('a dead letter that is requeued', () => {
 
   it('begins with the workspace as it was before its failed life published into it', async () => {
     const trees = new (class extends WorkTrees {
-      override async publish(tree: WorkTree): Promise<{ conflicts: string[] }> {
+      override async publish(tree: WorkTree): Promise<Published> {
         const published = await super.publish(tree);
         await bury();
         return published;
@@ -180,7 +180,7 @@ describe('a dead letter that is requeued', () => {
 it('a task that is cancelled while it publishes stops without a fault, and leaves nothing', async () => {
   const faults = jest.spyOn(Logger.prototype, 'error');
   const trees = new (class extends WorkTrees {
-    override async publish(tree: WorkTree): Promise<{ conflicts: string[] }> {
+    override async publish(tree: WorkTree): Promise<Published> {
       await pipeline.cancel({ kind: 'admin' }, id);
       return super.publish(tree);
     }

@@ -19,7 +19,13 @@ import {
 import { dirname, join } from 'node:path';
 import { AppConfig } from '../../../src/config/index.js';
 import { DomainError } from '../../../src/platform/errors/index.js';
-import { WorkTreeFencedError, WorkTrees, type TaskFate, type WorkTree } from '../../../src/modules/tools/index.js';
+import {
+  WorkTreeFencedError,
+  WorkTrees,
+  type Conflict,
+  type TaskFate,
+  type WorkTree,
+} from '../../../src/modules/tools/index.js';
 import { Places } from '../../../src/modules/tools/files/places.js';
 import { WriteFileTool } from '../../../src/modules/tools/files/write-file.tool.js';
 import { BOX_USER } from '../../../src/modules/tools/sandbox/box-user.js';
@@ -499,6 +505,12 @@ describe('publishing', () => {
     return contentOf(tree.root);
   }
 
+  const paths = (conflicts: Conflict[]): string[] => conflicts.map(({ path }) => path).sort();
+  /** The versions that a person was shown, and approves. */
+  const over = (conflicts: Conflict[]): { over: [string, string][] } => ({
+    over: conflicts.flatMap(({ path, version }) => (version === null ? [] : [[path, version]])),
+  });
+
   /** Publishes and is killed after so many steps; false when it was done by then. */
   async function diesAfter(steps: number): Promise<boolean> {
     let left = steps;
@@ -676,20 +688,58 @@ describe('publishing', () => {
     await put(workspace, { 'dir/c.txt': 'theirs\n' });
     const held = await contentOf(workspace);
     const { conflicts } = await trees.publish(tree);
-    expect(conflicts.sort()).toEqual(['a.txt', 'dir/c.txt', 'run.sh']);
+    expect(paths(conflicts)).toEqual(['a.txt', 'dir/c.txt', 'run.sh']);
     expect(await contentOf(workspace)).toEqual(held);
-    expect((await trees.publish(tree, { force: ['a.txt'] })).conflicts.sort()).toEqual(['dir/c.txt', 'run.sh']);
-    expect(await trees.publish(tree, { force: conflicts })).toEqual({ conflicts: [] });
+    const one = over(conflicts.filter(({ path }) => path === 'a.txt'));
+    expect(paths((await trees.publish(tree, one)).conflicts)).toEqual(['dir/c.txt', 'run.sh']);
+    expect(await trees.publish(tree, over(conflicts))).toEqual({ conflicts: [] });
     expect(await contentOf(workspace)).toEqual({
       ...(await contentOf(tree.root)),
       'b.txt': 'theirs, not touched by the task\n',
     });
   });
 
+  const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+  it('wins over exactly the version that a person was shown, and over no newer one', async () => {
+    await put(tree.root, { 'a.txt': 'changed\n' });
+    await rm(join(tree.root, 'b.txt'));
+    await put(tree.root, { 'c.txt': 'new\n' });
+    await put(workspace, { 'a.txt': 'theirs\n', 'b.txt': 'theirs\n', 'c.txt': 'theirs\n' });
+    await chmod(join(workspace, 'c.txt'), 0o755);
+    const { conflicts: shown } = await trees.publish(tree);
+    const version = sha256('theirs\n');
+    expect(shown).toEqual([
+      { path: 'a.txt', causes: ['changed'], version: `file:${version}` },
+      { path: 'b.txt', causes: ['changed'], version: `file:${version}` },
+      { path: 'c.txt', causes: ['changed'], version: `executable:${version}` },
+    ]);
+    await put(workspace, { 'a.txt': 'theirs, again\n' });
+    await rm(join(workspace, 'c.txt'));
+    const moved = (await trees.publish(tree, over(shown))).conflicts;
+    expect(moved).toEqual([{ path: 'a.txt', causes: ['changed'], version: `file:${sha256('theirs, again\n')}` }]);
+    expect(await contentOf(workspace)).toMatchObject({ 'a.txt': 'theirs, again\n', 'b.txt': 'theirs\n' });
+    expect(await trees.publish(tree, over([...shown, ...moved]))).toEqual({ conflicts: [] });
+    expect(await contentOf(workspace)).toMatchObject({ 'a.txt': 'changed\n', 'c.txt': 'new\n' });
+    expect(existsSync(join(workspace, 'b.txt'))).toBe(false);
+  });
+
+  it('wins over an absence that was shown, and not over what is there since', async () => {
+    await put(tree.root, { 'a.txt': 'changed\n' });
+    await rm(join(workspace, 'a.txt'));
+    const { conflicts } = await trees.publish(tree);
+    expect(conflicts).toEqual([{ path: 'a.txt', causes: ['changed'], version: 'absent' }]);
+    await put(workspace, { 'a.txt': 'theirs\n' });
+    expect(paths((await trees.publish(tree, over(conflicts))).conflicts)).toEqual(['a.txt']);
+    await rm(join(workspace, 'a.txt'));
+    expect(await trees.publish(tree, over(conflicts))).toEqual({ conflicts: [] });
+  });
+
   it('keeps a folder in which the owner put something meanwhile', async () => {
     await change();
     await put(workspace, { 'to-file/theirs': 'x', 'dir/theirs': 'x' });
-    expect(await trees.publish(tree, { force: ['to-file'] })).toEqual({ conflicts: ['to-file'] });
+    const blocked = { conflicts: [{ path: 'to-file', causes: ['in_the_way'], version: null }] };
+    expect(await trees.publish(tree)).toEqual(blocked);
     await rm(join(workspace, 'to-file/theirs'));
     expect(await trees.publish(tree)).toEqual({ conflicts: [] });
     expect(await contentOf(workspace)).toMatchObject({ 'dir/theirs': 'x', 'to-file': 'now a file\n' });
@@ -704,11 +754,15 @@ describe('publishing', () => {
     await symlink('../outside/victim', join(workspace, 'a.txt'));
     await put(tree.root, { 'dir/c.txt': 'changed\n', 'dir/new.txt': 'new\n', 'a.txt': 'changed\n' });
     const { conflicts } = await trees.publish(tree);
-    expect(conflicts).toEqual(['a.txt', 'dir/c.txt', 'dir/new.txt']);
-    expect((await trees.publish(tree, { force: conflicts })).conflicts).toEqual(['dir/c.txt', 'dir/new.txt']);
+    expect(conflicts.map(({ path, causes }) => [path, ...causes])).toEqual([
+      ['a.txt', 'changed'],
+      ['dir/c.txt', 'in_the_way'],
+      ['dir/new.txt', 'in_the_way'],
+    ]);
+    expect(paths((await trees.publish(tree, over(conflicts))).conflicts)).toEqual(['dir/c.txt', 'dir/new.txt']);
     await put(tree.root, { 'dir/c.txt': 'c\n' });
     await rm(join(tree.root, 'dir/new.txt'));
-    expect(await trees.publish(tree, { force: ['a.txt'] })).toEqual({ conflicts: [] });
+    expect(await trees.publish(tree, over(conflicts))).toEqual({ conflicts: [] });
     expect(await contentOf(outside)).toEqual({ 'c.txt': 'c\n', victim: 'safe' });
     expect((await lstat(join(workspace, 'a.txt'))).isFile()).toBe(true);
   });
@@ -717,9 +771,10 @@ describe('publishing', () => {
     'publishes a link to %s only where a person says so',
     async (target) => {
       await symlink(target, join(tree.root, 'link'));
-      expect(await trees.publish(tree)).toEqual({ conflicts: ['link'] });
+      const { conflicts } = await trees.publish(tree);
+      expect(conflicts).toEqual([{ path: 'link', causes: ['link_leads_out'], version: 'absent' }]);
       expect(await contentOf(workspace)).not.toHaveProperty('link');
-      expect(await trees.publish(tree, { force: ['link'] })).toEqual({ conflicts: [] });
+      expect(await trees.publish(tree, over(conflicts))).toEqual({ conflicts: [] });
     },
   );
 
@@ -739,7 +794,7 @@ describe('publishing', () => {
     await put(other.root, { 'a.txt': 'second\n', 'dir/c.txt': 'second\n' });
     const results = await Promise.all([trees.publish(tree), trees.publish(other)]);
     const won = results.findIndex(({ conflicts }) => conflicts.length === 0);
-    expect(results[1 - won]).toEqual({ conflicts: ['a.txt'] });
+    expect(results[1 - won]?.conflicts).toMatchObject([{ path: 'a.txt', causes: ['changed'] }]);
     const [name, c] = won === 0 ? ['first\n', 'c\n'] : ['second\n', 'second\n'];
     expect(await contentOf(workspace)).toMatchObject({ 'a.txt': name, 'dir/c.txt': c });
   });
@@ -767,7 +822,7 @@ describe('publishing', () => {
     await put(workspace, { 'same.txt': 'both wrote this\n', 'dir/c.txt': 'theirs\n' });
     await put(tree.root, { 'same.txt': 'both wrote this\n', 'a.txt': 'changed\n', 'b.txt': 'changed\n' });
     await put(tree.root, { 'dir/c.txt': 'changed\n' });
-    expect(await trees.publish(tree, { force: ['dir/c.txt'] })).toEqual({ conflicts: [] });
+    expect(await trees.publish(tree, over((await trees.publish(tree)).conflicts))).toEqual({ conflicts: [] });
     await put(workspace, { 'b.txt': 'changed since\n' });
     expect(await trees.withdraw(TASK)).toEqual(['b.txt']);
     expect(await contentOf(workspace)).toMatchObject({

@@ -88,9 +88,17 @@ export class ReviewService {
 type Outcome = Pick<Transition, 'to' | 'control' | 'events'> & Partial<Transition>;
 
 function approval(run: LoadedTask, gate: NonNullable<LoadedTask['gate']>): Outcome {
-  const conflicts = Array.isArray(gate.details.files) ? gate.details.files.map(String) : [];
   const situation = situationOf(run);
-  const { unseen, traps } = gate.details as { unseen?: unknown; traps?: ShownTraps };
+  // A conflict that an earlier release showed has no versions: its approval covers none, and the gate opens again with them.
+  const {
+    unseen,
+    traps,
+    conflicts = [],
+  } = gate.details as {
+    unseen?: unknown;
+    traps?: ShownTraps;
+    conflicts?: { path: string; version: string | null }[];
+  };
   const control = approved(gate.kind, situation, { conflicts, listedUnseen: unseen !== undefined, traps: traps?.hash });
   const forgiving = FORGIVING.includes(gate.kind);
   const next = enter({ ...situation, control, findings: forgiving ? [] : situation.findings });

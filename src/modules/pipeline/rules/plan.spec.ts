@@ -480,11 +480,29 @@ describe('approving', () => {
     expect(approved('cost', situation).costLimitUsd).toBe(4);
   });
 
-  it('lets the task’s files win over the ones named', () => {
-    expect(approved('publish_conflict', reviewed(CLEAN, 'pass'), { conflicts: ['a', 'b'] }).publishForce).toEqual([
-      'a',
-      'b',
+  it('lets the task’s files win over the versions that the gate showed, the last of each path', () => {
+    const first = {
+      conflicts: [
+        { path: 'a', version: 'file:1' },
+        { path: 'b', version: null },
+      ],
+    };
+    const control = approved('publish_conflict', reviewed(CLEAN, 'pass'), first);
+    expect(control).toMatchObject({ publishOver: [['a', 'file:1']], publishForce: [] });
+    const again = {
+      conflicts: [
+        { path: 'a', version: 'file:2' },
+        { path: 'c', version: 'absent' },
+      ],
+    };
+    expect(approved('publish_conflict', reviewed(CLEAN, 'pass', { control }), again).publishOver).toEqual([
+      ['a', 'file:2'],
+      ['c', 'absent'],
     ]);
+  });
+
+  it('covers nothing of a conflict that was shown without versions', () => {
+    expect(approved('publish_conflict', reviewed(CLEAN, 'pass'), {}).publishOver).toEqual([]);
   });
 });
 

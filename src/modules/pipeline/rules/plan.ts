@@ -122,7 +122,8 @@ export function failureStatus(situation: Situation, role: Role): 'failed' | 'ski
 
 /** What a gate has shown besides the work itself, which its approval covers. */
 export interface ShownAtGate {
-  conflicts?: readonly string[];
+  /** Paths in conflict, and the version of the workspace that the gate showed; null where none can be overwritten. */
+  conflicts?: readonly { path: string; version: string | null }[];
   /** The gate listed the work that no judge was shown. */
   listedUnseen?: boolean;
   /** Hash of the traps for git that the gate listed. */
@@ -162,8 +163,20 @@ export function approved(
       return { ...control, allowedAttempts };
     }
     case 'publish_conflict':
-      return { ...control, publishForce: [...new Set([...control.publishForce, ...conflicts])] };
+      return { ...control, publishOver: approvedVersions(control, conflicts) };
   }
+}
+
+/** What people have let the task overwrite: of each path the version that was shown last. */
+function approvedVersions(
+  { publishOver = [] }: TaskControl,
+  conflicts: NonNullable<ShownAtGate['conflicts']>,
+): [string, string][] {
+  const versions = new Map(publishOver);
+  for (const { path, version } of conflicts) {
+    if (version !== null) versions.set(path, version);
+  }
+  return [...versions];
 }
 
 /** The flags that conditions read. */

@@ -25,12 +25,10 @@ const MOST_TRAPS_SHOWN = 20;
 const MOST_PATH_SHOWN = 300;
 
 export function shownTraps({ listed, total, hash }: GitTraps): ShownTraps {
-  const files = listed
-    .slice(0, MOST_TRAPS_SHOWN)
-    .map(({ path, kind }) => ({
-      path: path.length > MOST_PATH_SHOWN ? `${path.slice(0, MOST_PATH_SHOWN)}…` : path,
-      kind,
-    }));
+  const files = listed.slice(0, MOST_TRAPS_SHOWN).map(({ path, kind }) => ({
+    path: path.length > MOST_PATH_SHOWN ? `${path.slice(0, MOST_PATH_SHOWN)}…` : path,
+    kind,
+  }));
   return { files, more: total - files.length, hash };
 }
 
@@ -65,7 +63,9 @@ export interface TaskControl {
   traps?: ShownTraps;
   /** Hash of the traps that a person let pass last; absent is none. */
   releasedTraps?: string;
-  /** Files that win over the workspace's when the task is published. */
+  /** By path, the version of the workspace over which a person lets the task's file win; absent is none. */
+  publishOver?: [path: string, version: string][];
+  /** Paths that an earlier release overwrote whatever they held. They approve nothing, and are not added to. */
   publishForce: string[];
   /** How many tasks and turns above this one started it by a tool; absent is none. */
   depth?: number;

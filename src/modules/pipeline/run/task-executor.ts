@@ -19,6 +19,7 @@ import {
 import { shownTraps } from '../rules/task-control.js';
 import type { StageOutcome } from './stage-outcome.js';
 import { outcomeParts, type StageRecords } from './stage-records.js';
+import { toldConflicts } from './publish-conflicts.js';
 import { retryUnavailable } from '../store/retry-unavailable.js';
 import { StageRunner } from './stage-runner.js';
 import { TransitionsRepository } from '../store/transitions.repository.js';
@@ -171,9 +172,8 @@ export class TaskExecutor {
     const { conflicts, traps } = await this.trees.publish(execution);
     if (traps !== undefined) return this.advance(execution, {}, trapsGate(execution.situation, shownTraps(traps)));
     if (conflicts.length === 0) return this.advance(execution, {}, completed);
-    const reason = `The workspace changed meanwhile: ${conflicts.slice(0, 20).join(', ')}.`;
-    const gate = openGate(execution.situation, 'publish_conflict', reason, NO_EFFECTS, { files: conflicts });
-    await this.advance(execution, {}, gate);
+    const { reason, details } = toldConflicts(conflicts);
+    await this.advance(execution, {}, openGate(execution.situation, 'publish_conflict', reason, NO_EFFECTS, details));
   }
 
   /** Commits what ended together with where the task goes. */

@@ -135,7 +135,7 @@ export class TaskTrees {
       leftBytes -= content.length;
     }
     return this.trees.publish(tree, {
-      force: run.control.publishForce,
+      over: run.control.publishOver ?? [],
       contentHash: run.control.diffHash,
       ...(run.control.releasedTraps !== undefined && { releasedTraps: run.control.releasedTraps }),
       signal: execution.lease.signal,

@@ -21,9 +21,22 @@ interface Planned {
   present: Present;
 }
 
+/**
+ * Why a path cannot be published: the workspace holds another version than the base's; the task's link leads out of the
+ * workspace, or into `.git`; a folder, a device or a link stands where the file, or a folder on the way to it, would be.
+ */
+export type ConflictCause = 'changed' | 'link_leads_out' | 'in_the_way';
+
+export interface Conflict {
+  path: string;
+  causes: ConflictCause[];
+  /** What the workspace held at the path: `absent`, or its type and SHA-256; null for what no file can replace. */
+  version: string | null;
+}
+
 export interface PublicationRights {
-  /** Paths at which the workspace's version is overwritten, whatever it is. */
-  force: ReadonlySet<string>;
+  /** The versions, as in `Conflict`, that are overwritten: by path, that one and no other. */
+  over: ReadonlyMap<string, string>;
   /** Links may lead anywhere, as those of the workspace's owner do. */
   anyLinks: boolean;
   /** Throws when the publication may not go on. */
@@ -46,9 +59,9 @@ export class Publication {
     private readonly rights: PublicationRights,
   ) {}
 
-  /** Looks at everything and writes nothing. @returns the paths that conflict. @throws DomainError `workspace_unwritable`. */
-  async conflicts(): Promise<string[]> {
-    const conflicts: string[] = [];
+  /** Looks at everything and writes nothing. @returns what conflicts. @throws DomainError `workspace_unwritable`. */
+  async conflicts(): Promise<Conflict[]> {
+    const conflicts: Conflict[] = [];
     const looked = new Map<string, Present>();
     for (const { path } of this.changes) {
       await this.rights.mayGoOn();
@@ -58,15 +71,17 @@ export class Publication {
       this.changes
         .filter(({ path, before, after }) => {
           const present = looked.get(path);
-          return after === null && (this.rights.force.has(path) || sameRecord(present?.record, before));
+          if (after !== null || present === undefined) return false;
+          return this.mayOverwrite(path, present) || sameRecord(present.record, before);
         })
         .map(({ path }) => path),
     );
     for (const change of this.changes) {
       const present = looked.get(change.path) ?? { kind: 'other', record: null, stat: null };
       if (await this.isDone(change, present)) continue;
-      if (await this.mayWrite(change, present, vanishing)) this.plan.push({ change, present });
-      else conflicts.push(change.path);
+      const causes = await this.causes(change, present, vanishing);
+      if (causes.length === 0) this.plan.push({ change, present });
+      else conflicts.push({ path: change.path, causes, version: versionOf(present) });
     }
     return conflicts;
   }
@@ -80,11 +95,11 @@ export class Publication {
 
   /**
    * Makes the changes that `conflicts` planned, deletions first.
-   * @returns the paths that were changed by something else since they were looked at; they are as that left them.
+   * @returns what was changed by something else since it was looked at, and is as that left it.
    * @throws DomainError `workspace_unwritable`
    */
-  async apply(): Promise<string[]> {
-    const late: string[] = [];
+  async apply(): Promise<Conflict[]> {
+    const late: Conflict[] = [];
     const step = async (planned: Planned, work: () => Promise<void>): Promise<void> => {
       await this.rights.mayGoOn();
       try {
@@ -92,7 +107,7 @@ export class Publication {
       } catch (error) {
         if (!(error instanceof PathRefusedError)) throw error;
         refuseUnwritable(planned.change.path, error);
-        late.push(planned.change.path);
+        late.push(await this.lateConflict(planned.change));
       }
     };
     const [deletions, writes] = [
@@ -102,6 +117,13 @@ export class Publication {
     for (const planned of deletions) await step(planned, () => this.delete(planned));
     for (const planned of writes) await step(planned, () => this.write(planned));
     return late;
+  }
+
+  private async lateConflict(change: Difference): Promise<Conflict> {
+    const { path } = change;
+    const present = await this.look(path);
+    const causes = await this.causes(change, present, new Set());
+    return { path, causes: causes.length > 0 ? causes : ['changed'], version: versionOf(present) };
   }
 
   private async look(path: string): Promise<Present> {
@@ -152,20 +174,41 @@ export class Publication {
     return false;
   }
 
-  private async mayWrite(change: Difference, present: Present, vanishing: ReadonlySet<string>): Promise<boolean> {
-    const forced = this.rights.force.has(change.path);
-    if (change.after?.type === 'link' && !forced && !this.rights.anyLinks && !(await this.linkStaysInside(change)))
-      return false;
+  /** Why the change may not be made; nothing when it may. */
+  private async causes(change: Difference, present: Present, vanishing: ReadonlySet<string>): Promise<ConflictCause[]> {
+    const causes: ConflictCause[] = [];
+    const approved = this.mayOverwrite(change.path, present);
+    if (change.after?.type === 'link' && !approved && !this.rights.anyLinks && !(await this.linkStaysInside(change))) {
+      causes.push('link_leads_out');
+    }
+    if (await this.standsInTheWay(change.path, present, vanishing)) causes.push('in_the_way');
+    else if (
+      (present.kind === 'file' || present.kind === 'nothing') &&
+      !approved &&
+      !sameRecord(present.record, change.before)
+    ) {
+      causes.push('changed');
+    }
+    return causes;
+  }
+
+  private async standsInTheWay(path: string, present: Present, vanishing: ReadonlySet<string>): Promise<boolean> {
     switch (present.kind) {
       case 'other':
-        return false;
+        return true;
       case 'blocked':
-        return [...vanishing].some((path) => change.path.startsWith(`${path}/`));
+        return ![...vanishing].some((gone) => path.startsWith(`${gone}/`));
       case 'folder':
-        return this.folderVanishes(change.path, vanishing);
+        return !(await this.folderVanishes(path, vanishing));
       default:
-        return forced || sameRecord(present.record, change.before);
+        return false;
     }
+  }
+
+  /** Whether a person has let the change win over just what is there. */
+  private mayOverwrite(path: string, present: Present): boolean {
+    const version = versionOf(present);
+    return version !== null && this.rights.over.get(path) === version;
   }
 
   /** Whether everything in the folder at `path` is deleted by this publication; not where that cannot be seen. */
@@ -267,6 +310,11 @@ export class Publication {
       await inDirectory(this.workspace, folder, (directory) => directory.removeDirectory(name));
     }
   }
+}
+
+function versionOf({ kind, record }: Present): string | null {
+  if (record !== null) return `${record.type}:${record.sha256}`;
+  return kind === 'nothing' ? 'absent' : null;
 }
 
 function split(path: string): { folder: string[]; name: string } {

@@ -10,7 +10,7 @@ import { errorCode, PathRefusedError } from '../boundary/path-refused.js';
 import { KeyedQueue } from '../../../platform/concurrency/index.js';
 import { BOX_USER } from '../sandbox/box-user.js';
 import { contentOf } from './file-record.js';
-import { Publication } from './publication.js';
+import { Publication, type Conflict } from './publication.js';
 import { BaseContent, TreeContent } from './recorded-content.js';
 import { Removals } from './removals.js';
 import type { TreeLimits } from './tree-budget.js';
@@ -30,8 +30,8 @@ export interface WorkTree {
 }
 
 export interface PublishOptions {
-  /** Paths at which the task's version wins over what the workspace holds. */
-  force?: readonly string[];
+  /** Versions of the workspace, as conflicts name them, over which the task's wins: by path. */
+  over?: Iterable<readonly [path: string, version: string]>;
   /** The `contentHash` that was approved; anything else is refused. */
   contentHash?: string;
   /** The `hash` of the traps for git that a person has let pass; with any others nothing is published. */
@@ -41,7 +41,7 @@ export interface PublishOptions {
 
 /** What stands in the way of a publication; nothing of either is a success. */
 export interface Published {
-  conflicts: string[];
+  conflicts: Conflict[];
   /** What the owner's git would obey and nobody has released: nothing was written. */
   traps?: GitTraps;
 }
@@ -197,8 +197,8 @@ export class WorkTrees implements OnModuleInit {
    * nothing is; a conflict that arises while writing leaves that file alone. Calling it again after a crash, or after it
    * is done, completes it. Publications take turns within one process; between processes it relies on each step being
    * checked right before its rename.
-   * @returns the paths in conflict; none means that the workspace holds the task's version of every file it changed. Where
-   *   a folder, a device or a link stands in the way, also forced paths stay in conflict.
+   * @returns what is in conflict; nothing means that the workspace holds the task's version of every file it changed. Where
+   *   a folder, a device or a link stands in the way no word of a person helps.
    * @throws DomainError `content_changed` when the tree is not what was approved; WorkTreeFencedError when it is another's.
    */
   async publish(tree: WorkTree, options: PublishOptions = {}): Promise<Published> {
@@ -218,7 +218,7 @@ export class WorkTrees implements OnModuleInit {
       const obeyed = await withTrapsInWorkspace(workspace, comparison);
       if (obeyed !== null && obeyed.hash !== options.releasedTraps) return { conflicts: [], traps: obeyed };
       const publication = new Publication(workspace, new TreeContent(tree.root), tree.taskId, changes, {
-        force: new Set(options.force),
+        over: new Map(options.over),
         anyLinks: false,
         mayGoOn,
       });
@@ -287,11 +287,11 @@ export class WorkTrees implements OnModuleInit {
         .filter(({ path }) => published.has(path))
         .map(({ path, before, after }) => ({ path, before: after, after: before }));
       const withdrawal = new Publication(workspace, new BaseContent(home), taskId, reversed, {
-        force: new Set(),
+        over: new Map(),
         anyLinks: true,
         mayGoOn: async () => undefined,
       });
-      return [...(await withdrawal.conflicts()), ...(await withdrawal.apply())];
+      return [...(await withdrawal.conflicts()), ...(await withdrawal.apply())].map(({ path }) => path);
     });
   }
 
