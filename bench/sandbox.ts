@@ -10,7 +10,6 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Logger } from '@nestjs/common';
 import { AppConfig } from '../src/config/index.js';
-import { Egress } from '../src/modules/tools/sandbox/egress.js';
 import { Sandbox } from '../src/modules/tools/sandbox/sandbox.js';
 import { RunShellTool } from '../src/modules/tools/shell/run-shell.tool.js';
 import { temporaryFolder } from '../test/support/servers/index.js';
@@ -22,7 +21,7 @@ const folder = temporaryFolder();
 const root = join(folder.path, 'workspace');
 await mkdir(root, { mode: 0o777 });
 const config = AppConfig.from({ NOVA_WORKSPACE: root, NOVA_DATA_DIR: join(folder.path, 'data') });
-const sandbox = new Sandbox(config, new Egress());
+const sandbox = new Sandbox(config);
 const shell = new RunShellTool(sandbox);
 
 async function timed(work: () => Promise<unknown>): Promise<number> {

@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
+import { AppConfig } from '../../../src/config/index.js';
 import { checkedLookup, urlFault } from '../../../src/platform/egress/index.js';
 import type { McpSandbox } from '../../../src/modules/mcp/mcp-server.js';
 import { Egress } from '../../../src/modules/tools/sandbox/egress.js';
@@ -20,6 +21,7 @@ class OpenEgress extends Egress {
   }
 }
 
+const CONFIG = AppConfig.from({});
 let canary: Server;
 let port: number;
 let reached = 0;
@@ -60,14 +62,14 @@ const ELSEWHERE = ['10.0.0.1', '192.168.0.1', '172.16.0.1', '100.64.0.1', '169.2
 
 it('workspace_network reaches nothing of this machine, no private network and no machine secrets', async () => {
   const targets = [...INSIDE, ...own(), ...ELSEWHERE].map((host) => `${host}:${port}`);
-  const results = await found('workspace_network', new Egress(), targets);
+  const results = await found('workspace_network', new Egress(CONFIG), targets);
   expect(results).toHaveLength(targets.length);
   for (const result of results) expect(result).toMatch(/^E[A-Z_]+ \| 403 \| 403$/);
   expect(reached).toBe(0);
 });
 
 it('workspace_network reaches by its proxy, and by it alone, what the rules let through', async () => {
-  const [result] = await found('workspace_network', new OpenEgress(), [`127.0.0.1:${port}`]);
+  const [result] = await found('workspace_network', new OpenEgress(CONFIG), [`127.0.0.1:${port}`]);
   expect(result).toMatch(/^E[A-Z_]+ \| REACHED \| REACHED$/);
   expect(reached).toBe(2);
 });
@@ -75,7 +77,7 @@ it('workspace_network reaches by its proxy, and by it alone, what the rules let 
 it('workspace reaches nothing', async () => {
   const before = reached;
   const targets = [`127.0.0.1:${port}`, `[::1]:${port}`, ...own().map((host) => `${host}:${port}`), '1.1.1.1:80'];
-  for (const result of await found('workspace', new OpenEgress(), targets)) {
+  for (const result of await found('workspace', new OpenEgress(CONFIG), targets)) {
     expect(result).toMatch(/^E[A-Z_]+ \| no proxy \| no proxy$/);
   }
   expect(reached).toBe(before);

@@ -19,14 +19,16 @@ const ORDINARY_USER = 54321;
 /** The sandbox of a service that is not root, tried from a test that is. */
 class OrdinarySandbox extends Sandbox {
   protected override readonly asRoot = false;
-  protected override readonly bubblewrap = [
-    '/usr/bin/setpriv',
-    `--reuid=${ORDINARY_USER}`,
-    `--regid=${ORDINARY_USER}`,
-    '--clear-groups',
-    '--',
-    '/usr/bin/bwrap',
-  ];
+  protected override get bubblewrap(): string[] {
+    return [
+      '/usr/bin/setpriv',
+      `--reuid=${ORDINARY_USER}`,
+      `--regid=${ORDINARY_USER}`,
+      '--clear-groups',
+      '--',
+      '/usr/bin/bwrap',
+    ];
+  }
 }
 
 let folder: string;
@@ -403,7 +405,9 @@ describe('what cannot be enforced', () => {
 
   it('is refused when bubblewrap is not there, and readiness says so', async () => {
     class Bare extends Sandbox {
-      protected override readonly bubblewrap: string[] = [];
+      protected override get bubblewrap(): string[] {
+        return [];
+      }
     }
     const sandbox = new Bare(config());
     const run = sandbox.run(
@@ -427,10 +431,29 @@ describe('what cannot be enforced', () => {
     ['says that it held', ['/bin/sh', '-c', 'echo held; exit 1', 'fake']],
   ])('is refused when bubblewrap %s', async (_, program) => {
     class Broken extends Sandbox {
-      protected override readonly bubblewrap = program;
+      protected override get bubblewrap(): string[] {
+        return program;
+      }
     }
     const state = await new Broken(config()).state();
     expect(state).toMatchObject({ enforced: false });
+  });
+
+  it('is asked for again where it did not hold, and holds once what was missing is there', async () => {
+    let isThere = false;
+    class Later extends Sandbox {
+      protected override readonly probeAgainMs = 20;
+      protected override get bubblewrap(): readonly string[] {
+        return isThere ? super.bubblewrap : [];
+      }
+    }
+    const sandbox = new Later(config());
+    expect(await sandbox.state()).toMatchObject({ enforced: false, reason: 'bubblewrap is not installed' });
+    isThere = true;
+    await eventually('the sandbox holds', async () => (await sandbox.state()).enforced);
+    const options = { timeoutMs: 20_000, signal: new AbortController().signal };
+    const held = sandbox.run({ tier: 'workspace', network: false, root: workspace, command: ['/bin/true'] }, options);
+    expect(await held).toMatchObject({ exitCode: 0 });
   });
 
   it('is refused for the tiers isolated and host', async () => {

@@ -1,9 +1,9 @@
 /** @needs bwrap */
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { mkdirSync } from 'node:fs';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { existsSync, mkdirSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { createConnection } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { AppConfig } from '../../../src/config/index.js';
 import { checkedLookup, urlFault } from '../../../src/platform/egress/index.js';
 import { Egress } from '../../../src/modules/tools/sandbox/egress.js';
@@ -43,7 +43,7 @@ let remove: () => Promise<void>;
 let canary: Server;
 let port: number;
 let reached = 0;
-const egresses = [new NamedEgress(), new OpenEgress()];
+const egresses: Egress[] = [];
 const sandboxes: Record<string, Sandbox> = {};
 
 beforeAll(async () => {
@@ -52,6 +52,7 @@ beforeAll(async () => {
   workspace = join(made.path, 'workspace');
   mkdirSync(workspace);
   const config = AppConfig.from({ NOVA_WORKSPACE: workspace, NOVA_DATA_DIR: join(made.path, 'data') });
+  egresses.push(new NamedEgress(config), new OpenEgress(config));
   sandboxes['real'] = new Sandbox(config, egresses[0]);
   sandboxes['open'] = new Sandbox(config, egresses[1]);
   canary = createServer((request, reply) => reply.end(`${request.method} ${request.url} ${request.headers.host}`));
@@ -201,15 +202,66 @@ describe('a box with the network', () => {
 });
 
 describe('the proxy', () => {
-  it('is closed to other users of the machine, and gone with the service', async () => {
-    const egress = new Egress();
+  let folder: string;
+  let egress: Egress;
+  beforeEach(async () => {
+    folder = (await scratch()).path;
+  });
+  afterEach(async () => {
+    await egress.onApplicationShutdown();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  /** One whose system keeps temporary files in the folder `name`. */
+  function egressWith(name: string): Egress {
+    class Placed extends Egress {
+      protected override readonly temporary = join(folder, name);
+    }
+    egress = new Placed(AppConfig.from({ NOVA_DATA_DIR: join(folder, 'data') }));
+    return egress;
+  }
+
+  /** The path of the socket that boxes get, which is connected to by its descriptor, as they do. */
+  async function socket(): Promise<string> {
     const handle = await egress.open();
-    const place = (await import('node:fs')).readlinkSync(`/proc/self/fd/${handle.fd}`);
-    await handle.close();
-    const { statSync, existsSync } = await import('node:fs');
+    try {
+      expect(await connects(`/proc/self/fd/${handle.fd}`)).toBe(true);
+      return readlinkSync(`/proc/self/fd/${handle.fd}`);
+    } finally {
+      await handle.close();
+    }
+  }
+  const connects = (path: string): Promise<boolean> =>
+    new Promise((resolve) => {
+      const connection = createConnection(path, () => resolve(true)).once('error', () => resolve(false));
+      connection.once('connect', () => connection.destroy());
+    });
+
+  it('is closed to other users of the machine, and gone with the service', async () => {
+    egressWith('');
+    const place = await socket();
     expect(statSync(join(place, '..')).mode & 0o077).toBe(0);
     await egress.onApplicationShutdown();
-    expect(existsSync(place)).toBe(false);
-    await new Promise<void>((refused) => createConnection(place).once('error', () => refused()));
+    expect(existsSync(join(place, '..'))).toBe(false);
+    expect(await connects(place)).toBe(false);
+  });
+
+  it('has a folder for its socket without one for temporary files, and where the path to it is long', async () => {
+    egressWith('missing');
+    expect(dirname(dirname(await socket()))).toBe(join(folder, 'data', 'tmp'));
+    await egress.onApplicationShutdown();
+    const long = 'a'.repeat(100);
+    egressWith(long);
+    mkdirSync(join(folder, long));
+    expect(dirname(dirname(await socket()))).toBe(join(folder, long));
+  });
+
+  it('is started again where it could not be, and where its socket was cleaned away', async () => {
+    writeFileSync(join(folder, 'data'), 'no folder');
+    await expect(egressWith('missing').open()).rejects.toMatchObject({ code: 'ENOTDIR' });
+    rmSync(join(folder, 'data'));
+    const first = await socket();
+    rmSync(join(first, '..'), { recursive: true });
+    expect(await socket()).not.toBe(first);
   });
 });

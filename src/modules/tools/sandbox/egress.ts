@@ -1,10 +1,12 @@
-import { chmod, mkdtemp, open, rm, type FileHandle } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { chmod, open, rm, type FileHandle } from 'node:fs/promises';
 import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { AppConfig } from '../../../config/index.js';
 import { checkedLookup, EgressRefusedError, urlFault } from '../../../platform/egress/index.js';
+import { temporaryFolder } from '../temporary-folder.js';
 
 /** Linux's number; Node does not name it. A socket can be opened no other way. */
 const O_PATH = 0o10000000;
@@ -26,6 +28,18 @@ const HOP_BY_HOP = [
   'upgrade',
 ];
 
+interface Proxy {
+  server: Server;
+  /** Of the socket; it stays open while the server does. */
+  folder: FileHandle;
+  path: string;
+}
+
+/** A socket's path may have 107 bytes, and those of folders may have more. */
+function socketOf({ folder }: Pick<Proxy, 'folder'>): string {
+  return `/proc/self/fd/${folder.fd}/proxy`;
+}
+
 /**
  * The way to the network for boxes that may have one: an HTTP proxy on a unix socket, which is mounted into the box, whose
  * network namespace stays empty. It connects to public addresses only, and to the very address it has checked: neither
@@ -33,20 +47,42 @@ const HOP_BY_HOP = [
  */
 @Injectable()
 export class Egress implements OnApplicationShutdown {
-  private started: Promise<{ server: Server; folder: string }> | undefined;
+  private current: Promise<Proxy> | undefined;
+  /** Every one that was started: boxes may still hold the socket of one that was replaced. */
+  private readonly proxies: Proxy[] = [];
 
-  /** An open descriptor of the proxy's socket, to be mounted; the caller closes it. */
+  protected readonly temporary: string = tmpdir();
+
+  constructor(private readonly config: AppConfig) {}
+
+  /** An open descriptor of the proxy's socket, to be mounted; the caller closes it. A start that failed is tried again. */
   async open(): Promise<FileHandle> {
-    this.started ??= this.start();
-    return open(join((await this.started).folder, 'proxy'), O_PATH);
+    const used = this.running();
+    try {
+      return await open(socketOf(await used), O_PATH);
+    } catch (error) {
+      if (this.current === used) this.current = undefined;
+      // Cleaners of temporary files take an old socket away.
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== 'ENOENT') throw error;
+      return open(socketOf(await this.running()), O_PATH);
+    }
   }
 
   async onApplicationShutdown(): Promise<void> {
-    if (this.started === undefined) return;
-    const { server, folder } = await this.started;
-    server.close();
-    server.closeAllConnections();
-    await rm(folder, { recursive: true, force: true });
+    await this.current?.catch(() => undefined);
+    for (const { server, folder, path } of this.proxies.splice(0)) {
+      // Takes the socket away, by the descriptor of its folder.
+      server.close();
+      server.closeAllConnections();
+      await folder.close();
+      await rm(path, { recursive: true, force: true });
+    }
+  }
+
+  private running(): Promise<Proxy> {
+    this.current ??= this.start();
+    return this.current;
   }
 
   /** Why nothing may be fetched from `url`; null when something may, if its name leads to a public address. */
@@ -56,8 +92,30 @@ export class Egress implements OnApplicationShutdown {
 
   protected readonly lookup: ReturnType<typeof checkedLookup> = checkedLookup(false);
 
-  private async start(): Promise<{ server: Server; folder: string }> {
-    const folder = await mkdtemp(join(tmpdir(), 'nova-egress-'));
+  private async start(): Promise<Proxy> {
+    const path = await temporaryFolder('egress', this.config.dataDir, this.temporary);
+    let folder: FileHandle | undefined;
+    const server = this.server();
+    try {
+      folder = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+      const proxy = { server, folder, path };
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', reject).listen(socketOf(proxy), resolve);
+      });
+      server.unref();
+      // Whoever has it mounted may connect; nobody else comes through the folder.
+      await chmod(socketOf(proxy), 0o666);
+      this.proxies.push(proxy);
+      return proxy;
+    } catch (error) {
+      server.close();
+      await folder?.close();
+      await rm(path, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  private server(): Server {
     const server = createServer({ connectionsCheckingInterval: 5_000 }, (message, reply) =>
       this.forward(message, reply),
     );
@@ -66,13 +124,7 @@ export class Egress implements OnApplicationShutdown {
       this.tunnel(message, socket, head),
     );
     server.on('clientError', (_, socket) => socket.destroy());
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject).listen(join(folder, 'proxy'), resolve);
-    });
-    server.unref();
-    // Whoever has it mounted may connect; nobody else comes through the folder.
-    await chmod(join(folder, 'proxy'), 0o666);
-    return { server, folder };
+    return server;
   }
 
   /** `CONNECT host:port`: bytes both ways, as for TLS. */

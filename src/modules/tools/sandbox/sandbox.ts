@@ -1,7 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { constants, existsSync } from 'node:fs';
-import { chmod, mkdtemp, open, realpath, rm, type FileHandle } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, open, realpath, rm, type FileHandle } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import { execa } from 'execa';
@@ -16,6 +15,7 @@ import { ATTACK } from './attack.js';
 import { seccompFilter } from './seccomp-filter.js';
 import { serviceFolders } from './service-folders.js';
 import { Slots } from './slots.js';
+import { temporaryFolder } from '../temporary-folder.js';
 import { firstProcess, type BoxProcess } from './box-process.js';
 
 /** One command to run in a box. */
@@ -65,9 +65,9 @@ const LIMITS: BoxLimits = {
   cpuSeconds: 300,
   temporary: 256 * MIB,
 };
-/** Commands at one time in this process. */
 /** A verdict that the sandbox does not hold is asked for again after this. */
 const PROBE_AGAIN_MS = 10_000;
+/** Commands at one time in this process. */
 const MAX_BOXES = 4;
 const BUBBLEWRAP = ['/usr/bin/bwrap', '/usr/local/bin/bwrap', '/bin/bwrap'];
 /** What makes git run programs, below `.git`. */
@@ -91,8 +91,7 @@ export class Sandbox implements OnModuleInit {
   private readonly logger = new Logger(Sandbox.name);
   private readonly slots = new Slots(MAX_BOXES);
   private readonly filter = seccompFilter();
-  /** How bubblewrap is started; empty where it is not installed. */
-  protected readonly bubblewrap: readonly string[] = BUBBLEWRAP.filter((path) => existsSync(path)).slice(0, 1);
+  protected readonly probeAgainMs: number = PROBE_AGAIN_MS;
   protected readonly asRoot: boolean = process.geteuid?.() === 0;
   /** The first process of each box: the last to go. */
   private readonly firsts = new WeakMap<ChildProcess, Promise<BoxProcess | null>>();
@@ -101,8 +100,13 @@ export class Sandbox implements OnModuleInit {
 
   constructor(
     private readonly config: AppConfig,
-    private readonly egress: Egress = new Egress(),
+    private readonly egress: Egress = new Egress(config),
   ) {}
+
+  /** How bubblewrap is started; empty where it is not installed now. */
+  protected get bubblewrap(): readonly string[] {
+    return BUBBLEWRAP.filter((path) => existsSync(path)).slice(0, 1);
+  }
 
   onModuleInit(): void {
     if (this.config.sandbox === 'host') {
@@ -118,7 +122,7 @@ export class Sandbox implements OnModuleInit {
   /** What the probe found; the first call tries it, and a later one again where it did not pass: what was missing may be there. */
   state(): Promise<SandboxState> {
     this.probed ??= this.probe().then((state) => {
-      if (!state.enforced) setTimeout(() => (this.probed = undefined), PROBE_AGAIN_MS).unref();
+      if (!state.enforced) setTimeout(() => (this.probed = undefined), this.probeAgainMs).unref();
       return state;
     });
     return this.probed;
@@ -214,7 +218,7 @@ export class Sandbox implements OnModuleInit {
     const mounts: [OpenMount, ...OpenMount[]] = [{ handle: root, at: '/workspace', readOnly: false }];
     try {
       if (box.network) {
-        mounts.push({ handle: await this.egress.open(), at: EGRESS_SOCKET, readOnly: true });
+        mounts.push({ handle: await this.openEgress(), at: EGRESS_SOCKET, readOnly: true });
         mounts.push({ handle: await open(process.execPath, 'r'), at: BOX_NODE, readOnly: true });
       }
       await this.coverGit(box, root, mounts);
@@ -222,6 +226,15 @@ export class Sandbox implements OnModuleInit {
     } catch (error) {
       for (const { handle } of mounts) await handle.close();
       throw error;
+    }
+  }
+
+  private async openEgress(): Promise<FileHandle> {
+    try {
+      return await this.egress.open();
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code ?? 'unknown';
+      throw new SandboxRefusedError(`The network of the sandbox cannot be started (${code}).`, { cause: error });
     }
   }
 
@@ -271,7 +284,7 @@ export class Sandbox implements OnModuleInit {
     if (program === undefined) return { enforced: false, reason: 'bubblewrap is not installed' };
     let root: string | undefined;
     try {
-      root = await this.probeFolder();
+      root = await temporaryFolder('probe', this.config.dataDir);
       await chmod(root, 0o755);
       const help = await execa(program, [...before, '--help'], { env: {}, extendEnv: false, timeout: 5_000 });
       if (!help.stdout.includes('--bind-fd')) {
@@ -297,11 +310,6 @@ export class Sandbox implements OnModuleInit {
     } finally {
       if (root !== undefined) await rm(root, { recursive: true, force: true }).catch(() => undefined);
     }
-  }
-
-  /** A machine without a writable folder for temporary files can confine commands all the same. */
-  private probeFolder(): Promise<string> {
-    return mkdtemp(join(tmpdir(), 'nova-probe-')).catch(() => mkdtemp(join(this.config.dataDir, 'probe-')));
   }
 }
 
