@@ -68,7 +68,7 @@ export class PipelineClient {
     return (await this.call('GET', `/api/v1/pipeline/tasks/${id}`, 200)).body;
   }
 
-  async list(id: string, part: 'findings' | 'reviews' | 'artifacts' | 'stages'): Promise<Answer['body'][]> {
+  async list(id: string, part: 'findings' | 'reviews' | 'artifacts' | 'stages' | 'changes'): Promise<Answer['body'][]> {
     return (await this.call('GET', `/api/v1/pipeline/tasks/${id}/${part}`, 200)).body;
   }
 

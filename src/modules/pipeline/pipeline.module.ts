@@ -25,11 +25,13 @@ import { TaskSpendsRepository } from './store/task-spends.repository.js';
 import { LoadedTasksRepository } from './store/loaded-tasks.repository.js';
 import { TaskTrees } from './run/task-trees.js';
 import { NotificationFeed } from './http/notification-feed.js';
+import { PipelineChangesController } from './http/pipeline-changes.controller.js';
 import { PipelineEventsController } from './http/pipeline-events.controller.js';
 import { PipelineQueueController } from './http/pipeline-queue.controller.js';
 import { PipelineTaskPartsController } from './http/pipeline-task-parts.controller.js';
 import { PipelineTasksController } from './http/pipeline-tasks.controller.js';
 import { TaskEventFeed } from './http/task-event-feed.js';
+import { TaskChanges } from './views/task-changes.service.js';
 import { PipelineViews } from './views/pipeline-views.service.js';
 import { QueueViewsRepository } from './views/queue-views.repository.js';
 import { TaskEventsRepository } from './views/task-events.repository.js';
@@ -43,6 +45,7 @@ import { WorkersRepository } from './store/workers.repository.js';
   controllers: [
     PipelineTasksController,
     PipelineTaskPartsController,
+    PipelineChangesController,
     PipelineEventsController,
     PipelineQueueController,
   ],
@@ -52,6 +55,7 @@ import { WorkersRepository } from './store/workers.repository.js';
     TaskEventsRepository,
     QueueViewsRepository,
     PipelineViews,
+    TaskChanges,
     TaskEventFeed,
     NotificationFeed,
     TaskCommandsService,

@@ -15,7 +15,9 @@ export { Sandbox, SandboxRefusedError, type Box } from './sandbox/sandbox.js';
 export { ToolsModule } from './tools.module.js';
 export type { GitTrap, GitTrapKind, GitTraps } from './work-tree/git-traps.js';
 export type { Conflict, ConflictCause } from './work-tree/publication.js';
-export type { TreeChange, TreeDiff } from './work-tree/tree-diff.js';
+export { isReadable, type OpenContent, type Side, type TreeLook } from './work-tree/tree-look.js';
+export type { ShownEncoding } from './work-tree/decoded-text.js';
+export type { Difference, TreeChange, TreeDiff } from './work-tree/tree-diff.js';
 export {
   WorkTreeFencedError,
   WorkTrees,

@@ -32,6 +32,8 @@ export const ERRORS = {
   no_open_gate: { status: 409, title: 'No decision is open' },
   gate_stale: { status: 409, title: 'The gate is no longer current' },
   content_changed: { status: 409, title: 'The reviewed content is no longer current' },
+  gone: { status: 410, title: 'What was there is gone' },
+  range_not_satisfiable: { status: 416, title: 'The range is not in the content' },
   definition_moved: { status: 409, title: 'A tool is not defined as it was when it was looked at' },
   not_a_dead_letter: { status: 409, title: 'The task is not a dead letter' },
   agent_stopped: { status: 409, title: 'The agent is stopped' },
@@ -48,6 +50,7 @@ export const ERRORS = {
   // dependencies
   no_model: { status: 503, title: 'No model is configured' },
   dependency_unavailable: { status: 503, title: 'A dependency is unavailable' },
+  tree_unavailable: { status: 503, title: 'The work tree of the task is not on this machine' },
   draining: { status: 503, title: 'The service is shutting down' },
   internal: { status: 500, title: 'Something went wrong' },
 } as const satisfies Record<string, { status: number; title: string }>;

@@ -9,6 +9,7 @@ export {
   RequiresOperator,
   type Access,
 } from './access.js';
+export { Attaches, sendAttachment, type Attachment } from './attachment.js';
 export { BooleanQuery } from './boolean-query.js';
 export { BodyLimit } from './body-limit.js';
 export { clientAddress, isLocalCaller, networkOf } from './client-address.js';

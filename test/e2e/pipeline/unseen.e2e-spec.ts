@@ -1,4 +1,5 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { PipelineClient } from '../../support/pipeline-client.js';
@@ -111,6 +112,150 @@ describe('work that the owner’s git would obey', () => {
     const task = await pipeline.run(models.model(script), { agents: { ...tools, guardrail: null }, pod });
     expect(task).toMatchObject({ status: 'failed', error_context: { code: 'gate_finding' } });
     await expect(readFile(join(service.workspace, '.gitattributes'))).rejects.toThrow('ENOENT');
+  });
+});
+
+describe('the changes of a task', () => {
+  const files: Record<string, string> = { 'changes/a.bin': 'a\u0000b', "changes/it's ü.txt": 'words\n' };
+  const calls = Object.entries(files).map(([path, content]) => ({ name: 'write_file', arguments: { path, content } }));
+  const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
+  const pathOf = (id: string, rest: string): string => `/api/v1/pipeline/tasks/${id}/changes${rest}`;
+  const read = async (path: string, headers: Record<string, string> = {}) => {
+    const response = await pipeline.api.stream('GET', path, { as: 'admin', headers });
+    return { status: response.status, headers: response.headers, text: await response.text() };
+  };
+  const code = async (path: string, as = 'admin') => {
+    const { status, body } = await pipeline.api.call('GET', path, { as });
+    return [status, body.code];
+  };
+  let waiting: Awaited<ReturnType<typeof pipeline.run>>;
+  let list: Awaited<ReturnType<typeof pipeline.list>>;
+
+  beforeAll(async () => {
+    await mkdir(join(service.workspace, 'changes'), { recursive: true });
+    await writeFile(join(service.workspace, 'changes/a.bin'), 'old\n');
+    const model = models.model({ task: [{ tool_calls: calls }, PASSING.task] });
+    waiting = await pipeline.run(model, {
+      agents: { task: { allowed_tools: ['write_file'] } },
+      pod: { review_by: 'admin' },
+    });
+    list = await pipeline.list(waiting.id, 'changes');
+  });
+
+  it('are listed with what they are and who was shown them', () => {
+    expect(list).toMatchObject([
+      {
+        task_id: waiting.id,
+        path: 'changes/a.bin',
+        change: 'modified',
+        before: { kind: 'file', mode: '100644', size: 4, sha256: sha256('old\n'), encoding: 'utf-8', binary: false },
+        after: { size: 3, sha256: sha256('a\u0000b'), encoding: null, binary: true },
+        shown_whole: { guardrail: false, code_review: false },
+        unseen: true,
+      },
+      {
+        path: "changes/it's ü.txt",
+        change: 'added',
+        before: null,
+        after: { size: 6, encoding: 'utf-8', binary: false },
+        shown_whole: { guardrail: true, code_review: true },
+        unseen: false,
+      },
+    ]);
+  });
+
+  it('are paged like other lists', async () => {
+    const first = await pipeline.api.call('GET', pathOf(waiting.id, '?limit=1'), { as: 'admin' });
+    expect(first.body).toEqual([list[0]]);
+    const next = /<([^>]+)>/.exec(first.headers.get('link') ?? '')?.[1] ?? '';
+    const second = await pipeline.api.call('GET', next, { as: 'admin' });
+    expect([second.body, second.headers.get('link')]).toEqual([[list[1]], null]);
+    expect((await pipeline.api.call('GET', pathOf(waiting.id, '?offset=1'), { as: 'admin' })).body).toEqual([list[1]]);
+    expect((await code(pathOf(waiting.id, '?cursor=eA')))[0]).toBe(422);
+  });
+
+  it('are sent whole, before and after, as what no browser shows or runs', async () => {
+    const [modified, added] = list;
+    const before = await read(pathOf(waiting.id, `/${modified.id}/before`));
+    expect([before.status, before.text]).toEqual([200, 'old\n']);
+    const after = await read(pathOf(waiting.id, `/${added.id}/after`));
+    expect([after.status, after.text]).toEqual([200, 'words\n']);
+    expect(Object.fromEntries(after.headers)).toMatchObject({
+      'content-type': 'application/octet-stream',
+      'content-disposition': `attachment; filename="it_s__.txt"; filename*=UTF-8''it%27s%20%C3%BC.txt`,
+      'x-content-type-options': 'nosniff',
+      'content-security-policy': 'sandbox',
+      'accept-ranges': 'bytes',
+      'content-length': '6',
+      etag: `"${sha256('words\n')}"`,
+    });
+    expect(await code(pathOf(waiting.id, `/${added.id}/before`))).toEqual([404, 'not_found']);
+    expect(await code(pathOf(waiting.id, `/${waiting.id}/after`))).toEqual([404, 'not_found']);
+  });
+
+  it('are sent in ranges', async () => {
+    const path = pathOf(waiting.id, `/${list[1].id}/after`);
+    const part = await read(path, { range: 'bytes=1-3' });
+    expect([part.status, part.text, part.headers.get('content-range')]).toEqual([206, 'ord', 'bytes 1-3/6']);
+    expect((await read(path, { range: 'bytes=-2' })).text).toBe('s\n');
+    expect((await read(path, { range: 'bytes=1-3', 'if-range': '"another"' })).text).toBe('words\n');
+    const past = await read(path, { range: 'bytes=6-' });
+    expect([past.status, past.headers.get('content-range')]).toEqual([416, 'bytes */6']);
+  });
+
+  it('are bound by a hash: that of the gate, or the file’s own', async () => {
+    const path = pathOf(waiting.id, `/${list[1].id}/after`);
+    for (const hash of [waiting.review.content_hash, list[1].after.sha256]) {
+      expect((await read(`${path}?content_hash=${hash}`)).text).toBe('words\n');
+    }
+    expect(await code(`${path}?content_hash=${sha256('other')}`)).toEqual([409, 'content_changed']);
+    expect((await code(`${path}?content_hash=other`))[0]).toBe(422);
+    const moved = { decision: 'approve', content_hash: sha256('other') };
+    expect((await pipeline.review(waiting.id, moved)).body.code).toBe('content_changed');
+  });
+
+  it('are shown only to those who may review', async () => {
+    const { raw_key: key } = await service.createKey({ name: 'other' });
+    for (const rest of ['', `/${list[1].id}/after`]) {
+      expect(await code(pathOf(waiting.id, rest), key)).toEqual([404, 'not_found']);
+    }
+    const own = await pipeline.api.call('POST', '/api/v1/pipeline/tasks', {
+      as: key,
+      json: { user_input: 'x', pod_name: waiting.pod_name },
+    });
+    expect(await code(pathOf(own.body.task_id, ''), key)).toEqual([403, 'forbidden']);
+  });
+
+  it('are refused with the reason by a machine that has no tree of the task', async () => {
+    const { task } = await writing('elsewhere.bin', 'a\u0000b');
+    await rename(join(service.dataDir, 'trees', task.id), join(service.dataDir, task.id));
+    const answer = await pipeline.api.call('GET', pathOf(task.id, ''), { as: 'admin' });
+    expect([answer.status, answer.body.code, answer.headers.has('retry-after')]).toEqual([
+      503,
+      'tree_unavailable',
+      true,
+    ]);
+    await rename(join(service.dataDir, task.id), join(service.dataDir, 'trees', task.id));
+    expect(await pipeline.list(task.id, 'changes')).toMatchObject([{ path: 'elsewhere.bin', unseen: true }]);
+    await pipeline.review(task.id, { decision: 'reject' });
+  });
+
+  it('are refused when they have changed since, and gone once the task has ended', async () => {
+    const path = pathOf(waiting.id, `/${list[1].id}/after`);
+    const home = join(service.dataDir, 'trees', waiting.id);
+    await writeFile(
+      join(
+        home,
+        (await readdir(home)).find((name) => name.startsWith('tree-'))!,
+        list[1].path,
+      ),
+      'tampered',
+    );
+    expect(await code(path)).toEqual([409, 'content_changed']);
+    expect((await pipeline.review(waiting.id, { decision: 'reject' })).status).toBe(200);
+    for (const rest of ['', `/${list[1].id}/after`]) {
+      expect(await code(pathOf(waiting.id, rest))).toEqual([410, 'gone']);
+    }
   });
 });
 

@@ -21,6 +21,8 @@ export interface Decision {
   comment?: string;
   /** The gate that is meant; the open one when left out. */
   gateId?: string;
+  /** Hash of the content that was looked at; that of the gate when left out. */
+  contentHash?: string;
 }
 
 /** Lets people decide gates: once, on what is current, and never anonymously. */
@@ -52,7 +54,8 @@ export class ReviewService {
     if (decision.gateId !== undefined && decision.gateId !== gate.id) {
       throw new DomainError('gate_stale', 'Another gate is open now; look at the task again.');
     }
-    if (situationOf(run).contentHash() !== gate.contentHash) {
+    const hashes = [situationOf(run).contentHash(), decision.contentHash ?? gate.contentHash];
+    if (hashes.some((hash) => hash !== gate.contentHash)) {
       throw new DomainError('content_changed', 'What the gate shows has changed; look at the task again.');
     }
     const decidedBy = principal.kind === 'key' ? `${ownerOf(principal)} (${principal.name})` : principal.kind;

@@ -138,6 +138,7 @@ export class PipelineTasksController {
       decision: body.decision,
       ...(body.comment !== undefined && { comment: body.comment }),
       ...(body.gate_id !== undefined && { gateId: body.gate_id.toLowerCase() }),
+      ...(body.content_hash !== undefined && { contentHash: body.content_hash }),
     });
     return { task_id: id, status, decision: body.decision };
   }

@@ -1,4 +1,4 @@
-import { IsIn, IsString, IsUUID } from 'class-validator';
+import { IsIn, IsString, IsUUID, Matches } from 'class-validator';
 import { MayBeOmitted } from '../../../platform/http/index.js';
 import { Characters } from './characters.js';
 
@@ -20,4 +20,9 @@ export class ReviewPipelineTaskDto {
   @MayBeOmitted()
   @IsUUID('loose')
   gate_id?: string;
+
+  /** The gate's `content_hash` as it was looked at: refused when it is another one. */
+  @MayBeOmitted()
+  @Matches(/^[0-9a-f]{64}$/, { message: '$property must be a SHA-256 in hex' })
+  content_hash?: string;
 }

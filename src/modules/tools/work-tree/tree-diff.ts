@@ -34,7 +34,7 @@ export interface NotShown {
 }
 
 /** Bytes; larger files are summarised. Lock files have 1 MB and more. */
-const MAX_FILE_BYTES = 1536 * 1024;
+export const MAX_FILE_BYTES = 1536 * 1024;
 /** Characters of all diffs together, the last one not counted: judges are shown 2.5 MB of text at the most. */
 const MAX_TEXT = 1024 * 1024;
 /**

@@ -17,6 +17,7 @@ import type { TreeLimits } from './tree-budget.js';
 import type { Comparison } from './compare-tree.js';
 import type { GitTraps } from './git-traps.js';
 import { withTrapsInWorkspace } from './workspace-traps.js';
+import { TreeLook } from './tree-look.js';
 import { contentHash, describeChanges, type TreeChange, type TreeDiff } from './tree-diff.js';
 import { epochsIn, fence, lstatOrNull, namesIn, notePublished, publishedPaths } from './tree-home.js';
 import { runTreeJob } from './tree-jobs.js';
@@ -58,6 +59,9 @@ export class WorkTreeFencedError extends Error {
 }
 
 const TASK_ID = /^[A-Za-z0-9][A-Za-z0-9-]{0,63}$/;
+
+/** How often a look begins anew that lost its tree to a later lease. */
+const LOOKS = 3;
 
 /** Trees that `sweep` leaves alone although it was not told of them: their task may be younger than its list. */
 const SWEEP_AGE_MS = 60 * 60 * 1000;
@@ -189,6 +193,29 @@ export class WorkTrees implements OnModuleInit {
     } catch (error) {
       if (error instanceof PathRefusedError) return null;
       throw error;
+    }
+  }
+
+  /**
+   * What the task has changed so far, for people who look at it while whoever holds the lease goes on; null where this machine
+   * has no tree of the task.
+   * @throws DomainError `workspace_too_large`, `workspace_unreadable`.
+   */
+  async look(taskId: string): Promise<TreeLook | null> {
+    const home = this.home(taskId);
+    for (let tries = 1; ; tries++) {
+      const epochs = await epochsIn(home);
+      const newest = Math.max(-1, ...(epochs?.trees ?? []), ...(epochs?.fenced ?? []));
+      if (epochs === null || newest === -1) return null;
+      const tree = join(home, `${epochs.trees.includes(newest) ? 'tree' : 'fenced'}-${newest}`);
+      try {
+        const { changes } = await this.comparisonOf(home, tree);
+        if ((await lstatOrNull(tree)) !== null) return new TreeLook(home, tree, changes);
+      } catch (error) {
+        // A later lease takes the tree over, or the task has ended.
+        if (errorCode(error) !== 'ENOENT') throw error;
+      }
+      if (tries === LOOKS) return null;
     }
   }
 

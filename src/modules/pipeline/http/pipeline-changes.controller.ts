@@ -1,0 +1,115 @@
+import { basename } from 'node:path/posix';
+import { Controller, Get, Query, Res } from '@nestjs/common';
+import { ApiTags } from '@nestjs/swagger';
+import type { FastifyReply } from 'fastify';
+import {
+  Attaches,
+  linkAfterName,
+  namePage,
+  PageQueryDto,
+  Problems,
+  sendAttachment,
+  UuidParam,
+} from '../../../platform/http/index.js';
+import { isUuid } from '../../../platform/paging/index.js';
+import { CurrentPrincipal, RequiresKey, type Principal } from '../../auth/index.js';
+import type { Side } from '../../tools/index.js';
+import { TaskChanges } from '../views/task-changes.service.js';
+import { PipelineChangeDto, ReadPipelineChangeDto } from './pipeline-changes.dto.js';
+
+@RequiresKey()
+@ApiTags('pipeline')
+@Controller('api/v1/pipeline/tasks/:id/changes')
+export class PipelineChangesController {
+  constructor(private readonly taskChanges: TaskChanges) {}
+
+  /**
+   * Lists the files that the task has changed, in the order of their paths, for those who may review it. A page may end early
+   * when the files are large, and its `Link` says where the next one starts.
+   */
+  @Get()
+  @Problems(
+    'not_found',
+    'forbidden',
+    'gone',
+    'tree_unavailable',
+    'content_changed',
+    'workspace_too_large',
+    'workspace_unreadable',
+  )
+  async changes(
+    @CurrentPrincipal() principal: Principal,
+    @UuidParam() id: string,
+    @Query() query: PageQueryDto,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<PipelineChangeDto[]> {
+    const { limit, offset, afterName } = namePage(query, isUuid);
+    const page = await this.taskChanges.list(principal, id, { limit, offset, after: afterName });
+    if (page.next !== null) linkAfterName(reply, page.next);
+    return page.items.map((change) => PipelineChangeDto.from(change));
+  }
+
+  /** Sends a changed file as it was when the task began, to those who may review the task. */
+  @Get(':change_id/before')
+  @Attaches()
+  @Problems(
+    'not_found',
+    'forbidden',
+    'gone',
+    'tree_unavailable',
+    'content_changed',
+    'range_not_satisfiable',
+    'workspace_too_large',
+    'workspace_unreadable',
+  )
+  before(
+    @CurrentPrincipal() principal: Principal,
+    @UuidParam() id: string,
+    @UuidParam('change_id') changeId: string,
+    @Query() query: ReadPipelineChangeDto,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    return this.send(principal, id, changeId, 'before', query, reply);
+  }
+
+  /** Sends a changed file as the task leaves it, to those who may review the task. */
+  @Get(':change_id/after')
+  @Attaches()
+  @Problems(
+    'not_found',
+    'forbidden',
+    'gone',
+    'tree_unavailable',
+    'content_changed',
+    'range_not_satisfiable',
+    'workspace_too_large',
+    'workspace_unreadable',
+  )
+  after(
+    @CurrentPrincipal() principal: Principal,
+    @UuidParam() id: string,
+    @UuidParam('change_id') changeId: string,
+    @Query() query: ReadPipelineChangeDto,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    return this.send(principal, id, changeId, 'after', query, reply);
+  }
+
+  private async send(
+    principal: Principal,
+    id: string,
+    changeId: string,
+    side: Side,
+    { content_hash: contentHash }: ReadPipelineChangeDto,
+    reply: FastifyReply,
+  ): Promise<void> {
+    const { content, path, sha256 } = await this.taskChanges.open(principal, id, { changeId, side, contentHash });
+    await sendAttachment(reply, {
+      name: basename(path),
+      sha256,
+      size: content.size,
+      read: (start, end) => content.read(start, end),
+      close: () => content.close(),
+    });
+  }
+}
