@@ -55,30 +55,24 @@ export class AuthenticationGuard implements CanActivate {
     const network = networkOf(clientAddress(request));
     const proof = await this.authenticator.prove(request.headers, network);
     if (proof.key !== null) keepStreamsWhile(request, proof.stillUsable);
-    return admin ? this.admitAdmin(proof, network) : this.admitCaller(access === 'credential', proof, network);
+    return admin ? this.admitAdmin(proof) : this.admitCaller(access === 'credential', proof);
   }
 
-  private async admitAdmin(proof: Proof, network: string): Promise<Caller> {
+  private admitAdmin(proof: Proof): Caller {
     if (proof.admin === 'proven') return { principal: { kind: 'admin' }, requestsPerMinute: null };
-    if (proof.admin === 'wrong') {
-      await this.authenticator.countFailure(network);
-      throw new DomainError('forbidden', 'The admin secret is wrong.');
-    }
+    if (proof.admin === 'wrong') throw new DomainError('forbidden', 'The admin secret is wrong.');
     if (proof.key !== null)
       throw new DomainError('forbidden', 'This route needs the admin secret; an API key is not enough.');
     throw new DomainError('unauthenticated', 'This route needs the admin secret in X-Admin-Secret.');
   }
 
-  private async admitCaller(always: boolean, proof: Proof, network: string): Promise<Caller> {
+  private admitCaller(always: boolean, proof: Proof): Caller {
     if (proof.admin === 'proven') return { principal: { kind: 'admin' }, requestsPerMinute: null };
     if (proof.key !== null) {
       const { id, name, rateLimitRpm } = proof.key;
       return { principal: { kind: 'key', keyId: id, name }, requestsPerMinute: rateLimitRpm };
     }
-    if (proof.admin === 'wrong') {
-      await this.authenticator.countFailure(network);
-      throw new DomainError('unauthenticated', 'The admin secret is wrong.');
-    }
+    if (proof.admin === 'wrong') throw new DomainError('unauthenticated', 'The admin secret is wrong.');
     if (always || this.config.auth.required) {
       throw new DomainError('unauthenticated', 'This route needs an API key in X-API-Key or as a bearer token.');
     }

@@ -35,10 +35,13 @@ export class Authenticator {
 
   /**
    * @param network who counts the failures, as `networkOf` names it.
-   * @throws DomainError `unauthenticated` for a key that is not usable, `rate_limited` instead of it when its network
-   * has presented too many wrong credentials; `dependency_unavailable` when the key cannot be looked up.
+   * Each wrong credential is counted, whatever stands beside it.
+   * @throws DomainError `unauthenticated` for a key that is not usable, `rate_limited` for any wrong credential when its
+   * network has presented too many; `dependency_unavailable` when the key cannot be looked up.
    */
   async prove(headers: IncomingHttpHeaders, network: string): Promise<Proof> {
+    const admin = this.adminState(headers);
+    if (admin === 'wrong') await this.countFailure(network);
     const presented = presentedKeys(headers);
     const [first = ''] = presented;
     const key = presented.length === 1 ? await this.usableKey(first) : null;
@@ -47,14 +50,11 @@ export class Authenticator {
       throw new DomainError('unauthenticated', 'The API key is unknown, revoked or expired.');
     }
     if (key !== null) this.uses.note(key.id);
-    return { admin: this.adminState(headers), key, stillUsable: async () => (await this.usableKey(first)) !== null };
+    return { admin, key, stillUsable: async () => (await this.usableKey(first)) !== null };
   }
 
-  /**
-   * Counts a wrong credential against `network`.
-   * @throws DomainError `rate_limited` past the limit; a valid credential never gets here.
-   */
-  async countFailure(network: string): Promise<void> {
+  /** Counts a wrong credential against `network`. @throws DomainError `rate_limited` past the limit. */
+  private async countFailure(network: string): Promise<void> {
     const verdict = await this.limiter.take(`auth-failures:${network}`, FAILURES_PER_MINUTE, 60);
     if (verdict.allowed) return;
     throw new DomainError('rate_limited', 'Too many wrong credentials came from this address; try again later.', {

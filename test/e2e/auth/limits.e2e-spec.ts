@@ -43,6 +43,24 @@ describe('a service that trusts one proxy', () => {
     expect(statuses).toEqual([...Array<number>(20).fill(403), 429, 429]);
   });
 
+  it('counts a wrong credential whatever stands beside it, and refuses it past the limit', async () => {
+    const { raw_key: valid } = await service.createKey({ rate_limit_rpm: null });
+    const pairs: [address: string, path: string, headers: Record<string, string>, below: number][] = [
+      ['203.0.113.6', VALIDATE, { 'x-api-key': valid, 'x-admin-secret': 'guess' }, 200],
+      ['203.0.113.7', '/api/v1/keys', { authorization: `Bearer ${valid}`, 'x-admin-secret': 'guess' }, 403],
+      ['203.0.113.8', VALIDATE, { 'x-api-key': generateApiKey(), 'x-admin-secret': service.adminSecret }, 401],
+      ['203.0.113.9', VALIDATE, { 'x-api-key': valid, authorization: `Bearer ${generateApiKey()}` }, 401],
+    ];
+    for (const [address, path, headers, below] of pairs) {
+      const call = (): Promise<Answer> =>
+        client.call('GET', path, { headers: { ...headers, 'x-forwarded-for': address } });
+      const statuses: number[] = [];
+      for (let count = 0; count < 22; count += 1) statuses.push((await call()).status);
+      expect([address, statuses]).toEqual([address, [...Array<number>(20).fill(below), 429, 429]]);
+      expect((await guess(address, { 'x-api-key': valid })).status).toBe(200);
+    }
+  });
+
   it('does not count requests without a credential', async () => {
     for (let count = 0; count < 25; count += 1) expect((await guess('203.0.113.4', {})).status).toBe(401);
   });
