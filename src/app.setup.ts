@@ -9,11 +9,14 @@ import { SwaggerModule } from '@nestjs/swagger';
 import type { FastifyHttpOptions, FastifyInstance, FastifyReply, FastifyRequest, RawServerDefault } from 'fastify';
 import { AppModule } from './app.module.js';
 import type { AppConfig } from './config/index.js';
+import { Admission, admitBeforeBodies } from './modules/auth/index.js';
 import { Clock } from './platform/clock/index.js';
 import { DomainError } from './platform/errors/index.js';
 import { Lifecycle } from './platform/health/index.js';
 import {
   acceptedRequestId,
+  accessByRoute,
+  boundConnections,
   DEFAULT_BODY_LIMIT,
   endEventStreams,
   EXPOSED_HEADERS,
@@ -58,7 +61,12 @@ export async function createApp(
     done();
   });
   await allowOrigins(instance, config);
+  admitBeforeBodies(instance, app.get(Admission), accessByRoute(app));
   instance.server.maxConnections = MOST_CONNECTIONS;
+  boundConnections(instance.server, {
+    most: config.http.connectionsPerAddress,
+    behindProxy: config.http.trustProxyHops > 0,
+  });
   serveAsAnyOther(instance);
   app.useGlobalFilters(new ProblemFilter());
   app.useGlobalInterceptors(new KnownQueryInterceptor());

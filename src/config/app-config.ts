@@ -34,6 +34,7 @@ export class AppConfig {
     readonly host: string;
     readonly port: number;
     readonly trustProxyHops: number;
+    readonly connectionsPerAddress: number;
     readonly corsOrigins: readonly string[];
     readonly allowedHosts: readonly string[];
     readonly syncWaitSeconds: number;
@@ -107,6 +108,7 @@ export class AppConfig {
       host: env.HOST ?? (required ? '0.0.0.0' : '127.0.0.1'),
       port: env.PORT ?? 8000,
       trustProxyHops: env.TRUST_PROXY ?? 0,
+      connectionsPerAddress: env.MAX_ADDRESS_CONNECTIONS ?? 1_000,
       corsOrigins: env.CORS_ALLOWED_ORIGINS ?? ['*'],
       allowedHosts: env.ALLOWED_HOSTS ?? [],
       syncWaitSeconds: env.SYNC_WAIT_SECONDS ?? 300,

@@ -223,6 +223,8 @@ export class Environment {
   @IsOptional() @Bool() @IsBoolean() NOVA_ALLOW_INSECURE?: boolean;
   /** Number of proxies whose X-Forwarded-For is believed. */
   @Int(0, 10) TRUST_PROXY?: number;
+  /** Maximum open connections of one address; behind a trusted proxy, of those that have sent no request yet. */
+  @Int(1, 100_000) MAX_ADDRESS_CONNECTIONS?: number;
   /** Requests a minute for each anonymous address. Unset: no limit. */
   @Int(1, 1_000_000) ANON_RATE_LIMIT_RPM?: number;
   /** Maximum open event streams of this process. */

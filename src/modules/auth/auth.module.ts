@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { RedisModule } from '../../platform/redis/index.js';
 import { APP_GUARD } from '@nestjs/core';
+import { Admission } from './admission.js';
 import { AdminSecret } from './admin-secret.js';
 import { ApiKeysRepository } from './api-keys.repository.js';
 import { ApiKeysService } from './api-keys.service.js';
@@ -19,6 +20,7 @@ import { StreamPlaces } from './stream-places.js';
   controllers: [KeysController],
   providers: [
     AdminSecret,
+    Admission,
     ApiKeysRepository,
     ApiKeysService,
     Authenticator,

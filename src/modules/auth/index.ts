@@ -1,3 +1,4 @@
+export { Admission, admitBeforeBodies } from './admission.js';
 export { RequiresAdmin, RequiresCredential, RequiresKey } from '../../platform/http/index.js';
 export { AuthModule } from './auth.module.js';
 export { CurrentPrincipal } from './current-principal.js';

@@ -1,5 +1,5 @@
 import { RequestMethod, type INestApplication, type Type } from '@nestjs/common';
-import { METHOD_METADATA } from '@nestjs/common/constants.js';
+import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants.js';
 import { MetadataScanner, ModulesContainer } from '@nestjs/core';
 import { DocumentBuilder, getSchemaPath, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
 import { ERRORS, type ErrorCode } from '../errors/index.js';
@@ -119,6 +119,28 @@ export function* routesOf(
       }
     }
   }
+}
+
+/** What each route of `app` asks of its callers, by its method and the pattern of its URL; undefined for what is no such route. */
+export function accessByRoute(app: Pick<INestApplication, 'get'>): (method: string, url: string) => Access | undefined {
+  const known = new Map<string, Access>();
+  for (const { controller, method, access = 'admin' } of routesOf(app)) {
+    const handler = handlerOf(controller, method);
+    const verb = RequestMethod[Reflect.getMetadata(METHOD_METADATA, handler) as RequestMethod];
+    const paths = [controller, handler].map((one) =>
+      [Reflect.getMetadata(PATH_METADATA, one) as string | string[]].flat(),
+    );
+    for (const first of paths[0] ?? [])
+      for (const second of paths[1] ?? []) known.set(`${verb} ${joinedPath(first, second)}`, access);
+  }
+  return (method, url) => known.get(`${method === 'HEAD' ? 'GET' : method} ${url}`);
+}
+
+function joinedPath(...parts: string[]): string {
+  return `/${parts
+    .flatMap((part) => part.split('/'))
+    .filter(Boolean)
+    .join('/')}`;
 }
 
 function handlerOf(controller: Type<object>, method: string): object {

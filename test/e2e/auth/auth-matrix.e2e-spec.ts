@@ -120,6 +120,27 @@ describe.each([
     expect(faults).toEqual([]);
   });
 
+  it('refuses before it reads a body', async () => {
+    const wanting = client.operations.filter(({ requestBody }) => requestBody !== undefined);
+    expect(wanting.length).toBeGreaterThan(5);
+    for (const identity of Object.keys(MATRIX) as Identity[]) {
+      for (const operation of wanting) {
+        addresses += 1;
+        const { status } = await service.fetch(pathOf(operation), {
+          method: operation.method,
+          headers: {
+            ...presented[identity],
+            'content-type': 'application/json',
+            'x-forwarded-for': `198.52.${addresses >> 8}.${addresses & 255}`,
+          },
+          body: '{',
+        });
+        const expected = MATRIX[identity][guardOf(operation)] ?? 422;
+        expect([identity, operation.operationId, status]).toEqual([identity, operation.operationId, expected]);
+      }
+    }
+  });
+
   it('has routes of every kind', () => {
     const kinds = new Set(client.operations.map(guardOf));
     expect(kinds).toEqual(

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { connect } from 'node:net';
+import { once } from 'node:events';
+import { get } from 'node:http';
+import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { generateApiKey } from '../../../src/modules/auth/api-key.js';
 import { eventually } from '../../support/eventually.js';
@@ -202,5 +204,61 @@ describe('event streams', () => {
     socket.destroy();
     await roomy.stop();
     expect(roomy.output()).not.toContain('MaxListenersExceededWarning');
+  });
+});
+
+describe('connections', () => {
+  const opened: Socket[] = [];
+  const services: Service[] = [];
+  afterAll(async () => {
+    opened.forEach((socket) => socket.destroy());
+    for (const service of services) await service.stop();
+  });
+
+  const start = async (settings: Record<string, string>): Promise<Service> => {
+    const service = await startService({ MAX_ADDRESS_CONNECTIONS: '20', ...settings });
+    services.push(service);
+    return service;
+  };
+  /** Connections that have sent `text`, by whether the service has left them open. */
+  const open = async (service: Service, count: number, text: string, from: string): Promise<Socket[]> => {
+    const sockets = Array.from({ length: count }, () => {
+      const socket = connect({ port: Number(new URL(service.url).port), host: '127.0.0.1', localAddress: from });
+      socket.on('error', () => undefined).write(text);
+      return socket;
+    });
+    opened.push(...sockets);
+    await Promise.all(sockets.map((socket) => once(socket, 'connect').catch(() => undefined)));
+    return sockets;
+  };
+  const answers = (service: Service, from: string): Promise<boolean> =>
+    new Promise((resolve) => {
+      const request = get(`${service.url}/health/live`, { localAddress: from, agent: false }, (response) => {
+        response.resume();
+        resolve(response.statusCode === 200);
+      });
+      request.on('error', () => resolve(false));
+    });
+
+  it('of one address are bounded, and shut nobody else out', async () => {
+    const service = await start({});
+    // Half a request: its headers never end.
+    const sockets = await open(service, 60, 'GET /health/live HTTP/1.1\r\nHost: localhost\r\n', '127.0.0.2');
+    await eventually('those past the bound are closed', () => sockets.filter((one) => one.closed).length === 40);
+    expect([await answers(service, '127.0.0.2'), await answers(service, '127.0.0.3')]).toEqual([false, true]);
+    sockets.forEach((socket) => socket.destroy());
+    await eventually('their places are free again', () => answers(service, '127.0.0.2'));
+  });
+
+  it('of a proxy count only until their first request is there', async () => {
+    const service = await start({ TRUST_PROXY: '1' });
+    const request = 'GET /api/v1/pipeline/notifications/stream HTTP/1.1\r\nHost: localhost\r\n';
+    const streams = await open(service, 20, `${request}\r\n`, '127.0.0.2');
+    await Promise.all(streams.map((socket) => once(socket, 'data')));
+    const more = await open(service, 20, `${request}\r\n`, '127.0.0.2');
+    await Promise.all(more.map((socket) => once(socket, 'data')));
+    const half = await open(service, 30, request, '127.0.0.2');
+    await eventually('half requests are bounded', () => half.filter((one) => one.closed).length === 10);
+    expect([...streams, ...more].some((one) => one.closed)).toBe(false);
   });
 });

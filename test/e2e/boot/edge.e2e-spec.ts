@@ -112,6 +112,7 @@ describe('what cannot be served is a problem document', () => {
     ['a text', '"x"'],
     ['nothing', ''],
     ['deep nesting', `${'{"name":'.repeat(10_000)}1${'}'.repeat(10_000)}`],
+    ['many values', `{"name":"x","metadata":{"a":[${'0,'.repeat(60_000)}0]}}`],
     ['deep lists', `{"name":"x","metadata":{"a":${'['.repeat(100)}${']'.repeat(100)}}}`],
     ['a prototype', '{"name":"x","__proto__":{"admin":true}}'],
     ['a deep prototype', '{"name":"x","metadata":{"a":[{"__proto__":{}}]}}'],
