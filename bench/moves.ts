@@ -73,7 +73,7 @@ try {
         control: initialControl(null),
       });
     }
-    return queue.claim(1, TASKS, 3_600, false);
+    return queue.claim(1, TASKS, 3_600, 'any');
   };
   const flushed = async (task: ClaimedTask): Promise<void> => {
     for (let step = 0; step < MOVES_EACH; step += 1) {

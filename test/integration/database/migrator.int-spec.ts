@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -195,6 +195,26 @@ describe("the project's migrations", () => {
     } finally {
       await all.drop();
     }
+  });
+
+  it('make suspects of those only that crashed twice in one stage', async () => {
+    const files = readdirSync(PROJECT_MIGRATIONS).sort();
+    const upTo = files.findIndex((name) => name.endsWith('_claim_past_crashed_tasks.sql'));
+    const copy = (names: string[]): void =>
+      names.forEach((name) => cpSync(join(PROJECT_MIGRATIONS, name), join(folder, name)));
+    copy(files.slice(0, upTo));
+    await run();
+    await db.database.query(
+      'test.suspects',
+      sql`insert into tasks (id, owner, pod_name, status, next_status, ready, suspect, stage_crashes, priority, vstart, max_retries, control)
+          select gen_random_uuid(), 'admin', 'p', 'queued', 'task_running', true, true, crashes, 5, crashes, 2, '{}'
+          from generate_series(0, 3) as crashes`,
+    );
+    copy(files.slice(upTo));
+    await run();
+    expect(
+      await db.database.query('test.after', sql`select stage_crashes, suspect from tasks order by stage_crashes`),
+    ).toEqual([0, 1, 2, 3].map((crashes) => ({ stage_crashes: crashes, suspect: crashes > 1 })));
   });
 });
 

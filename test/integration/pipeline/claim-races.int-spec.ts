@@ -36,7 +36,7 @@ async function queueTasks(count: number): Promise<Set<string>> {
 /** Two processes at once, each as another worker; resolves with the ids that each of them won. */
 async function race(change: (text: string) => string = (text) => text): Promise<string[][]> {
   const claimers = [1, 2].map((worker) => {
-    const { text, values } = claimStatement(worker, 1, 150, false).toQuery();
+    const { text, values } = claimStatement(worker, 1, 150, 'any').toQuery();
     const child = spawn(
       process.execPath,
       ['--import', join(ROOT, 'scripts/typescript.mjs'), join(ROOT, 'test/integration/pipeline/claimer.main.ts')],

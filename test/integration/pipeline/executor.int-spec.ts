@@ -69,7 +69,7 @@ it('a verdict that could not be stored is not decided upon when its neighbour en
   const spends = new TaskSpendsRepository(db.database);
   const executor = new TaskExecutor(AppConfig.from({}), clock, runs, moves, spends, stages, noTrees);
   const run = async (): Promise<boolean> => {
-    const [task] = await queue.claim(1, 1, 60, false);
+    const [task] = await queue.claim(1, 1, 60, 'any');
     return executor.run(task!, new Lease(id, 1, task!.epoch, task!.version));
   };
   const task = () =>

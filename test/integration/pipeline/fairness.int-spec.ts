@@ -21,7 +21,7 @@ afterAll(() => db?.drop());
 async function drain(): Promise<string[]> {
   const order: string[] = [];
   for (;;) {
-    const [task] = await setup.queue.claim(1, 1, 150, false);
+    const [task] = await setup.queue.claim(1, 1, 150, 'any');
     if (task === undefined) return order;
     order.push(task.owner);
   }
@@ -32,7 +32,7 @@ describe('the order of claims', () => {
     'lets one task of another caller wait for at most one of two hundred, %s',
     async (when) => {
       for (let n = 0; n < 200; n += 1) await setup.submit('many');
-      if (when !== 'before anything ran') await setup.queue.claim(1, 37, 150, false);
+      if (when !== 'before anything ran') await setup.queue.claim(1, 37, 150, 'any');
       await setup.submit('one');
       expect((await drain()).indexOf('one')).toBeLessThanOrEqual(1);
     },
@@ -66,7 +66,7 @@ describe('the order of claims', () => {
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 12 }), async (steps) => {
         await clear();
         for (const action of steps) {
-          if ('claim' in action) await setup.queue.claim(1, action.claim, 150, false);
+          if ('claim' in action) await setup.queue.claim(1, action.claim, 150, 'any');
           else for (let n = 0; n < action.times; n += 1) await setup.submit(action.submit);
         }
         await setup.submit('newcomer');

@@ -46,10 +46,10 @@ async function expireLeases(): Promise<void> {
 /** The same worker twice: as it was before its lease ended, and as the holder that it is now. */
 async function zombieAndHolder(): Promise<{ zombie: ClaimedTask; holder: ClaimedTask }> {
   await setup.submit();
-  const [zombie] = await setup.queue.claim(1, 1, 150, false);
+  const [zombie] = await setup.queue.claim(1, 1, 150, 'any');
   await expireLeases();
   await reaper().pass();
-  const [holder] = await setup.queue.claim(1, 1, 150, true);
+  const [holder] = await setup.queue.claim(1, 1, 150, 'any');
   if (!zombie || !holder) throw new Error('The task was not claimed twice.');
   expect(holder.id).toBe(zombie.id);
   return { zombie, holder };
@@ -279,7 +279,7 @@ describe('a zombie', () => {
 describe('reapers of three replicas and a worker that finishes', () => {
   it('move each task once, and each crash is counted once', async () => {
     for (let n = 0; n < 60; n += 1) await setup.submit();
-    const claimed = await setup.queue.claim(1, 60, 150, false);
+    const claimed = await setup.queue.claim(1, 60, 150, 'any');
     expect(claimed).toHaveLength(60);
     await expireLeases();
     const finishing = queueOn(db.database);
@@ -311,7 +311,7 @@ describe('reapers of three replicas and a worker that finishes', () => {
 
   it('leave a lease alone that was renewed in time', async () => {
     await setup.submit();
-    const [task] = await setup.queue.claim(1, 1, 150, false);
+    const [task] = await setup.queue.claim(1, 1, 150, 'any');
     await reaper().pass();
     expect(await setup.moves.commit(progress(task!))).toBe(true);
   });
@@ -321,7 +321,7 @@ describe('reapers of three replicas and a worker that finishes', () => {
     const told: string[] = [];
     for (let crash = 1; crash <= 3; crash += 1) {
       await db.database.query('test.due', sql`update tasks set ready = true where id = ${id} and status = 'queued'`);
-      await setup.queue.claim(crash, 1, 150, crash > 1);
+      await setup.queue.claim(crash, 1, 150, crash > 2 ? 'suspect' : 'any');
       await expireLeases();
       await reaper().pass();
       const { status } = await db.database.one<{ status: string }>(
@@ -360,7 +360,7 @@ describe('reapers of three replicas and a worker that finishes', () => {
       events: [{ type: 'task.retried', data: { reason: 'requeued' } }],
     });
     expect(revived).toBe(true);
-    expect(await setup.queue.claim(9, 1, 150, false)).toHaveLength(1);
+    expect(await setup.queue.claim(9, 1, 150, 'any')).toHaveLength(1);
     expect(await db.database.query('test.letters', sql`select task_id from dead_letters`)).toEqual([]);
   });
 });

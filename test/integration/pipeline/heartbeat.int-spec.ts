@@ -38,7 +38,7 @@ describe('a worker whose connection is cut', () => {
     const config = AppConfig.from({ TASK_HEARTBEAT_INTERVAL_SECONDS: '300', TASK_STALE_SECONDS: '1500' });
     const worker = await setup.workers.register('test');
     const id = await setup.submit();
-    const [claimed] = await setup.queue.claim(worker, 1, 150, false);
+    const [claimed] = await setup.queue.claim(worker, 1, 150, 'any');
     const lease = new Lease(id, worker, claimed?.epoch ?? 0, claimed?.version ?? 0);
     heartbeat = new WorkerHeartbeat(worker, config, setup.clock, setup.workers, () => [lease]);
     await heartbeat.start();

@@ -82,7 +82,7 @@ async function setup(trees: WorkTrees, ...lives: Work[]) {
     moves,
     pipeline: new TaskCommandsService(config, admin, runs, moves, taskTrees, new SilentBell()),
     run: async (): Promise<boolean> => {
-      const [task] = await queue.claim(1, 1, 60, false);
+      const [task] = await queue.claim(1, 1, 60, 'any');
       return executor.run(task!, new Lease(id, 1, task!.epoch, task!.version));
     },
     status: async () => (await admin.findHead(id))?.status,

@@ -26,17 +26,17 @@ describe('claiming', () => {
   it('gives each due task once, in order of priority and virtual start', async () => {
     const low = await setup.submit('a', 1);
     const high = await setup.submit('a', 9);
-    const claimed = await setup.queue.claim(1, 5, 150, false);
+    const claimed = await setup.queue.claim(1, 5, 150, 'any');
     expect(claimed.map(({ id }) => id)).toEqual(expect.arrayContaining([high, low]));
-    expect(await setup.queue.claim(2, 5, 150, false)).toEqual([]);
+    expect(await setup.queue.claim(2, 5, 150, 'any')).toEqual([]);
     expect(await row(high)).toMatchObject({ status: 'task_running', lease_owner: 1, epoch: 1, attempt: 1 });
   });
 
   it('does not let one caller’s many starve another’s one', async () => {
     for (let n = 0; n < 50; n += 1) await setup.submit('many');
-    await setup.queue.claim(1, 10, 150, false);
+    await setup.queue.claim(1, 10, 150, 'any');
     const one = await setup.submit('one');
-    const next = await setup.queue.claim(1, 2, 150, false);
+    const next = await setup.queue.claim(1, 2, 150, 'any');
     expect(next.map(({ id }) => id)).toContain(one);
   });
 
@@ -44,7 +44,7 @@ describe('claiming', () => {
     const ids = new Set<string>();
     for (let n = 0; n < 200; n += 1) ids.add(await setup.submit());
     const claims = await Promise.all(
-      Array.from({ length: 100 }, (_, worker) => setup.queue.claim(worker + 1, 4, 150, false)),
+      Array.from({ length: 100 }, (_, worker) => setup.queue.claim(worker + 1, 4, 150, 'any')),
     );
     const won = claims.flat().map(({ id }) => id);
     expect(won).toHaveLength(200);
@@ -54,33 +54,35 @@ describe('claiming', () => {
   it('leaves suspects to those who ask for one', async () => {
     const id = await setup.submit();
     await db.database.query('test.suspect', sql`update tasks set suspect = true where id = ${id}`);
-    expect(await setup.queue.claim(1, 5, 150, false)).toEqual([]);
+    expect(await setup.queue.claim(1, 5, 150, 'any')).toEqual([]);
+    const other = await setup.submit();
+    expect((await setup.queue.claim(1, 5, 150, 'any')).map((task) => task.id)).toEqual([other]);
     expect(await setup.queue.suspectDue()).toBe(true);
-    expect(await setup.queue.claim(1, 1, 150, true)).toHaveLength(1);
+    expect(await setup.queue.claim(1, 1, 150, 'suspect')).toHaveLength(1);
   });
 });
 
 describe('promoting', () => {
   it('makes a task ready when its time has come, and not before', async () => {
     const id = await setup.submit();
-    const [task] = await setup.queue.claim(1, 1, 150, false);
+    const [task] = await setup.queue.claim(1, 1, 150, 'any');
     const move = progress(task!, {
       to: 'queued',
       queue: { next_status: 'task_running', delay_ms: 3_600_000, wait_reason: 'retry_at' },
     });
     expect(await setup.moves.commit(move)).toBe(true);
     expect(await setup.queue.promote(10)).toEqual([]);
-    expect(await setup.queue.claim(1, 1, 150, false)).toEqual([]);
+    expect(await setup.queue.claim(1, 1, 150, 'any')).toEqual([]);
     await db.database.query('test.due', sql`update tasks set run_at = clock_timestamp() where id = ${id}`);
     expect(await setup.queue.promote(10)).toEqual([id]);
-    expect(await setup.queue.claim(1, 1, 150, false)).toHaveLength(1);
+    expect(await setup.queue.claim(1, 1, 150, 'any')).toHaveLength(1);
   });
 });
 
 describe('moves', () => {
   it('writes everything of a move, or nothing', async () => {
     await setup.submit();
-    const [task] = await setup.queue.claim(1, 1, 150, false);
+    const [task] = await setup.queue.claim(1, 1, 150, 'any');
     const stage = {
       id: setup.clock.newId(),
       role: 'task' as const,
@@ -116,7 +118,7 @@ describe('moves', () => {
 
   it('refuses a worker whose epoch is over, and one that repeats itself', async () => {
     await setup.submit();
-    const [task] = await setup.queue.claim(1, 1, 150, false);
+    const [task] = await setup.queue.claim(1, 1, 150, 'any');
     expect(await setup.moves.commit(progress(task!))).toBe(true);
     expect(await setup.moves.commit(progress(task!))).toBe(false);
     const cancel = progress(task!, {
@@ -133,13 +135,13 @@ describe('moves', () => {
 
   it('refuses what the table of moves does not hold', async () => {
     await setup.submit();
-    const [task] = await setup.queue.claim(1, 1, 150, false);
+    const [task] = await setup.queue.claim(1, 1, 150, 'any');
     expect(() => setup.moves.commit(progress(task!, { from: 'complete', to: 'queued' }))).toThrow(/may not go/);
   });
 
   it('stores hostile text with U+FFFD where PostgreSQL would refuse it', async () => {
     await setup.submit();
-    const [task] = await setup.queue.claim(1, 1, 150, false);
+    const [task] = await setup.queue.claim(1, 1, 150, 'any');
     const stage = {
       id: setup.clock.newId(),
       role: 'task' as const,
@@ -159,7 +161,7 @@ describe('moves', () => {
 
   it('applies many moves of many tasks at once, and each exactly once', async () => {
     for (let n = 0; n < 120; n += 1) await setup.submit();
-    const claimed = await setup.queue.claim(1, 120, 150, false);
+    const claimed = await setup.queue.claim(1, 120, 150, 'any');
     const both = await Promise.all(
       claimed.flatMap((task) => [setup.moves.commit(progress(task)), setup.moves.commit(progress(task))]),
     );
@@ -168,7 +170,7 @@ describe('moves', () => {
 
   it('recognises its own success when the answer of the commit was lost', async () => {
     await setup.submit();
-    const [task] = await setup.queue.claim(1, 1, 150, false);
+    const [task] = await setup.queue.claim(1, 1, 150, 'any');
     const query = db.database.query.bind(db.database);
     let lost = 0;
     const deaf = Object.assign(Object.create(db.database), {
@@ -189,7 +191,7 @@ describe('moves', () => {
 
   it('numbers events without holes and tells where each move goes', async () => {
     const id = await setup.submit();
-    const [task] = await setup.queue.claim(1, 1, 150, false);
+    const [task] = await setup.queue.claim(1, 1, 150, 'any');
     await setup.moves.commit(
       progress(task!, {
         to: 'failed',
@@ -230,7 +232,11 @@ describe('plans', () => {
     const plan = await client.query<{ 'QUERY PLAN': string }>(`explain (costs off) ${statement}`, values);
     return plan.rows.map((line) => line['QUERY PLAN']).join('\n');
   };
-  const claim = claimStatement(1, 5, 150, false).toQuery();
+  const claims = [
+    ['any', 'tasks_ready_idx'],
+    ['fresh', 'tasks_fresh_idx'],
+    ['suspect', 'tasks_suspect_idx'],
+  ] as const;
 
   it(
     'claims by one index range and without a sort at any depth',
@@ -239,18 +245,25 @@ describe('plans', () => {
       await fill(DEPTH, 'queued', false, false);
       await fill(DEPTH, 'complete', false, true);
       await db.database.query('test.analyze', sql`analyze tasks`);
-      const plan = await explain(claim.text, claim.values);
-      expect(plan).toMatch(/Index (Only )?Scan using tasks_ready_idx on tasks/);
-      expect(plan).not.toMatch(/Sort|Seq Scan on tasks/);
+      await db.database.query('test.crash', sql`update tasks set stage_crashes = 1 where ready and vstart % 2 = 0`);
+      for (const [kind, index] of claims) {
+        const { text, values } = claimStatement(1, 5, 150, kind).toQuery();
+        const plan = await explain(text, values);
+        expect(plan).toMatch(new RegExp(`Index (Only )?Scan using ${index} on tasks`));
+        expect(plan).not.toMatch(/Sort|Seq Scan on tasks/);
+      }
     },
     180_000 + DEPTH,
   );
 
   it('claims by indexes alone while there are no statistics', async () => {
     await fill(2_000, 'complete', false, true);
-    const plan = await explain(claim.text, claim.values);
-    expect(plan).toMatch(/Index (Only )?Scan using tasks_suspect_idx on tasks/);
-    expect(plan).not.toMatch(/Sort|Seq Scan on tasks/);
+    for (const [kind] of claims) {
+      const { text, values } = claimStatement(1, 5, 150, kind).toQuery();
+      const plan = await explain(text, values);
+      expect(plan).toMatch(/Index (Only )?Scan using tasks_(ready|fresh|suspect)_idx on tasks/);
+      expect(plan).not.toMatch(/Sort|Seq Scan on tasks/);
+    }
   });
 
   it('moves tasks by their primary key, also with a plan that is kept from when there were few', async () => {

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { AppConfig } from '../../../src/config/index.js';
 import type { TaskExecutor } from '../../../src/modules/pipeline/run/task-executor.js';
@@ -143,32 +144,119 @@ it('claims once for a ring and not again for what ends, while nothing was left d
       () => ended.length === round && bell.waiting === 1,
     );
   }
-  // An empty claim is made sure of. One more would have come with the second ring at the latest.
-  expect(claimed).toEqual([0, 0, 1, 1]);
+  // One more would have come with the second ring at the latest.
+  expect(claimed).toEqual([0, 1, 1]);
 });
 
-it('takes a suspect once it is alone, and the rest after it', async () => {
-  const bell = new PatientBell();
-  const first = await setup.submit();
+/** Runs that go on until they are released, and what of them ran and runs. */
+function heldRuns() {
   const ran: string[] = [];
-  let release: () => void = () => undefined;
-  const released = new Promise<void>((resolve) => (release = resolve));
-  worker = workerWith(async (task) => {
-    ran.push(task.id);
-    if (task.id === first) await released;
-    return setup.moves.commit(progress(task, { to: 'cancelled' }));
-  }, bell);
+  const running = new Set<string>();
+  const releases = new Map<string, () => void>();
+  return {
+    ran,
+    running,
+    release: (...ids: string[]) => ids.forEach((id) => releases.get(id)?.()),
+    run: async (task: ClaimedTask): Promise<boolean> => {
+      ran.push(task.id);
+      running.add(task.id);
+      await new Promise<void>((resolve) => releases.set(task.id, resolve));
+      running.delete(task.id);
+      return setup.moves.commit(progress(task, { to: 'cancelled' }));
+    },
+  };
+}
+const crash = (ids: string[], crashes: number) =>
+  db.database.query(
+    'test.crash',
+    sql`update tasks set stage_crashes = ${crashes}, suspect = ${crashes > 1} where id = any(${ids}::uuid[])`,
+  );
+
+it('takes a suspect once it is alone, and nothing else meanwhile, while others claim', async () => {
+  const runs = heldRuns();
+  const first = await setup.submit();
+  worker = workerWith(runs.run);
   await worker.start();
-  await eventually('ran.length === 1 && bell.waiting === 1', () => ran.length === 1 && bell.waiting === 1);
+  await eventually('the first one runs', () => runs.ran.length === 1);
   const suspect = await setup.submit();
-  await db.database.query('test.suspect', sql`update tasks set suspect = true where id = ${suspect}`);
-  const other = await setup.submit();
-  await bell.ring([suspect, other]);
-  await eventually('bell.waiting === 1', () => bell.waiting === 1);
-  expect(ran).toEqual([first]);
-  release();
-  await eventually('ran.length === 3', () => ran.length === 3);
-  expect(ran).toEqual([first, suspect, other]);
+  await crash([suspect], 2);
+  const others: string[] = [];
+  const elsewhere: string[] = [];
+  // Once this worker drains, what comes is for others, whose claims no suspect stops.
+  await eventually('this worker takes nothing on', async () => {
+    others.push(await setup.submit());
+    await delay(50);
+    elsewhere.push(...(await setup.queue.claim(99, 1, 150, 'any')).map(({ id }) => id));
+    return elsewhere.length > 0;
+  });
+  expect(others).toContain(elsewhere[0]);
+  expect(runs.running.has(suspect)).toBe(false);
+  const beside = [...runs.running];
+  expect(beside).toContain(first);
+  runs.release(...beside);
+  await eventually('the suspect runs', () => runs.running.has(suspect));
+  expect([...runs.running]).toEqual([suspect]);
+  const last = await setup.submit();
+  runs.release(suspect);
+  await eventually('the rest runs', () => runs.ran.includes(last));
+});
+
+it('drains one worker of all for suspects', async () => {
+  const [one, two] = [heldRuns(), heldRuns()];
+  const ids = [await setup.submit(), await setup.submit()];
+  worker = workerWith(one.run, restlessBell(), { PIPELINE_MAX_CONCURRENT: '1' });
+  const second = workerWith(two.run, restlessBell(), { PIPELINE_MAX_CONCURRENT: '1' });
+  try {
+    await worker.start();
+    await second.start();
+    await eventually('both are full', () => one.running.size + two.running.size === 2);
+    const suspects = [await setup.submit(), await setup.submit()];
+    await crash(suspects, 2);
+    const release = (ids: string[]): void => [one, two].forEach((runs) => runs.release(...ids));
+    const running = (): string[] => [...one.running, ...two.running];
+    const suspect = (): boolean => running().some((id) => suspects.includes(id));
+    for (const count of [1, 2]) {
+      await eventually(`suspect ${count} runs`, () => {
+        release(running().filter((id) => !suspects.includes(id)));
+        return suspect();
+      });
+      const other = await setup.submit();
+      // The other worker takes what is due, and not the other suspect.
+      await eventually('another task runs', () => running().includes(other));
+      expect(running().filter((id) => suspects.includes(id))).toHaveLength(1);
+      release(running());
+      await eventually('both have ended', () => !suspect() && !running().includes(other));
+    }
+    expect([...one.ran, ...two.ran].toSorted()).toEqual(expect.arrayContaining([...ids, ...suspects].toSorted()));
+  } finally {
+    const all = [...one.ran, ...two.ran];
+    one.release(...all);
+    two.release(...all);
+    second.onModuleDestroy();
+    await second.beforeApplicationShutdown();
+  }
+});
+
+it('runs at most 8 tasks at a time that crashed, and all others beside them', async () => {
+  const runs = heldRuns();
+  const crashed: string[] = [];
+  for (let count = 0; count < 20; count += 1) crashed.push(await setup.submit());
+  await crash(crashed, 1);
+  const fresh: string[] = [];
+  for (let count = 0; count < 20; count += 1) fresh.push(await setup.submit());
+  worker = workerWith(runs.run, restlessBell(), { PIPELINE_MAX_CONCURRENT: '30' });
+  await worker.start();
+  const of = (ids: string[]): string[] => [...runs.running].filter((id) => ids.includes(id));
+  await eventually('28 run', () => runs.running.size === 28);
+  expect([of(crashed), of(fresh)]).toEqual([crashed.slice(0, 8), fresh]);
+  for (let done = 8; done < 20; done += 1) {
+    runs.release(of(crashed)[0] ?? '');
+    await eventually('the next one runs', () => runs.ran.filter((id) => crashed.includes(id)).length === done + 1);
+    expect(of(crashed)).toHaveLength(8);
+  }
+  expect(await row(crashed[0] ?? '')).toMatchObject({ suspect: false });
+  runs.release(...runs.ran);
+  await eventually('all have ended', () => runs.running.size === 0);
 });
 
 it('a look at a lease that has ended does not cost the task’s next one', async () => {
@@ -244,7 +332,7 @@ it('claims what a suspect was before, also when another worker takes the suspect
   await db.database.query('test.suspect', sql`update tasks set suspect = true where id = ${suspect}`);
   const suspectDue = setup.queue.suspectDue.bind(setup.queue);
   setup.queue.suspectDue = async () => {
-    await setup.queue.claim(99, 1, 150, true);
+    await setup.queue.claim(99, 1, 150, 'suspect');
     return suspectDue();
   };
   const ran: string[] = [];

@@ -177,6 +177,7 @@ export class TaskExecution {
       this.lease.lose('Another holder has the task.');
       throw new LeaseLostError('Another holder has the task.');
     }
+    if (move.stage_crashes === 0) this.lease.crashed = false;
     this.apply(move, executionMs);
   }
 

@@ -22,6 +22,8 @@ export class Lease {
     readonly epoch: number,
     /** The task's version after the last move this worker made. */
     public version: number,
+    /** Whether a worker died in the stage that the task is in. */
+    public crashed = false,
   ) {}
 
   get signal(): AbortSignal {

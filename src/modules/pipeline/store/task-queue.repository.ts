@@ -32,7 +32,12 @@ export interface ClaimedTask {
   status: TaskStatus;
   epoch: number;
   version: number;
+  /** Crashes in the stage that it is in. */
+  stageCrashes: number;
 }
+
+/** What a claim looks for: any due task but suspects, of those the ones that no crash met in their stage, or suspects. */
+export type ClaimKind = 'any' | 'fresh' | 'suspect';
 
 /** A leased task as the reaper sees it. */
 export interface LeasedTask {
@@ -52,7 +57,7 @@ type SelectedLease = Pick<TaskRow, 'id' | 'status' | 'epoch' | 'version' | 'stag
   last_heartbeat_at: string | null;
 };
 
-type SelectedClaim = Pick<TaskRow, 'id' | 'owner' | 'pod_name' | 'status' | 'epoch' | 'version'>;
+type SelectedClaim = Pick<TaskRow, 'id' | 'owner' | 'pod_name' | 'status' | 'epoch' | 'version' | 'stage_crashes'>;
 
 /** The queue's statements: submit, claim, promote, and what the reaper looks for. */
 @Injectable()
@@ -102,21 +107,25 @@ export class TaskQueueRepository {
   }
 
   /**
-   * Gives up to `limit` due tasks to `worker`, in order of priority and virtual start: suspects, or others while no suspect is
-   * due. Fewer than `limit` means that nothing else of the kind was due. Uses one range of `tasks_ready_idx`
-   * (`tasks_suspect_idx` for suspects) and no sort, at any depth of the queue.
+   * Gives up to `limit` due tasks of a kind to `worker`, in order of priority and virtual start. Fewer than `limit` means that
+   * nothing else of the kind was due. Uses one range of `tasks_ready_idx` (`tasks_fresh_idx`, `tasks_suspect_idx`) and no sort,
+   * at any depth of the queue.
    */
-  async claim(worker: number, limit: number, staleSeconds: number, suspects: boolean): Promise<ClaimedTask[]> {
+  async claim(worker: number, limit: number, staleSeconds: number, kind: ClaimKind): Promise<ClaimedTask[]> {
     const rows = await this.database.query<SelectedClaim>(
       'tasks.claim',
-      claimStatement(worker, limit, staleSeconds, suspects),
+      claimStatement(worker, limit, staleSeconds, kind),
     );
     return rows.map(toClaimed);
   }
 
   /** Whether a suspect is due that nobody has claimed. */
   async suspectDue(): Promise<boolean> {
-    const rows = await this.database.query('tasks.suspectDue', FIRST_SUSPECT);
+    // `order by` makes the planner use `tasks_suspect_idx`; without statistics it scans the table for `limit 1` alone.
+    const rows = await this.database.query(
+      'tasks.suspectDue',
+      sql`select id from tasks where ready and suspect order by priority desc, vstart, id limit 1`,
+    );
     return rows.length > 0;
   }
 
@@ -169,16 +178,16 @@ export class TaskQueueRepository {
 // pg's Date keeps milliseconds; the guard compares microseconds, so the beat travels as text.
 const LEASED_COLUMNS = sql`id, status, epoch, version, stage_crashes, control, lease_owner, last_heartbeat_at::text`;
 
-// `order by` makes the planner use `tasks_suspect_idx`; without statistics it scans the table for `limit 1` alone.
-const FIRST_SUSPECT = sql`select id from tasks where ready and suspect order by priority desc, vstart, id limit 1`;
-
-const claimable = (suspects: boolean): Sql =>
-  suspects ? sql`ready and suspect` : sql`ready and not suspect and (${FIRST_SUSPECT}) is null`;
+const CLAIMABLE: Record<ClaimKind, Sql> = {
+  any: sql`ready and not suspect`,
+  fresh: sql`ready and not suspect and stage_crashes = 0`,
+  suspect: sql`ready and suspect`,
+};
 
 /** The claim, for the worker and for the plan test. */
-export const claimStatement = (worker: number, limit: number, staleSeconds: number, suspects: boolean): Sql => sql`
+export const claimStatement = (worker: number, limit: number, staleSeconds: number, kind: ClaimKind): Sql => sql`
   with c as materialized (
-    select id from tasks where ${claimable(suspects)} order by priority desc, vstart, id limit ${limit} for update skip locked
+    select id from tasks where ${CLAIMABLE[kind]} order by priority desc, vstart, id limit ${limit} for update skip locked
   ), u as (
     update tasks t set
       status = t.next_status, next_status = null, ready = false, epoch = t.epoch + 1, version = t.version + 1,
@@ -188,13 +197,13 @@ export const claimStatement = (worker: number, limit: number, staleSeconds: numb
       last_heartbeat_at = clock_timestamp(), started_at = coalesce(t.started_at, clock_timestamp()),
       wait_reason = null, wait_provider = null, event_seq = t.event_seq + 1, updated_at = clock_timestamp()
     from c where t.id = c.id
-    returning t.id, t.owner, t.pod_name, t.status, t.epoch, t.version, t.attempt, t.event_seq, t.priority, t.vstart
+    returning t.id, t.owner, t.pod_name, t.status, t.epoch, t.version, t.attempt, t.event_seq, t.stage_crashes
   ), e as (
     insert into task_events (task_id, seq, type, data)
     select id, event_seq, 'task.claimed',
       jsonb_build_object('attempt', attempt, 'epoch', epoch, 'from', 'queued', 'to', status) from u
   )
-  select id, owner, pod_name, status, epoch, version from u`;
+  select id, owner, pod_name, status, epoch, version, stage_crashes from u`;
 
 function toClaimed(row: SelectedClaim): ClaimedTask {
   return {
@@ -204,6 +213,7 @@ function toClaimed(row: SelectedClaim): ClaimedTask {
     status: row.status,
     epoch: row.epoch,
     version: row.version,
+    stageCrashes: row.stage_crashes,
   };
 }
 

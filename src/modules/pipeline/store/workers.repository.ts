@@ -4,6 +4,9 @@ import { Database, sql } from '../../../platform/database/index.js';
 /** First key of every worker's advisory lock; the second one is the worker's id. */
 export const WORKER_LOCK_CLASS = 1_853_190_753;
 
+/** The advisory lock of the one worker that drains for a suspect; the second key stands for nothing. */
+const DRAIN_LOCK_CLASS = 1_853_190_754;
+
 /** A connection of its own, outside the pool. */
 export type ReservedConnection = Awaited<ReturnType<Database['reserve']>>;
 
@@ -68,6 +71,23 @@ export class WorkersRepository {
       returning t.id`.toQuery();
     const result = await connection.query<{ id: string }>(text, values);
     return new Set(result.rows.map((row) => row.id));
+  }
+
+  /** Takes the right to drain for a suspect, which one worker has at a time, for as long as `connection` lives; whether it has it. */
+  async takeDrain(connection: ReservedConnection): Promise<boolean> {
+    // A session may take its own lock twice and would then have to give it back twice.
+    const { rows } = await connection.query<{ taken: boolean }>(
+      `select exists (
+         select from pg_locks where locktype = 'advisory' and classid = $1 and objid = 0 and objsubid = 2 and granted
+           and pid = pg_backend_pid()) or pg_try_advisory_lock($1, 0) as taken`,
+      [DRAIN_LOCK_CLASS],
+    );
+    return rows[0]?.taken === true;
+  }
+
+  /** Gives the right to drain back. */
+  async giveDrain(connection: ReservedConnection): Promise<void> {
+    await connection.query('select pg_advisory_unlock($1, 0)', [DRAIN_LOCK_CLASS]);
   }
 
   /** The leases of `worker` that no longer hold; for the moments when cancels cannot be heard. */

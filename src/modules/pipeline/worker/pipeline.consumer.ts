@@ -4,6 +4,7 @@ import { AppConfig } from '../../../config/index.js';
 import { Clock } from '../../../platform/clock/index.js';
 import { EventBus, LiveState, TaskBell } from '../../../platform/redis/index.js';
 import { StartStep } from '../../../platform/startup/index.js';
+import { isSuspect, MOST_CRASHED } from '../rules/crashes.js';
 import { Lease } from '../store/lease.js';
 import { TaskExecutor } from '../run/task-executor.js';
 import { TASK_EVENTS_CHANNEL, type PublishedEvent } from '../store/task-event-publisher.js';
@@ -18,6 +19,8 @@ const BELL_WAIT_MS = 5_000;
 const POLL_MS = 1_000;
 /** Leases of this worker that are looked through at once for those that nobody works on. */
 const OWN_LEASES = 1_000;
+/** Time between two looks for a suspect while other tasks are due. */
+const SUSPECT_LOOK_MS = 1_000;
 
 /**
  * Claims due tasks for its free slots and runs them. Claims for each freed slot until nothing is due, then blocks on the bell:
@@ -32,7 +35,11 @@ export class PipelineConsumer implements OnModuleDestroy, BeforeApplicationShutd
   private unsubscribe: () => void = () => undefined;
   private heartbeat: WorkerHeartbeat | null = null;
   private claiming: Promise<void> = Promise.resolve();
+  /** This worker takes nothing on, until a suspect can run here with nothing beside it. */
+  private draining = false;
   private suspectAlone = false;
+  /** When a suspect was last looked for. */
+  private lookedMs = -Infinity;
   /** Leases may stand that no run holds: of a claim whose answer was lost, or of a run that could not store its end. */
   private unsure = false;
   /** Whether the last claim may have left something due, so that a freed slot is worth another one. */
@@ -111,22 +118,48 @@ export class PipelineConsumer implements OnModuleDestroy, BeforeApplicationShutd
     }
   }
 
-  /** Claims what fits; true when something may be due that was not claimed. `hidden`: a suspect may keep others from the claim. */
-  private async claimOnce(worker: number, hidden = true): Promise<boolean> {
+  /** Claims what fits; true when something may be due that was not claimed. */
+  private async claimOnce(worker: number): Promise<boolean> {
     if (this.unsure) await this.giveBackUnheld(worker);
-    const free = this.config.pipeline.maxConcurrent - this.running.size;
-    if (free <= 0 || this.suspectAlone || !this.heartbeat?.healthy) return true;
-    const { staleSeconds } = this.config.pipeline;
-    const claimed = await this.queue.claim(worker, free, staleSeconds, false);
+    if (this.suspectAlone || !this.heartbeat?.healthy) return true;
+    if (this.draining) return this.claimSuspect(worker);
+    const left = await this.claimOthers(worker);
+    // Much else being due does not put a suspect off; it only makes the looks for one rarer.
+    const nowMs = this.clock.monotonicMs();
+    if (left && nowMs - this.lookedMs < SUSPECT_LOOK_MS) return true;
+    this.lookedMs = nowMs;
+    if (!(await this.queue.suspectDue()) || !(await this.heartbeat.takeDrain())) return left;
+    this.draining = true;
+    return this.claimSuspect(worker);
+  }
+
+  /** Fills the free slots with tasks that are no suspects; true when something else may be due. */
+  private async claimOthers(worker: number): Promise<boolean> {
+    const { maxConcurrent, staleSeconds } = this.config.pipeline;
+    const free = maxConcurrent - this.running.size;
+    if (free <= 0) return true;
+    const crashed = [...this.running.keys()].filter((lease) => lease.crashed).length;
+    // Any of these may have crashed; past them only such are taken as have not.
+    const any = Math.min(free, Math.max(0, MOST_CRASHED - crashed));
+    const claimed = any > 0 ? await this.queue.claim(worker, any, staleSeconds, 'any') : [];
     for (const task of claimed) this.begin(worker, task);
-    if (claimed.length > 0) return claimed.length === free;
-    if (!hidden) return false;
-    // A suspect may kill its worker again: nothing else may be here then, and nothing is claimed while one is due. Another worker
-    // may have taken it since.
-    if (!(await this.queue.suspectDue())) return this.claimOnce(worker, false);
+    if (claimed.length < any) return false;
+    const room = free - any;
+    if (room === 0) return true;
+    const fresh = await this.queue.claim(worker, room, staleSeconds, 'fresh');
+    for (const task of fresh) this.begin(worker, task);
+    return true;
+  }
+
+  /** Claims a suspect once nothing else runs here. One worker of all does this at a time. */
+  private async claimSuspect(worker: number): Promise<boolean> {
     if (this.running.size > 0) return true;
-    const [suspect] = await this.queue.claim(worker, 1, staleSeconds, true);
-    if (suspect === undefined) return this.claimOnce(worker);
+    const [suspect] = await this.queue.claim(worker, 1, this.config.pipeline.staleSeconds, 'suspect');
+    this.draining = false;
+    if (suspect === undefined) {
+      await this.heartbeat?.giveDrain();
+      return this.claimOthers(worker);
+    }
     this.suspectAlone = true;
     this.begin(worker, suspect);
     return true;
@@ -148,6 +181,7 @@ export class PipelineConsumer implements OnModuleDestroy, BeforeApplicationShutd
         control: task.control,
         raise_epoch: true,
         stage_crashes: task.stageCrashes + 1,
+        suspect: isSuspect(task.stageCrashes + 1),
         queue: { next_status: task.status, delay_ms: 0 },
         events: [{ type: 'task.retried', data: { reason: 'released' } }],
       });
@@ -157,15 +191,24 @@ export class PipelineConsumer implements OnModuleDestroy, BeforeApplicationShutd
 
   private begin(worker: number, task: ClaimedTask): void {
     for (const earlier of this.held(task.id)) earlier.lose('The task was claimed anew.');
-    const lease = new Lease(task.id, worker, task.epoch, task.version);
+    const lease = new Lease(task.id, worker, task.epoch, task.version, task.stageCrashes > 0);
     const done = this.executor.run(task, lease).then((left) => {
       this.running.delete(lease);
       if (!left) this.unsure = this.leftDue = true;
-      if (this.running.size === 0) this.suspectAlone = false;
+      if (this.suspectAlone && this.running.size === 0) this.endAlone();
       if (this.leftDue) this.awake.abort();
     });
     this.running.set(lease, done);
     this.mirror([task.id]);
+  }
+
+  /** A suspect's run has ended here: another worker may drain for the next one. */
+  private endAlone(): void {
+    this.suspectAlone = false;
+    this.heartbeat
+      ?.giveDrain()
+      // The lock ends with the connection.
+      .catch((error: unknown) => this.logger.warn({ message: 'The right to drain could not be given back', error }));
   }
 
   /** Shows observers which tasks are alive: `heartbeat:task:<id>`. Nothing here reads it, and it may be lost at any moment. */
@@ -178,7 +221,7 @@ export class PipelineConsumer implements OnModuleDestroy, BeforeApplicationShutd
   /** Waits to be woken, and for the bell while a slot is free. */
   private async rest(): Promise<void> {
     const { signal } = this.awake;
-    const full = this.running.size >= this.config.pipeline.maxConcurrent || this.suspectAlone;
+    const full = this.running.size >= this.config.pipeline.maxConcurrent || this.suspectAlone || this.draining;
     if (full || !this.heartbeat?.healthy) await this.clock.sleep(full ? BELL_WAIT_MS : POLL_MS, signal);
     else await this.bell.wait(BELL_WAIT_MS, signal);
   }

@@ -3,6 +3,7 @@ import { AppConfig } from '../../../config/index.js';
 import { TaskBell } from '../../../platform/redis/index.js';
 import { onScheduler, Periodic } from '../../../platform/schedule/index.js';
 import { StartStep } from '../../../platform/startup/index.js';
+import { isSuspect } from '../rules/crashes.js';
 import type { Transition } from '../store/transition.js';
 import { PipelineConsumer } from './pipeline.consumer.js';
 import { PipelineRetention } from './pipeline.retention.js';
@@ -111,7 +112,7 @@ export class PipelineReaper {
     this.unlocked = seen;
   }
 
-  /** Puts the task back into the queue as a suspect, or ends it as a dead letter at its last crash. */
+  /** Puts the task back into the queue, after its second crash in a stage as a suspect, or ends it as a dead letter at its last one. */
   private async reap(task: LeasedTask, reason: string, guard: Partial<Transition['guard']>): Promise<boolean> {
     const crashes = task.stageCrashes + 1;
     const stage = task.status.replace('_running', '');
@@ -143,7 +144,7 @@ export class PipelineReaper {
     const applied = await this.moves.commit({
       ...base,
       to: 'queued',
-      suspect: true,
+      suspect: isSuspect(crashes),
       queue: {
         next_status: task.status,
         delay_ms: delayMs,

@@ -46,6 +46,16 @@ export class WorkerHeartbeat {
     this.loops = Promise.all([this.beatLoop(), this.fenceLoop()]);
   }
 
+  /** Takes the fleet's one right to drain for a suspect; false while another worker has it. It ends with the connection. */
+  async takeDrain(): Promise<boolean> {
+    return this.connection !== null && this.workers.takeDrain(this.connection);
+  }
+
+  /** Gives the right to drain back. */
+  async giveDrain(): Promise<void> {
+    if (this.connection !== null) await this.workers.giveDrain(this.connection);
+  }
+
   /** Stops, after which the worker's lock is free. */
   async stop(): Promise<void> {
     this.stopping.abort();
