@@ -78,8 +78,8 @@ export class WorkersRepository {
     // A session may take its own lock twice and would then have to give it back twice.
     const { rows } = await connection.query<{ taken: boolean }>(
       `select exists (
-         select from pg_locks where locktype = 'advisory' and classid = $1 and objid = 0 and objsubid = 2 and granted
-           and pid = pg_backend_pid()) or pg_try_advisory_lock($1, 0) as taken`,
+         select from pg_locks where locktype = 'advisory' and classid::bigint = $1::integer and objid = 0 and objsubid = 2
+           and granted and pid = pg_backend_pid()) or pg_try_advisory_lock($1::integer, 0) as taken`,
       [DRAIN_LOCK_CLASS],
     );
     return rows[0]?.taken === true;
@@ -87,7 +87,7 @@ export class WorkersRepository {
 
   /** Gives the right to drain back. */
   async giveDrain(connection: ReservedConnection): Promise<void> {
-    await connection.query('select pg_advisory_unlock($1, 0)', [DRAIN_LOCK_CLASS]);
+    await connection.query('select pg_advisory_unlock($1::integer, 0)', [DRAIN_LOCK_CLASS]);
   }
 
   /** The leases of `worker` that no longer hold; for the moments when cancels cannot be heard. */

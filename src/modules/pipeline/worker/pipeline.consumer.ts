@@ -124,6 +124,8 @@ export class PipelineConsumer implements OnModuleDestroy, BeforeApplicationShutd
     if (this.suspectAlone || !this.heartbeat?.healthy) return true;
     if (this.draining) return this.claimSuspect(worker);
     const left = await this.claimOthers(worker);
+    // A run that ends during the look is worth another claim only if something was left.
+    this.leftDue = left;
     // Much else being due does not put a suspect off; it only makes the looks for one rarer.
     const nowMs = this.clock.monotonicMs();
     if (left && nowMs - this.lookedMs < SUSPECT_LOOK_MS) return true;
