@@ -46,6 +46,14 @@ export class AppConfig {
   };
   /** Event streams that this process holds open at a time, in all and for one API key. */
   readonly streams: { readonly most: number; readonly mostPerKey: number };
+  /** What one API key may hold at a time, and what the tools of one request may start in all. */
+  readonly bounds: {
+    readonly agents: number;
+    readonly tasks: number;
+    readonly turns: number;
+    readonly bytes: number;
+    readonly startedWork: number;
+  };
   /** In base64; the first one seals. */
   readonly secrets: { readonly keys: readonly string[] };
   readonly database: { readonly url: string | null };
@@ -115,6 +123,13 @@ export class AppConfig {
     };
     this.auth = { required, adminSecret: env.ADMIN_SECRET ?? null, anonymousRpm: env.ANON_RATE_LIMIT_RPM ?? null };
     this.streams = { most: env.MAX_STREAMS ?? 500, mostPerKey: env.MAX_KEY_STREAMS ?? 100 };
+    this.bounds = {
+      agents: env.MAX_KEY_AGENTS ?? 200,
+      tasks: env.MAX_KEY_TASKS ?? 10_000,
+      turns: env.MAX_KEY_TURNS ?? 100,
+      bytes: (env.MAX_KEY_MIB ?? 256) * 1024 * 1024,
+      startedWork: env.MAX_STARTED_WORK ?? 100,
+    };
     this.secrets = { keys: env.SECRETS_KEY ?? [] };
     this.database = { url: env.DATABASE_URL ?? null };
     this.redis = { url: env.REDIS_URL ?? null };

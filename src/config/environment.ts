@@ -231,6 +231,16 @@ export class Environment {
   @Int(1, 100_000) MAX_STREAMS?: number;
   /** Maximum open event streams per API key. */
   @Int(1, 100_000) MAX_KEY_STREAMS?: number;
+  /** Maximum agents that one API key has made. */
+  @Int(1, 100_000) MAX_KEY_AGENTS?: number;
+  /** Maximum unfinished pipeline tasks of one API key. */
+  @Int(1, 10_000_000) MAX_KEY_TASKS?: number;
+  /** Maximum running agent turns of one API key. */
+  @Int(1, 100_000) MAX_KEY_TURNS?: number;
+  /** Maximum MiB of the agents of one API key, and of its unfinished tasks. */
+  @Int(1, 1_048_576) MAX_KEY_MIB?: number;
+  /** Maximum tasks, turns and agents that tools start below one request of a caller. */
+  @Int(1, 1_000_000) MAX_STARTED_WORK?: number;
   /** Comma list of `api`, `worker`, `scheduler`: what this process does. */
   @IsOptional()
   @List()

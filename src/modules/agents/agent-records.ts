@@ -31,15 +31,6 @@ export class AgentRecords {
     return agentOfRecord(id, await this.store.get(id)) ?? this.publish(id);
   }
 
-  /** Every agent, oldest first. */
-  async all(): Promise<StoredAgent[]> {
-    const records = await this.store.all();
-    if (records === null) return this.rebuild();
-    const agents = [...records].map(([id, record]) => agentOfRecord(id, record));
-    if (agents.includes(null)) return this.rebuild();
-    return agents.filter((agent) => agent !== null).sort(byAge);
-  }
-
   /** Copies the agent's row, or that there is none, into the shared state. */
   async publish(id: string): Promise<StoredAgent | null> {
     const agent = await this.db.transaction('agents.publish', async () => {
@@ -78,8 +69,4 @@ export class AgentRecords {
     }
     return agents;
   }
-}
-
-function byAge(a: StoredAgent, b: StoredAgent): number {
-  return a.createdAt.getTime() - b.createdAt.getTime() || (a.id < b.id ? -1 : 1);
 }

@@ -3,7 +3,7 @@ import { LlmService } from '../llm/index.js';
 import {
   AgentTool,
   PlatformTool,
-  StartedWorkRepository,
+  StartedWork,
   StartingTool,
   ToolRegistry,
   type ToolContext,
@@ -27,9 +27,9 @@ class ListAgentsTool extends PlatformTool<typeof nothing> {
   }
 
   protected async work(): Promise<ToolResult> {
-    const agents = await this.agents.list();
+    const agents = await this.agents.list({ limit: MOST_LISTED, offset: 0, after: null });
     const shown = agents.slice(0, MOST_LISTED).map((agent) => JSON.stringify(summary(agent)));
-    if (agents.length > shown.length) shown.push(`[… ${agents.length - shown.length} more …]`);
+    if (agents.length > shown.length) shown.push('[… more …]');
     return { text: shown.length > 0 ? shown.join('\n') : 'There are no agents.' };
   }
 }
@@ -95,7 +95,7 @@ class CreateAgentTool extends StartingTool<typeof newAgent> {
   readonly schema = newAgent;
 
   constructor(
-    started: StartedWorkRepository,
+    started: StartedWork,
     private readonly agents: AgentsService,
     private readonly registry: ToolRegistry,
   ) {
@@ -114,7 +114,7 @@ class CreateAgentTool extends StartingTool<typeof newAgent> {
         fallbackModels: [],
         metadata: { [`created_by_${context.work.kind}`]: context.work.id },
       },
-      { anyModel: false },
+      { anyModel: false, owner: context.owner },
     );
     return { text: JSON.stringify({ agent_id: agent.id, name: agent.config.name, tools: agent.config.tools }) };
   }

@@ -4,7 +4,7 @@ import type { FastifyReply } from 'fastify';
 import { AppConfig } from '../../config/index.js';
 import { linkNext, pageRequest, Problems, Sends, UuidParam } from '../../platform/http/index.js';
 import { pageOf } from '../../platform/paging/index.js';
-import { CurrentPrincipal, RequiresAdmin, RequiresKey, type Principal } from '../auth/index.js';
+import { CurrentPrincipal, ownerOf, RequiresAdmin, RequiresKey, type Principal } from '../auth/index.js';
 import { LlmService } from '../llm/index.js';
 import { OfferedTools, ToolRegistry } from '../tools/index.js';
 import { UpdateAgentConfigDto } from './agent-config.dto.js';
@@ -26,13 +26,16 @@ export class AgentsController {
   /** Makes an agent. */
   @Post()
   @Sends('Location')
-  @Problems('model_not_allowed')
+  @Problems('model_not_allowed', 'quota_exceeded')
   async create(
     @CurrentPrincipal() principal: Principal,
     @Body() body: CreateAgentDto,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<AgentDto> {
-    const agent = await this.agents.create(body.config.toConfig(), { anyModel: principal.kind === 'admin' });
+    const agent = await this.agents.create(body.config.toConfig(), {
+      anyModel: principal.kind === 'admin',
+      owner: ownerOf(principal),
+    });
     void reply.header('location', `/api/v1/agents/${agent.id}`);
     return this.shown(agent);
   }
@@ -43,17 +46,11 @@ export class AgentsController {
     @Query() query: ListAgentsDto,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<ListedAgentDto[]> {
-    const { limit, offset, after } = pageRequest(query);
-    const [agents, defaultModel] = await Promise.all([this.agents.list(), this.llm.defaultModel()]);
-    const wanted = agents.filter(
-      (agent) =>
-        (query.status === undefined || agent.status === query.status) &&
-        (query.name === undefined || agent.config.name === query.name) &&
-        (after === null || isAfter(agent, after)),
-    );
+    const wanted = pageRequest(query);
+    const [agents, defaultModel] = await Promise.all([this.agents.list(wanted, query), this.llm.defaultModel()]);
     const page = pageOf(
-      wanted.slice(offset, offset + limit + 1),
-      limit,
+      agents,
+      wanted.limit,
       (agent) => ({ at: agent.createdAt.toISOString(), id: agent.id }),
       (agent) => ListedAgentDto.from(agent, defaultModel),
     );
@@ -89,9 +86,4 @@ export class AgentsController {
     const shelf = new OfferedTools(this.tools.offered(tools, this.app.sandbox), maxContextTokens);
     return AgentDto.from(agent, await this.llm.defaultModel(), shelf);
   }
-}
-
-function isAfter(agent: { createdAt: Date; id: string }, cursor: { at: string; id: string }): boolean {
-  const difference = agent.createdAt.getTime() - Date.parse(cursor.at);
-  return difference > 0 || (difference === 0 && agent.id > cursor.id);
 }

@@ -1,6 +1,16 @@
 import { Injectable } from '@nestjs/common';
-import { Database, json, sql, type AgentRow, type Sql } from '../../platform/database/index.js';
-import type { AgentConfig, StoredAgent } from './agent.js';
+import { Database, joinSql, json, sql, type AgentRow, type Sql } from '../../platform/database/index.js';
+import { LONGEST_LISTED_TEXT } from '../../platform/http/index.js';
+import type { PageRequest } from '../../platform/paging/index.js';
+import type { AgentConfig, AgentState, StoredAgent } from './agent.js';
+
+/** Which agents; what is left out is any. */
+export interface AgentFilter {
+  readonly name?: string | undefined;
+  readonly states?: readonly AgentState[];
+  readonly among?: readonly string[];
+  readonly except?: readonly string[];
+}
 
 const COLUMNS = sql`
   id, is_canonical, name, system_prompt, model, tools, memory_tiers, max_context_tokens, fallback_models, metadata, state,
@@ -18,6 +28,39 @@ export class AgentsRepository {
       sql`select ${COLUMNS} from agents order by created_at, id`,
     );
     return rows.map(toAgent);
+  }
+
+  /**
+   * A page of the agents that `filter` names, oldest first; one more than the page holds when others follow. Long instructions are cut
+   * to one character more than lists show.
+   */
+  async page(page: PageRequest, filter: AgentFilter): Promise<StoredAgent[]> {
+    const conditions: Sql[] = [sql`true`];
+    if (filter.name !== undefined) conditions.push(sql`name = ${filter.name}`);
+    if (filter.states !== undefined) conditions.push(sql`state = any(${[...filter.states]})`);
+    if (filter.among !== undefined) conditions.push(sql`id = any(${[...filter.among]}::uuid[])`);
+    if (filter.except !== undefined) conditions.push(sql`id <> all(${[...filter.except]}::uuid[])`);
+    if (page.after !== null) {
+      conditions.push(sql`(created_at, id) > (${page.after.at}::timestamptz, ${page.after.id}::uuid)`);
+    }
+    const rows = await this.db.query<AgentRow>(
+      'agents.page',
+      sql`select id, is_canonical, name, left(system_prompt, ${LONGEST_LISTED_TEXT + 1}) as system_prompt, model, tools, memory_tiers,
+            max_context_tokens, fallback_models, metadata, state, created_at, updated_at, last_active_at
+          from agents where ${joinSql(conditions, ' and ')}
+          order by created_at, id limit ${page.limit + 1} offset ${page.offset}`,
+    );
+    return rows.map(toAgent);
+  }
+
+  /** How many agents `owner` has made that are there, and about what they take. */
+  async heldBy(owner: string): Promise<{ agents: number; bytes: number }> {
+    return this.db.one<{ agents: number; bytes: number }>(
+      'agents.heldBy',
+      sql`select count(*)::integer as agents,
+            coalesce(sum(octet_length(system_prompt) + pg_column_size(metadata)), 0)::float8 as bytes
+          from agents where owner = ${owner}`,
+    );
   }
 
   find(id: string): Promise<StoredAgent | null> {
@@ -47,8 +90,9 @@ export class AgentsRepository {
     return this.one('agents.lockForDelete', id, sql`for update`);
   }
 
-  async insert(id: string, config: AgentConfig): Promise<StoredAgent> {
-    const row = await this.db.one<AgentRow>('agents.insert', insertion(id, config, false, sql``));
+  /** `owner` made it; null is unknown. */
+  async insert(id: string, config: AgentConfig, owner: string | null): Promise<StoredAgent> {
+    const row = await this.db.one<AgentRow>('agents.insert', insertion(id, config, owner, false, sql``));
     return toAgent(row);
   }
 
@@ -56,7 +100,7 @@ export class AgentsRepository {
   async insertCanonical(id: string, config: AgentConfig): Promise<void> {
     await this.db.query(
       'agents.insertCanonical',
-      insertion(id, config, true, sql`on conflict (is_canonical) where is_canonical do nothing`),
+      insertion(id, config, null, true, sql`on conflict (is_canonical) where is_canonical do nothing`),
     );
   }
 
@@ -93,13 +137,14 @@ export class AgentsRepository {
   }
 }
 
-function insertion(id: string, config: AgentConfig, isCanonical: boolean, onConflict: Sql): Sql {
+function insertion(id: string, config: AgentConfig, owner: string | null, isCanonical: boolean, onConflict: Sql): Sql {
   return sql`
     insert into agents (
-      id, is_canonical, name, system_prompt, model, tools, memory_tiers, max_context_tokens, fallback_models, metadata
+      id, is_canonical, name, system_prompt, model, tools, memory_tiers, max_context_tokens, fallback_models, metadata,
+      owner
     ) values (
       ${id}, ${isCanonical}, ${config.name}, ${config.systemPrompt}, ${config.model}, ${config.tools},
-      ${config.memoryTiers}, ${config.maxContextTokens}, ${config.fallbackModels}, ${json(config.metadata)}
+      ${config.memoryTiers}, ${config.maxContextTokens}, ${config.fallbackModels}, ${json(config.metadata)}, ${owner}
     ) ${onConflict} returning ${COLUMNS}`;
 }
 

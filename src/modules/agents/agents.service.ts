@@ -3,12 +3,14 @@ import { AppConfig } from '../../config/index.js';
 import { Clock } from '../../platform/clock/index.js';
 import { Database } from '../../platform/database/index.js';
 import { DomainError } from '../../platform/errors/index.js';
+import type { PageRequest } from '../../platform/paging/index.js';
+import { isKeyOwner } from '../auth/index.js';
 import { isAllowedModel } from '../llm/index.js';
 import { EventBus } from '../../platform/redis/index.js';
 import { StartStep } from '../../platform/startup/index.js';
 import { AgentRecords } from './agent-records.js';
 import { AgentWork } from './agent-work.js';
-import { statusOf, type Agent, type AgentConfig, type StoredAgent } from './agent.js';
+import { statusOf, type Agent, type AgentConfig, type AgentStatus, type StoredAgent } from './agent.js';
 import { AgentsRepository } from './agents.repository.js';
 
 /** Tells every process that an agent was deleted: `{ agent_id }`. */
@@ -41,10 +43,22 @@ export class AgentsService {
     private readonly bus: EventBus,
   ) {}
 
-  /** Every agent, oldest first. */
-  async list(): Promise<Agent[]> {
-    const [agents, running] = await Promise.all([this.records.all(), this.work.findRunning(null)]);
-    return agents.map((agent) => ({ ...agent, status: statusOf(agent.state, running.has(agent.id)) }));
+  /** A page of the agents, oldest first, of those with a name and a status where these are given; long instructions are cut. */
+  async list(
+    page: PageRequest,
+    wanted: { name?: string | undefined; status?: AgentStatus | undefined } = {},
+  ): Promise<Agent[]> {
+    const { name, status } = wanted;
+    const busy = status === 'idle' || status === 'running' ? [...(await this.work.findRunning(null))] : [];
+    const agents = await this.agents.page(page, {
+      name,
+      ...(status !== undefined && { states: [status === 'idle' || status === 'running' ? 'active' : status] }),
+      ...(status === 'running' && { among: busy }),
+      ...(status === 'idle' && { except: busy }),
+    });
+    const running = await this.work.findRunning(agents.map(({ id }) => id));
+    // A turn may have begun or ended between the looks; who asked for a status is shown that one.
+    return agents.map((agent) => ({ ...agent, status: status ?? statusOf(agent.state, running.has(agent.id)) }));
   }
 
   /** @throws DomainError not_found. */
@@ -54,10 +68,12 @@ export class AgentsService {
     return { ...agent, status: statusOf(agent.state, running.has(id)) };
   }
 
-  /** @throws DomainError model_not_allowed, unless `anyModel`. */
-  async create(config: AgentConfig, options: { anyModel: boolean }): Promise<Agent> {
-    if (!options.anyModel) this.assertModelsAllowed(config);
-    const agent = await this.agents.insert(this.clock.newId(), config);
+  /** Makes an agent of `owner`. @throws DomainError model_not_allowed, unless `anyModel`; quota_exceeded. */
+  async create(config: AgentConfig, options: { anyModel: boolean; owner?: string }): Promise<Agent> {
+    const { anyModel, owner = null } = options;
+    if (!anyModel) this.assertModelsAllowed(config);
+    if (owner !== null && isKeyOwner(owner)) await this.assertRoom(owner, config);
+    const agent = await this.agents.insert(this.clock.newId(), config, owner);
     await this.records.publish(agent.id);
     return { ...agent, status: 'idle' };
   }
@@ -118,6 +134,19 @@ export class AgentsService {
     await this.agents.insertCanonical(this.clock.newId(), CANONICAL);
     const made = await this.agents.findCanonical();
     if (made !== null) await this.records.publish(made.id);
+  }
+
+  /** Callers at the same moment may each find the last place free. */
+  private async assertRoom(owner: string, { systemPrompt, metadata }: AgentConfig): Promise<void> {
+    const { agents, bytes } = this.config.bounds;
+    const held = await this.agents.heldBy(owner);
+    if (held.agents >= agents) {
+      throw new DomainError('quota_exceeded', `This key may have ${agents} agents; delete one that is not needed.`);
+    }
+    const wanted = Buffer.byteLength(systemPrompt) + Buffer.byteLength(JSON.stringify(metadata));
+    if (held.bytes + wanted > bytes) {
+      throw new DomainError('quota_exceeded', `The agents of this key may take ${bytes} bytes.`);
+    }
   }
 
   private assertModelsAllowed({ model, fallbackModels }: AgentConfig): void {

@@ -102,6 +102,24 @@ export class ApiKeysRepository {
     };
   }
 
+  /** Those of `ids` that were revoked. */
+  async revokedAmong(ids: readonly string[]): Promise<Set<string>> {
+    const rows = await this.db.query<Pick<ApiKeyRow, 'id'>>(
+      'apiKeys.revokedAmong',
+      sql`select id from api_keys where id = any(${[...ids]}::uuid[]) and revoked_at is not null`,
+    );
+    return new Set(rows.map((row) => row.id));
+  }
+
+  /** What a key may do in a minute, expired or not; null when it is unknown or was revoked. */
+  async findAllowance(id: string): Promise<{ rateLimitRpm: number | null } | null> {
+    const row = await this.db.maybeOne<Pick<ApiKeyRow, 'rate_limit_rpm'>>(
+      'apiKeys.findAllowance',
+      sql`select rate_limit_rpm from api_keys where id = ${id} and revoked_at is null`,
+    );
+    return row && { rateLimitRpm: row.rate_limit_rpm };
+  }
+
   /** Transitions `last_used_at` forward; ages instead of times, so that this process's clock does not matter. */
   async touch(uses: readonly { id: string; ageMs: number }[]): Promise<void> {
     await this.db.query(

@@ -8,6 +8,7 @@ import { ApiKeysService } from './api-keys.service.js';
 import { AuthenticationGuard } from './authentication.guard.js';
 import { Authenticator } from './authenticator.js';
 import { KeyCache } from './key-cache.js';
+import { KeyStandings } from './key-standings.js';
 import { KeysController } from './keys.controller.js';
 import { KeyUses } from './key-uses.js';
 import { RateLimitGuard } from './rate-limit.guard.js';
@@ -25,6 +26,7 @@ import { StreamPlaces } from './stream-places.js';
     ApiKeysService,
     Authenticator,
     KeyCache,
+    KeyStandings,
     KeyUses,
     StreamPlaces,
     // In this order: who calls, whether it may call now, whether it may hold one more stream open.
@@ -32,6 +34,6 @@ import { StreamPlaces } from './stream-places.js';
     { provide: APP_GUARD, useClass: RateLimitGuard },
     { provide: APP_GUARD, useClass: StreamPlacesGuard },
   ],
-  exports: [StreamPlaces],
+  exports: [KeyStandings, StreamPlaces],
 })
 export class AuthModule {}

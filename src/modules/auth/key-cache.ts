@@ -6,7 +6,8 @@ import { ApiKeysRepository, type KeyVerdict } from './api-keys.repository.js';
 /** A revocation must hold everywhere within 5 s even when no message arrives; a look-up under way may add to this. */
 const FRESH_MS = 3_000;
 const MOST_KEYS = 10_000;
-const CHANNEL = 'keys:revoked';
+/** Tells every process that a key was revoked: its id. */
+export const KEYS_REVOKED_CHANNEL = 'keys:revoked';
 
 interface Known {
   readonly verdict: KeyVerdict;
@@ -32,7 +33,7 @@ export class KeyCache implements OnModuleDestroy {
     private readonly bus: EventBus,
   ) {
     this.unsubscribe = bus.subscribe(
-      CHANNEL,
+      KEYS_REVOKED_CHANNEL,
       (message) => this.forget(String(message)),
       () => this.forgetAll(),
     );
@@ -55,7 +56,7 @@ export class KeyCache implements OnModuleDestroy {
   async announceRevocation(keyId: string): Promise<void> {
     this.forget(keyId);
     try {
-      await this.bus.publish(CHANNEL, keyId);
+      await this.bus.publish(KEYS_REVOKED_CHANNEL, keyId);
     } catch (error) {
       this.logger.warn({
         message: 'A revocation could not be announced; other processes notice within seconds',

@@ -4,6 +4,7 @@ import { AgentsModule } from '../agents/index.js';
 import { ToolsModule } from '../tools/index.js';
 import { AuthModule } from '../auth/index.js';
 import { LlmModule } from '../llm/index.js';
+import { TasksModule } from '../tasks/index.js';
 import { PodsModule, PodTasks } from '../pods/index.js';
 import { ReviewService } from './commands/review.service.js';
 import { IdempotencyRepository } from '../../platform/idempotency/index.js';
@@ -14,6 +15,7 @@ import { PipelineReaper } from './worker/pipeline.reaper.js';
 import { PipelineRetention } from './worker/pipeline.retention.js';
 import { TaskCommandsService } from './commands/task-commands.service.js';
 import { PipelineConsumer } from './worker/pipeline.consumer.js';
+import { EndedCauses } from './commands/ended-causes.js';
 import { TASK_TOOLS } from './commands/task.tools.js';
 import { StageRunner } from './run/stage-runner.js';
 import { SubmitService } from './commands/submit.service.js';
@@ -41,7 +43,7 @@ import { WorkersRepository } from './store/workers.repository.js';
 
 /** The Quartet: tasks, their stages, the queue that workers serve, and the gates where people decide. Words: docs/glossary.md. */
 @Module({
-  imports: [RedisModule, AuthModule, LlmModule, ToolsModule, AgentsModule, PodsModule],
+  imports: [RedisModule, AuthModule, LlmModule, ToolsModule, AgentsModule, TasksModule, PodsModule],
   controllers: [
     PipelineTasksController,
     PipelineTaskPartsController,
@@ -59,6 +61,7 @@ import { WorkersRepository } from './store/workers.repository.js';
     TaskEventFeed,
     NotificationFeed,
     TaskCommandsService,
+    EndedCauses,
     ReviewService,
     IdempotencyRepository,
     DataMarkKeyRepository,

@@ -1,5 +1,12 @@
 import { z } from 'zod';
-import { AgentTool, StartedWorkRepository, StartingTool, type ToolContext, type ToolResult } from '../tools/index.js';
+import {
+  AgentTool,
+  ancestorsBelow,
+  StartedWork,
+  StartingTool,
+  type ToolContext,
+  type ToolResult,
+} from '../tools/index.js';
 import { TurnsService } from './turns.service.js';
 
 const schema = z.strictObject({
@@ -16,17 +23,14 @@ export class SendMessageTool extends StartingTool<typeof schema> {
   override readonly timeoutMs = 300_000;
 
   constructor(
-    started: StartedWorkRepository,
+    started: StartedWork,
     private readonly turns: TurnsService,
   ) {
     super(started);
   }
 
-  protected async start(
-    args: z.output<typeof schema>,
-    { owner, root, tree, tier, signal, allowed = [], spending }: ToolContext,
-    depth: number,
-  ): Promise<ToolResult> {
+  protected async start(args: z.output<typeof schema>, context: ToolContext, depth: number): Promise<ToolResult> {
+    const { owner, root, tree, tier, signal, allowed = [], spending } = context;
     const turn = await this.turns.run(
       args.agent_id.toLowerCase(),
       {
@@ -38,7 +42,7 @@ export class SendMessageTool extends StartingTool<typeof schema> {
         metadata: {},
         answerWithinMs: 0,
         needsReaders: false,
-        inherited: { depth, allowed, root, tree, tier, spending },
+        inherited: { depth, ancestors: ancestorsBelow(context), allowed, root, tree, tier, spending },
       },
       signal,
     );

@@ -9,6 +9,8 @@ import { SendMessageTool } from './send-message.tool.js';
 import { TasksController } from './http/tasks.controller.js';
 import { TurnFeed } from './stream/turn-feed.js';
 import { TurnRelay } from './stream/turn-relay.js';
+import { AuthModule } from '../auth/index.js';
+import { TurnEnds } from './turn-ends.js';
 import { TurnRunner } from './turn-runner.js';
 import { TurnsReaper } from './turns.reaper.js';
 import { TurnsRepository } from './turns.repository.js';
@@ -16,11 +18,12 @@ import { TurnsService } from './turns.service.js';
 
 /** Turns of agents, served as `/api/v1/tasks`. Words: docs/glossary.md. */
 @Module({
-  imports: [HealthModule, RedisModule, LlmModule, ToolsModule, AgentsModule],
+  imports: [HealthModule, RedisModule, AuthModule, LlmModule, ToolsModule, AgentsModule],
   controllers: [TasksController],
   providers: [
     IdempotencyRepository,
     TurnsRepository,
+    TurnEnds,
     TurnRunner,
     TurnRelay,
     TurnFeed,
@@ -28,7 +31,7 @@ import { TurnsService } from './turns.service.js';
     TurnsReaper,
     SendMessageTool,
   ],
-  exports: [TurnsService],
+  exports: [TurnEnds, TurnsService],
 })
 export class TasksModule {
   constructor(work: AgentWork, stored: TurnsRepository) {

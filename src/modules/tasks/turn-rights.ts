@@ -27,6 +27,7 @@ export function turnRights(
       signal: turn.signal,
       work: { kind: 'turn', id: turn.id },
       depth: inherited?.depth ?? 0,
+      ancestors: inherited?.ancestors ?? [],
       ...(inherited?.tree && { tree: inherited.tree }),
       ...(inherited?.spending && { spending: inherited.spending }),
     },

@@ -87,6 +87,8 @@ export interface TurnRequest {
 /** Rights and limits that work started by a tool inherits from its caller. */
 export interface InheritedRights {
   depth: number;
+  /** The tasks and turns that led to it, outermost first. */
+  ancestors?: readonly string[];
   allowed: AllowedTools;
   /** Where the caller works: what a stage has written for it stays in the task's own tree, and is reviewed with it. */
   root: string;

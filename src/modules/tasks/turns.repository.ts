@@ -153,6 +153,43 @@ export class TurnsRepository implements AgentWorkSource {
     return rows.length > 0;
   }
 
+  /** Cancels the running turns of `owner`; returns their ids. */
+  async cancelOfOwner(owner: string, error: TurnError): Promise<string[]> {
+    const rows = await this.db.query<Pick<TurnRow, 'id'>>(
+      'turns.cancelOfOwner',
+      sql`update turns set status = 'cancelled', error_code = ${error.code}, error_message = ${error.message}, ${ENDED}
+          where owner = ${owner} and status = 'running' returning id`,
+    );
+    return rows.map((row) => row.id);
+  }
+
+  /** The owners of running turns. */
+  async runningOwners(): Promise<string[]> {
+    const rows = await this.db.query<Pick<TurnRow, 'owner'>>(
+      'turns.runningOwners',
+      sql`select distinct owner from turns where status = 'running'`,
+    );
+    return rows.map((row) => row.owner);
+  }
+
+  /** How many turns of `owner` run. */
+  async countRunningOf(owner: string): Promise<number> {
+    const row = await this.db.one<{ running: number }>(
+      'turns.countRunningOf',
+      sql`select count(*)::integer as running from turns where owner = ${owner} and status = 'running'`,
+    );
+    return row.running;
+  }
+
+  /** Those of `ids` that are cancelled turns. */
+  async cancelledAmong(ids: readonly string[]): Promise<string[]> {
+    const rows = await this.db.query<Pick<TurnRow, 'id'>>(
+      'turns.cancelledAmong',
+      sql`select id from turns where id = any(${[...ids]}::uuid[]) and status = 'cancelled'`,
+    );
+    return rows.map((row) => row.id);
+  }
+
   /** Cancels every running turn of the agent. */
   async cancelOfAgent(agentId: string, error: TurnError): Promise<void> {
     await this.db.query(

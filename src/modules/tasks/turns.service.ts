@@ -6,7 +6,7 @@ import { DomainError } from '../../platform/errors/index.js';
 import { Lifecycle } from '../../platform/health/index.js';
 import { IdempotencyRepository } from '../../platform/idempotency/index.js';
 import { EventBus } from '../../platform/redis/index.js';
-import { visibleOwners, type Principal } from '../auth/index.js';
+import { isKeyOwner, visibleOwners, type Principal } from '../auth/index.js';
 import { AgentsService, type StoredAgent } from '../agents/index.js';
 import { isAllowedModel, LlmService, modelChain, noModel } from '../llm/index.js';
 import type { RunningTurn } from './running-turn.js';
@@ -48,7 +48,7 @@ export class TurnsService {
    * Asks the agent; the turn is durable and runs in this process when this resolves. A known Idempotency-Key names its turn
    * instead, which is not run again.
    * @throws DomainError not_found, agent_stopped, no_model, model_not_allowed, session_busy, idempotency_key_reused,
-   *   draining, rate_limited.
+   *   draining, rate_limited, quota_exceeded.
    */
   async start(agentId: string, request: TurnRequest): Promise<{ turn: RunningTurn } | Replayed> {
     if (this.lifecycle.draining) {
@@ -58,6 +58,10 @@ export class TurnsService {
       throw new DomainError('rate_limited', 'This process runs as many turns as it may; try again later.', {
         retryAfterSeconds: 5,
       });
+    }
+    const { turns: most } = this.config.bounds;
+    if (isKeyOwner(request.owner) && (await this.turns.countRunningOf(request.owner)) >= most) {
+      throw new DomainError('quota_exceeded', `This key may have ${most} running turns.`, { retryAfterSeconds: 5 });
     }
     const defaultModel = await this.llm.defaultModel();
     const id = this.clock.newId();

@@ -28,6 +28,7 @@ export {
 } from './work-tree/work-trees.js';
 export { assertWorkspaceAllowed } from './work-tree/workspace-rules.js';
 export { PlatformTool, StartingTool } from './platform/platform-tool.js';
+export { ancestorsBelow, StartedWork } from './platform/started-work.js';
 export { StartedWorkRepository } from './platform/started-work.repository.js';
 export { wireName } from './wire-name.js';
 export { OfferedTools, SEARCH_TOOLS } from './offered-tools.js';

@@ -27,6 +27,8 @@ export interface ToolContext {
   work: Work;
   /** Tools that start work: how deep the present work already is (0 = asked for by a person). */
   depth?: number;
+  /** The tasks and turns whose tools led to the present work, outermost first; absent is none. */
+  ancestors?: readonly string[];
   /** What the caller itself may use, set by the registry; what the call starts gets no more. */
   allowed?: AllowedTools;
   /** Asked before and told after every model call of what the tool starts, so that the caller's limits hold for it too. */

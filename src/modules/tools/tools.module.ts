@@ -3,6 +3,8 @@ import { DiscoveryModule } from '@nestjs/core';
 import { AgentToolDiscovery } from './agent-tool-discovery.js';
 import { COMMAND_TOOLS, FILE_TOOLS } from './builtin-tools.js';
 import { Places } from './files/places.js';
+import { AuthModule } from '../auth/index.js';
+import { StartedWork } from './platform/started-work.js';
 import { StartedWorkRepository } from './platform/started-work.repository.js';
 import { Egress } from './sandbox/egress.js';
 import { SandboxIndicator } from './sandbox/sandbox.indicator.js';
@@ -14,7 +16,7 @@ import { WorkTrees } from './work-tree/work-trees.js';
 /** The tools that models may call, the boundary that confines them, and work trees. Words: docs/glossary.md. */
 @Module({
   controllers: [ToolsController],
-  imports: [DiscoveryModule],
+  imports: [DiscoveryModule, AuthModule],
   providers: [
     ToolRegistry,
     AgentToolDiscovery,
@@ -22,11 +24,12 @@ import { WorkTrees } from './work-tree/work-trees.js';
     Egress,
     Sandbox,
     SandboxIndicator,
+    StartedWork,
     StartedWorkRepository,
     WorkTrees,
     ...FILE_TOOLS,
     ...COMMAND_TOOLS,
   ],
-  exports: [ToolRegistry, Sandbox, StartedWorkRepository, WorkTrees],
+  exports: [ToolRegistry, Sandbox, StartedWork, StartedWorkRepository, WorkTrees],
 })
 export class ToolsModule {}

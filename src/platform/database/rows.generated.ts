@@ -16,6 +16,7 @@ export interface AgentRow {
   created_at: Date;
   updated_at: Date;
   last_active_at: Date | null;
+  owner: string | null;
 }
 
 /** A row of `api_keys`. */
@@ -247,6 +248,13 @@ export interface StageRow {
   cached_input_tokens: number;
 }
 
+/** A row of `started_below_requests`. */
+export interface StartedBelowRequestRow {
+  root_id: string;
+  count: number;
+  created_at: Date;
+}
+
 /** A row of `started_by_tools`. */
 export interface StartedByToolRow {
   parent_id: string;
@@ -344,6 +352,8 @@ export interface TaskRow {
   granted_usd: number;
   promised_usd: number;
   cached_input_tokens: number;
+  ancestors: string[];
+  request_bytes: number;
 }
 
 /** A row of `turns`. */

@@ -18,6 +18,7 @@ export const ERRORS = {
   admin_not_configured: { status: 503, title: 'No admin secret is configured' },
   origin_not_allowed: { status: 403, title: 'The origin may not drive this service' },
   host_not_allowed: { status: 403, title: 'The host name is not one of this service' },
+  quota_exceeded: { status: 429, title: 'The caller holds as much as it may' },
   rate_limited: { status: 429, title: 'Too many requests' },
   // resources
   conflict: { status: 409, title: 'The request conflicts with the present state' },

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { sql } from '../../../src/platform/database/index.js';
+import { eventually } from '../../support/eventually.js';
 import { ModelServer, says, type Answer as ModelAnswer } from '../../support/model-server.js';
 import { api, type Answer, type Api } from '../../support/openapi.js';
 import { startService, type Service } from '../../support/service.js';
@@ -21,7 +22,7 @@ beforeAll(async () => {
     return answer?.(response, asked);
   });
   // Nothing works on pipeline tasks here: what is submitted stays queued.
-  service = await startService({ LLM_BASE_URL: models.url, DEFAULT_CHAT_MODEL: 'plain', ROLES: 'api' });
+  service = await startService({ LLM_BASE_URL: models.url, DEFAULT_CHAT_MODEL: 'plain', ROLES: 'api,scheduler' });
   client = await api(service);
   key = (await service.createKey()).raw_key;
 });
@@ -125,12 +126,14 @@ it('a task that an agent makes has its owner, at most its tools, and no wider ti
   expect((await client.call('GET', `/api/v1/pipeline/tasks/${id}`, { as: other })).status).toBe(404);
   const [row] = (await (service.database as NonNullable<Service['database']>).database.query(
     'test.pod',
-    sql`select pod, control from task_requests join tasks on id = task_id where task_id = ${id}`,
+    sql`select pod, control, ancestors from task_requests join tasks on id = task_id where task_id = ${id}`,
   )) as {
     pod: { sandbox: string; network: string; agents: { allowedTools: string[] }[] };
     control: object;
+    ancestors: string[];
   }[];
   expect(row?.control).toMatchObject({ depth: 1 });
+  expect(row?.ancestors).toHaveLength(1);
   expect(row?.pod).toMatchObject({ sandbox: 'workspace', network: 'off' });
   for (const { allowedTools } of row?.pod.agents ?? []) {
     expect(allowedTools.every((name) => ['platform', 'read_file'].includes(name))).toBe(true);
@@ -142,4 +145,147 @@ it('a task that an agent makes has its owner, at most its tools, and no wider ti
     is_error: true,
     text: expect.stringContaining('Nobody') as unknown,
   });
+});
+
+interface Held {
+  status: string;
+  error_code: string | null;
+}
+const database = (): NonNullable<Service['database']>['database'] =>
+  (service.database as NonNullable<Service['database']>).database;
+const stateOf = (id: string): Promise<Held> =>
+  database().one<Held>('test.state', sql`select status, error_code from tasks where id = ${id}`);
+
+it('what a task starts is charged to the key’s minute', async () => {
+  const { raw_key: poor } = await service.createKey({ rate_limit_rpm: 4 });
+  const create = calls('create_task', { description: 'More.' });
+  const maker = await agent('spender', ['create_task'], [create, create, create, create, says('ok')]);
+  const turn = await client.call('POST', TASKS, {
+    json: { agent_id: maker, messages: [{ role: 'user', content: 'go' }] },
+    as: poor,
+  });
+  // One request of its own, and three that its work may start.
+  expect((turn.body.tool_calls as { is_error: boolean }[]).map(({ is_error }) => is_error)).toEqual([
+    false,
+    false,
+    false,
+    true,
+  ]);
+});
+
+it('cancelling work cancels the tasks that it led to', async () => {
+  const submit = async (): Promise<string> =>
+    (await client.call('POST', '/api/v1/pipeline/tasks', { json: { user_input: 'work' }, as: key })).body
+      .task_id as string;
+  const [parent, child, grandchild, stranger] = [await submit(), await submit(), await submit(), await submit()];
+  const below = (id: string, ancestors: string[]): Promise<unknown> =>
+    database().query('test.below', sql`update tasks set ancestors = ${ancestors}::uuid[] where id = ${id}`);
+  await below(child, [parent]);
+  await below(grandchild, [parent, child]);
+  expect((await client.call('POST', `/api/v1/pipeline/tasks/${parent}/cancel`, { as: key })).status).toBe(200);
+  for (const id of [child, grandchild]) {
+    expect(await stateOf(id)).toEqual({ status: 'cancelled', error_code: 'parent_cancelled' });
+  }
+  expect(await stateOf(stranger)).toMatchObject({ status: 'queued' });
+
+  // A turn that is cancelled after its tool has made a task.
+  const maker = await agent('starter', ['create_task'], [calls('create_task', { description: 'Below.' }), () => {}]);
+  const started = await client.call('POST', TASKS, {
+    json: { agent_id: maker, messages: [{ role: 'user', content: 'go' }] },
+    as: key,
+    headers: { prefer: 'wait=0' },
+  });
+  const turn = started.body.task_id as string;
+  const made = await eventually('the task is there', async () => {
+    const rows = await database().query<{ id: string }>(
+      'test.made',
+      sql`select id from tasks where ancestors = array[${turn}::uuid]`,
+    );
+    return rows[0]?.id;
+  });
+  await client.call('POST', `${TASKS}/${turn}/cancel`, { as: key });
+  await eventually('the task is cancelled', async () => (await stateOf(made)).error_code === 'parent_cancelled');
+});
+
+it('work of a revoked key ends, and that of an expired one goes on', async () => {
+  const idle = await agent('idle', [], [() => {}]);
+  const begin = async (): Promise<{ id: string; raw: string; task: string; turn: string }> => {
+    const { id, raw_key: raw } = await service.createKey();
+    const task = await client.call('POST', '/api/v1/pipeline/tasks', { json: { user_input: 'work' }, as: raw });
+    const turn = await client.call('POST', TASKS, {
+      json: { agent_id: idle, messages: [{ role: 'user', content: 'go' }] },
+      as: raw,
+      headers: { prefer: 'wait=0' },
+    });
+    return { id, raw, task: task.body.task_id as string, turn: turn.body.task_id as string };
+  };
+  const turnOf = (id: string): Promise<Held> =>
+    database().one<Held>('test.turn', sql`select status, error_code from turns where id = ${id}`);
+  const [revoked, late, expired] = [await begin(), await begin(), await begin()];
+  await database().query(
+    'test.expire',
+    sql`update api_keys set expires_at = clock_timestamp() where id = ${expired.id}`,
+  );
+  expect((await client.call('DELETE', `/api/v1/keys/${revoked.id}`, { as: 'admin' })).status).toBe(204);
+  // Revoked without a word to anybody: what a lost message leaves.
+  await database().query(
+    'test.revoke',
+    sql`update api_keys set is_active = false, revoked_at = clock_timestamp() where id = ${late.id}`,
+  );
+  for (const { task, turn } of [revoked, late]) {
+    await eventually('its task has ended', async () => (await stateOf(task)).error_code === 'key_revoked');
+    await eventually('its turn has ended', async () => (await turnOf(turn)).error_code === 'key_revoked');
+    expect([await stateOf(task), await turnOf(turn)]).toMatchObject([{ status: 'cancelled' }, { status: 'cancelled' }]);
+  }
+  const shown = await client.call('GET', `/api/v1/pipeline/tasks/${revoked.task}`, { as: 'admin' });
+  expect(shown.body).toMatchObject({ status: 'cancelled', error: 'The API key of the task was revoked.' });
+  await eventually('the expired key is refused', async () => {
+    const { status } = await client.call('GET', '/api/v1/agents', { as: expired.raw });
+    return status === 401;
+  });
+  expect([await stateOf(expired.task), await turnOf(expired.turn)]).toMatchObject([
+    { status: 'queued' },
+    { status: 'running' },
+  ]);
+});
+
+it('a key holds so many unfinished tasks and running turns, and no more', async () => {
+  const bounded = await startService({
+    LLM_BASE_URL: models.url,
+    DEFAULT_CHAT_MODEL: 'plain',
+    ROLES: 'api',
+    MAX_KEY_TASKS: '3',
+    MAX_KEY_TURNS: '2',
+    MAX_KEY_MIB: '1',
+  });
+  try {
+    const at = await api(bounded);
+    scripts.set('hanging', [() => {}]);
+    const { raw_key: one } = await bounded.createKey();
+    const { raw_key: two } = await bounded.createKey();
+    const submit = (as: string, size = 4): Promise<Answer> =>
+      at.call('POST', '/api/v1/pipeline/tasks', { json: { user_input: '€'.repeat(size) }, as });
+    const statuses = [];
+    for (let count = 0; count < 4; count += 1) statuses.push((await submit(one)).status);
+    expect(statuses).toEqual([202, 202, 202, 429]);
+    expect((await submit(one)).body).toMatchObject({ code: 'quota_exceeded' });
+    expect([(await submit(two, 190_000)).status, (await submit(two, 190_000)).status]).toEqual([202, 429]);
+    expect((await submit('admin', 190_000)).status).toBe(202);
+    const made = await at.call('POST', '/api/v1/agents', {
+      json: { config: { name: 'h', model: 'hanging', tools: [] } },
+      as: one,
+    });
+    const turn = (): Promise<Answer> =>
+      at.call('POST', TASKS, {
+        json: { agent_id: made.body.id, messages: [{ role: 'user', content: 'go' }] },
+        as: one,
+        headers: { prefer: 'wait=0' },
+      });
+    const [first, second, third] = [await turn(), await turn(), await turn()];
+    expect([first.status, second.status, third.status]).toEqual([202, 202, 429]);
+    await at.call('POST', `${TASKS}/${first.body.task_id}/cancel`, { as: one });
+    expect((await turn()).status).toBe(202);
+  } finally {
+    await bounded.stop();
+  }
 });

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { AppConfig } from '../../../src/config/index.js';
 import { AgentRecords } from '../../../src/modules/agents/agent-records.js';
 import { AgentWork } from '../../../src/modules/agents/agent-work.js';
-import type { AgentConfig, StoredAgent } from '../../../src/modules/agents/agent.js';
+import type { Agent, AgentConfig, StoredAgent } from '../../../src/modules/agents/agent.js';
 import { AgentsRepository } from '../../../src/modules/agents/agents.repository.js';
 import { AgentsService } from '../../../src/modules/agents/agents.service.js';
 import { TurnsRepository } from '../../../src/modules/tasks/turns.repository.js';
@@ -22,6 +22,8 @@ const CONFIG: AgentConfig = {
   fallbackModels: [],
   metadata: {},
 };
+
+const PAGE = { limit: 50, offset: 0, after: null };
 
 let db: TestDatabase;
 const clock = new Clock();
@@ -43,7 +45,7 @@ function workOn(database: Database): AgentWork {
 }
 
 /** The agents module of one process; `hook` runs before each look at the whole table. */
-function replica(hook: () => Promise<void> = async () => undefined) {
+function replica(env: Record<string, string> = {}, hook: () => Promise<void> = async () => undefined) {
   class Hooked extends AgentsRepository {
     override async findAll(): Promise<StoredAgent[]> {
       await hook();
@@ -52,7 +54,7 @@ function replica(hook: () => Promise<void> = async () => undefined) {
   }
   const agents = new Hooked(db.database);
   const records = new AgentRecords(db.database, agents, state.agents);
-  const config = AppConfig.from({});
+  const config = AppConfig.from(env);
   return {
     agents,
     records,
@@ -82,7 +84,7 @@ describe('the canonical agent', () => {
         await database.close();
       }),
     );
-    const all = await service.list();
+    const all = await service.list(PAGE);
     expect(all.map(({ config }) => config.name)).toEqual(['Nova', 'Nova']);
     expect(all.filter(({ isCanonical }) => isCanonical)).toHaveLength(1);
     await expect(service.delete(all.find(({ isCanonical }) => isCanonical)?.id ?? '')).rejects.toMatchObject({
@@ -90,7 +92,7 @@ describe('the canonical agent', () => {
     });
     await service.delete(mine.id);
     await service.ensureCanonical();
-    expect(await service.list()).toHaveLength(1);
+    expect(await service.list(PAGE)).toHaveLength(1);
   });
 });
 
@@ -99,7 +101,8 @@ describe('the copy in the shared state', () => {
     const { service, records } = replica();
     const agent = await service.create(CONFIG, { anyModel: true });
     expect(await state.agents.get(agent.id)).toMatchObject({ id: agent.id });
-    expect(await service.list()).toHaveLength(1);
+    expect(await service.list(PAGE)).toHaveLength(1);
+    await records.rebuild();
     expect(await state.agents.all()).not.toBeNull();
     const ghost = clock.newId();
     await state.agents.put(ghost, { ...agent, id: ghost });
@@ -107,19 +110,19 @@ describe('the copy in the shared state', () => {
     expect([...((await state.agents.all()) ?? new Map()).keys()]).toEqual([agent.id]);
     state = new InProcessSharedState();
     const fresh = replica();
-    expect(await fresh.service.list()).toHaveLength(1);
+    expect(await fresh.service.list(PAGE)).toHaveLength(1);
+    await fresh.records.restore();
     expect(await state.agents.all()).not.toBeNull();
   });
 
   it('is not believed when a record is not an agent', async () => {
     const { service } = replica();
     const agent = await service.create(CONFIG, { anyModel: true });
-    await service.list();
     for (const record of ['nonsense', { id: agent.id }, { ...agent, id: 'other' }]) {
       await state.agents.put(agent.id, record);
       expect((await service.get(agent.id)).config.name).toBe('Ada');
       await state.agents.put(agent.id, record);
-      expect((await service.list()).map(({ id }) => id)).toEqual([agent.id]);
+      expect((await service.list(PAGE)).map(({ id }) => id)).toEqual([agent.id]);
     }
   });
 
@@ -130,7 +133,7 @@ describe('the copy in the shared state', () => {
     state = new InProcessSharedState();
     const writer = replica();
     let looks = 0;
-    const reader = replica(async () => {
+    const reader = replica({}, async () => {
       looks += 1;
       if (looks !== 2) return;
       // Between the copy and the look that checks it.
@@ -159,13 +162,70 @@ describe('the copy in the shared state', () => {
   });
 });
 
-it('a task or turn starts twenty things and no more', async () => {
-  const started = new StartedWorkRepository(db.database);
-  const [parent, other] = [clock.newId(), clock.newId()];
-  const taken = await Promise.all(Array.from({ length: 30 }, () => started.take(parent)));
-  expect(taken.filter(Boolean)).toHaveLength(20);
-  expect(await started.take(parent)).toBe(false);
-  expect(await started.take(other)).toBe(true);
-  await started.deleteBefore(1);
-  expect(await started.take(parent)).toBe(false);
+describe('what tools start', () => {
+  it('is twenty things of a task or turn and no more', async () => {
+    const started = new StartedWorkRepository(db.database, AppConfig.from({}));
+    const [parent, other] = [clock.newId(), clock.newId()];
+    const taken = await Promise.all(Array.from({ length: 30 }, () => started.take(parent, parent)));
+    expect(taken.filter((refused) => refused === null)).toHaveLength(20);
+    expect(await started.take(parent, parent)).toBe('work');
+    expect(await started.take(other, other)).toBeNull();
+    await started.deleteBefore(1);
+    expect(await started.take(parent, parent)).toBe('work');
+  });
+
+  it('is bounded in all below one request, whoever of its work starts it', async () => {
+    const started = new StartedWorkRepository(db.database, AppConfig.from({ MAX_STARTED_WORK: '50' }));
+    const [root, otherRoot] = [clock.newId(), clock.newId()];
+    const works = Array.from({ length: 20 }, () => clock.newId());
+    const attempts = works.flatMap((work) => Array.from({ length: 20 }, () => started.take(work, root)));
+    expect((await Promise.all(attempts)).filter((refused) => refused === null)).toHaveLength(50);
+    expect(await started.take(clock.newId(), root)).toBe('request');
+    expect(await started.take(clock.newId(), otherRoot)).toBeNull();
+  });
+});
+
+describe('lists', () => {
+  it('load a page, and of it what they show', async () => {
+    const { service } = replica();
+    for (let count = 0; count < 12; count += 1) {
+      const name = count % 2 === 0 ? 'Even' : 'Odd';
+      await service.create({ ...CONFIG, name, systemPrompt: 'x'.repeat(90_000) }, { anyModel: true });
+    }
+    const page = await service.list({ limit: 5, offset: 0, after: null });
+    expect(page).toHaveLength(6);
+    expect(page.every(({ config }) => config.systemPrompt.length === 2_001)).toBe(true);
+    const last = page[4] as Agent;
+    const rest = await service.list({
+      limit: 50,
+      offset: 0,
+      after: { at: last.createdAt.toISOString(), id: last.id },
+    });
+    expect(rest.map(({ id }) => id)[0]).toBe(page[5]?.id);
+    expect(rest).toHaveLength(7);
+    expect(await service.list(PAGE, { name: 'Odd' })).toHaveLength(6);
+    expect(await service.list(PAGE, { status: 'running' })).toHaveLength(0);
+    expect(await service.list(PAGE, { status: 'idle', name: 'Even' })).toHaveLength(6);
+  });
+});
+
+describe('the agents of a key', () => {
+  it('are bounded in number and in bytes; those of others and of before count for nobody', async () => {
+    const made = replica({ MAX_KEY_AGENTS: '5', MAX_KEY_MIB: '1' });
+    const [one, two] = [`key:${clock.newId()}`, `key:${clock.newId()}`];
+    const create = (owner: string | undefined, characters = 10): Promise<Agent> =>
+      made.service.create(
+        { ...CONFIG, systemPrompt: '€'.repeat(characters) },
+        { anyModel: true, ...(owner !== undefined && { owner }) },
+      );
+    for (let count = 0; count < 10; count += 1) await create(undefined, 90_000);
+    const first = await create(one);
+    for (let count = 1; count < 5; count += 1) await create(one);
+    await expect(create(one)).rejects.toMatchObject({ code: 'quota_exceeded' });
+    for (let count = 0; count < 3; count += 1) await create(two, 99_000);
+    await expect(create(two, 99_000)).rejects.toMatchObject({ code: 'quota_exceeded' });
+    for (let count = 0; count < 6; count += 1) await create('admin', 99_000);
+    await made.service.delete(first.id);
+    await create(one);
+  });
 });

@@ -4,7 +4,7 @@ import { Clock } from '../../../platform/clock/index.js';
 import { Database } from '../../../platform/database/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
 import { TaskBell } from '../../../platform/redis/index.js';
-import { ownerOf, type Principal } from '../../auth/index.js';
+import { isKeyOwner, ownerOf, type Principal } from '../../auth/index.js';
 import { isAllowedModel, LlmService, noModel } from '../../llm/index.js';
 import { PodsService, type PodSnapshot } from '../../pods/index.js';
 import { IdempotencyRepository } from '../../../platform/idempotency/index.js';
@@ -13,7 +13,7 @@ import { ToolRegistry, type AllowedTools } from '../../tools/index.js';
 import { enter } from '../rules/plan.js';
 import { firstStatus, situationOf } from '../rules/situation.js';
 import { initialControl } from '../rules/task-control.js';
-import { TaskQueueRepository } from '../store/task-queue.repository.js';
+import { requestBytes, TaskQueueRepository } from '../store/task-queue.repository.js';
 import { TaskAdminRepository } from '../store/task-admin.repository.js';
 
 const ROUTE = 'POST /api/v1/pipeline/tasks';
@@ -35,6 +35,8 @@ export interface Submission {
 export interface Inherited {
   /** Of the new task; one that a person submits has 0. */
   depth: number;
+  /** The tasks and turns that led to it, outermost first. */
+  ancestors: readonly string[];
   tier: SandboxTier;
   network: boolean;
   allowed: AllowedTools;
@@ -69,7 +71,7 @@ export class SubmitService {
   /**
    * Stores a task and rings the bell; it is durable when this resolves.
    * @throws DomainError not_found, pod_disabled, validation_failed, idempotency_key_reused, forbidden, model_not_allowed,
-   *   sandbox_not_allowed, price_unknown, no_model.
+   *   sandbox_not_allowed, price_unknown, no_model, quota_exceeded.
    */
   async submit(principal: Principal, submission: Submission): Promise<Submitted> {
     const defaultModel = await this.llm.defaultModel();
@@ -94,6 +96,7 @@ export class SubmitService {
     const pod = submission.inherited === undefined ? asked : this.narrowed(asked, submission.inherited);
     this.assertAllowed(principal, submission, pod);
     this.assertModels(submission, pod, defaultModel);
+    await this.assertRoom(owner, requestBytes(submission));
     const control = initialControl(pod.maxCostUsd);
     if (submission.inherited !== undefined) control.depth = submission.inherited.depth;
     const first = enter(situationOf({ pod, control, maxRetries: submission.maxRetries, stages: [], findings: [] }));
@@ -107,8 +110,22 @@ export class SubmitService {
       priority: submission.priority,
       nextStatus: firstStatus(pod, first),
       control,
+      ancestors: submission.inherited?.ancestors ?? [],
     });
     return { taskId: id, podName: pod.name, queuedAt, replayed: false };
+  }
+
+  /** Submissions at the same moment may each find the last place free. */
+  private async assertRoom(owner: string, bytes: number): Promise<void> {
+    if (!isKeyOwner(owner)) return;
+    const { bounds } = this.config;
+    const held = await this.admin.heldBy(owner);
+    if (held.tasks >= bounds.tasks) {
+      throw new DomainError('quota_exceeded', `This key may have ${bounds.tasks} unfinished tasks.`);
+    }
+    if (held.bytes + bytes > bounds.bytes) {
+      throw new DomainError('quota_exceeded', `The unfinished tasks of this key may take ${bounds.bytes} bytes.`);
+    }
   }
 
   /** The pod without whatever the work that starts the task does not have itself. */

@@ -17,6 +17,15 @@ import type { TaskFilter } from '../store/task-filter.repository.js';
 /** A running task moves on while a cancel looks at it; this many looks catch it. */
 const CANCEL_ATTEMPTS = 100;
 const DELETE_BATCH = 500;
+/** Tasks below one that are cancelled with it at once; the periodic look gets the rest. */
+const MOST_CHILDREN = 1_000;
+
+/** Why a task is cancelled, as its error, and by whom, as in `owner` columns. */
+export interface CancelReason {
+  readonly code: string;
+  readonly message: string;
+  readonly by: string;
+}
 
 /**
  * Commands on tasks that are there already. A task that the principal may not see does not exist for it (`not_found`).
@@ -32,11 +41,40 @@ export class TaskCommandsService {
     private readonly bell: TaskBell,
   ) {}
 
-  /** Cancels a task in any non-terminal state and stops its work. @throws DomainError not_found, task_terminal. */
+  /**
+   * Cancels a task in any non-terminal state, stops its work, and cancels the tasks that its tools led to.
+   * @throws DomainError not_found, task_terminal.
+   */
   async cancel(principal: Principal, taskId: string): Promise<void> {
+    const reason = { code: 'cancelled', message: 'The task was cancelled.', by: ownerOf(principal) };
+    const ended = await this.cancelNow(() => this.getVisible(principal, taskId), reason);
+    if (ended !== null) throw new DomainError('task_terminal', `The task is ${ended} already.`);
+    for (const child of await this.admin.findUnfinishedBelow(taskId, MOST_CHILDREN)) {
+      await this.cancelFor(child, {
+        code: 'parent_cancelled',
+        message: 'The work that started the task was cancelled.',
+        by: reason.by,
+      });
+    }
+  }
+
+  /** Cancels a task for a `reason` of the service's own; false when it has ended or is gone. */
+  async cancelFor(taskId: string, reason: CancelReason): Promise<boolean> {
+    try {
+      return (await this.cancelNow(() => this.admin.findHead(taskId), reason)) === null;
+    } catch (error) {
+      if (error instanceof DomainError && ['not_found', 'conflict'].includes(error.code)) return false;
+      throw error;
+    }
+  }
+
+  /** Cancels the task that `find` finds; the status that it had ended with instead, null when it was cancelled. */
+  private async cancelNow(find: () => Promise<TaskHead | null>, reason: CancelReason): Promise<TaskStatus | null> {
+    const { code, message, by } = reason;
     for (let attempt = 1; attempt <= CANCEL_ATTEMPTS; attempt += 1) {
-      const task = await this.getVisible(principal, taskId);
-      if (isTerminal(task.status)) throw new DomainError('task_terminal', `The task is ${task.status} already.`);
+      const task = await find();
+      if (task === null) throw new DomainError('not_found', 'There is no such task.');
+      if (isTerminal(task.status)) return task.status;
       const applied = await this.moves.commit({
         task_id: task.id,
         from: task.status,
@@ -45,23 +83,23 @@ export class TaskCommandsService {
         raise_epoch: true,
         control: task.control,
         suspect: false,
-        error: { code: 'cancelled', message: 'The task was cancelled.' },
-        end_running_stages: { status: 'cancelled', error_code: 'cancelled', error: 'The task was cancelled.' },
+        error: { code, message },
+        end_running_stages: { status: 'cancelled', error_code: code, error: message },
         ...(task.gateId === null
           ? {}
           : {
               decide_gate: {
                 id: task.gateId,
                 decision: 'cancel' as const,
-                decided_by: ownerOf(principal),
+                decided_by: by,
                 comment: null,
               },
             }),
-        events: [{ type: 'task.finished', data: { status: 'cancelled', code: 'cancelled' } }],
+        events: [{ type: 'task.finished', data: { status: 'cancelled', code } }],
       });
       if (!applied) continue;
       await this.trees.drop(task, 'cancelled');
-      return;
+      return null;
     }
     throw new DomainError('conflict', 'The task moved on too fast to be cancelled; try again.');
   }

@@ -2,8 +2,9 @@ import { z } from 'zod';
 import { DomainError } from '../../../platform/errors/index.js';
 import {
   AgentTool,
+  ancestorsBelow,
   PlatformTool,
-  StartedWorkRepository,
+  StartedWork,
   StartingTool,
   type ToolContext,
   type ToolResult,
@@ -28,7 +29,7 @@ class CreateTaskTool extends StartingTool<typeof newTask> {
   readonly schema = newTask;
 
   constructor(
-    started: StartedWorkRepository,
+    started: StartedWork,
     private readonly submissions: SubmitService,
   ) {
     super(started);
@@ -36,9 +37,10 @@ class CreateTaskTool extends StartingTool<typeof newTask> {
 
   protected async start(
     { description, pod_name: podName }: z.output<typeof newTask>,
-    { owner, tier, network, allowed = [], spending }: ToolContext,
+    context: ToolContext,
     depth: number,
   ): Promise<ToolResult> {
+    const { owner, tier, network, allowed = [], spending } = context;
     const costUsd = (await spending?.grantUsd()) ?? null;
     if (costUsd === 0) throw new DomainError('conflict', 'Nothing is left of the cost limit.');
     const submitted = await this.submissions.submit(principalOfOwner(owner), {
@@ -47,7 +49,7 @@ class CreateTaskTool extends StartingTool<typeof newTask> {
       metadata: {},
       maxRetries: 2,
       priority: 5,
-      inherited: { depth, tier, network, allowed, costUsd },
+      inherited: { depth, ancestors: ancestorsBelow(context), tier, network, allowed, costUsd },
     });
     return { text: JSON.stringify({ task_id: submitted.taskId, status: 'queued', pod_name: submitted.podName }) };
   }

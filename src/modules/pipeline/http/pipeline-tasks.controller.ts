@@ -61,6 +61,7 @@ export class PipelineTasksController {
     'sandbox_not_allowed',
     'price_unknown',
     'no_model',
+    'quota_exceeded',
   )
   async create(
     @CurrentPrincipal() principal: Principal,

@@ -133,6 +133,7 @@ export class StageRunner {
           signal,
           work: { kind: 'task', id: run.id },
           depth: run.control.depth ?? 0,
+          ancestors: run.ancestors,
           spending: {
             maxOutputTokens: agent.maxTokens ?? undefined,
             beforeCall: (model, call) => budget.beforeCall(model, call),

@@ -24,6 +24,8 @@ export interface KnownFinding extends OpenFinding {
 export interface LoadedTask {
   id: string;
   owner: string;
+  /** The tasks and turns whose tools led to it, outermost first. */
+  ancestors: string[];
   status: TaskStatus;
   epoch: number;
   version: number;
@@ -53,6 +55,7 @@ type SelectedTask = Pick<
   TaskRow,
   | 'id'
   | 'owner'
+  | 'ancestors'
   | 'status'
   | 'epoch'
   | 'version'
@@ -85,7 +88,7 @@ export class LoadedTasksRepository {
     const row = await this.database.maybeOne<SelectedTask>(
       'tasks.findRun',
       preparedSql`
-        select t.id, t.owner, t.status, t.epoch, t.version, t.control, t.max_retries, t.input_tokens, t.output_tokens, t.cost_usd,
+        select t.id, t.owner, t.ancestors, t.status, t.epoch, t.version, t.control, t.max_retries, t.input_tokens, t.output_tokens, t.cost_usd,
           t.granted_usd, t.promised_usd, t.execution_ms, t.started_at, r.user_input, r.metadata, r.pod,
           (select coalesce(json_agg(json_build_object(
                'id', s.id, 'role', s.role, 'position', s.position, 'iteration', s.iteration, 'attempt', s.attempt,
@@ -116,6 +119,7 @@ export class LoadedTasksRepository {
     return {
       id: row.id,
       owner: row.owner,
+      ancestors: row.ancestors,
       status: row.status,
       epoch: row.epoch,
       version: row.version,

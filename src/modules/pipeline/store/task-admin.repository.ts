@@ -70,6 +70,67 @@ export class TaskAdminRepository implements PodTasksSource {
     );
   }
 
+  /** The owners of unfinished tasks. Uses `tasks_owner_unfinished_idx`, one look for each owner. */
+  async unfinishedOwners(): Promise<string[]> {
+    const rows = await this.database.query<{ owner: string }>(
+      'tasks.unfinishedOwners',
+      sql`with recursive owners as (
+            (select owner from tasks where completed_at is null order by owner limit 1)
+            union all
+            select (select t.owner from tasks t where t.completed_at is null and t.owner > o.owner order by t.owner limit 1)
+            from owners o where o.owner is not null
+          )
+          select owner from owners where owner is not null`,
+    );
+    return rows.map((row) => row.owner);
+  }
+
+  /** Unfinished tasks of `owner`, up to `limit` ids. */
+  async findUnfinishedOf(owner: string, limit: number): Promise<string[]> {
+    const rows = await this.database.query<Pick<TaskRow, 'id'>>(
+      'tasks.findUnfinishedOf',
+      sql`select id from tasks where owner = ${owner} and completed_at is null limit ${limit}`,
+    );
+    return rows.map((row) => row.id);
+  }
+
+  /** Unfinished tasks that the task or turn `ancestor` led to, up to `limit` ids. */
+  async findUnfinishedBelow(ancestor: string, limit: number): Promise<string[]> {
+    const rows = await this.database.query<Pick<TaskRow, 'id'>>(
+      'tasks.findUnfinishedBelow',
+      sql`select id from tasks
+          where ancestors @> array[${ancestor}::uuid] and completed_at is null and ancestors <> '{}' limit ${limit}`,
+    );
+    return rows.map((row) => row.id);
+  }
+
+  /** The tasks and turns that unfinished tasks go back to. */
+  async unfinishedAncestors(): Promise<string[]> {
+    const rows = await this.database.query<{ id: string }>(
+      'tasks.unfinishedAncestors',
+      sql`select distinct unnest(ancestors) as id from tasks where completed_at is null and ancestors <> '{}'`,
+    );
+    return rows.map((row) => row.id);
+  }
+
+  /** Those of `ids` that are cancelled tasks. */
+  async cancelledAmong(ids: readonly string[]): Promise<string[]> {
+    const rows = await this.database.query<Pick<TaskRow, 'id'>>(
+      'tasks.cancelledAmong',
+      sql`select id from tasks where id = any(${[...ids]}::uuid[]) and status = 'cancelled'`,
+    );
+    return rows.map((row) => row.id);
+  }
+
+  /** Unfinished tasks of `owner` and the bytes of their requests. Reads `tasks_owner_unfinished_idx` only. */
+  async heldBy(owner: string): Promise<{ tasks: number; bytes: number }> {
+    return this.database.one<{ tasks: number; bytes: number }>(
+      'tasks.heldBy',
+      sql`select count(*)::integer as tasks, coalesce(sum(request_bytes), 0)::float8 as bytes
+          from tasks where owner = ${owner} and completed_at is null`,
+    );
+  }
+
   /** Deletes the task if it has ended; whether it did. */
   async deleteEndedTask(taskId: string): Promise<boolean> {
     const rows = await this.database.query(

@@ -23,6 +23,8 @@ export interface NewTask {
   priority: number;
   nextStatus: TaskStatus;
   control: TaskControl;
+  /** The tasks and turns whose tools led to it, outermost first; absent is none. */
+  ancestors?: readonly string[];
 }
 
 export interface ClaimedTask {
@@ -84,9 +86,10 @@ export class TaskQueueRepository {
             0) as value
         ), t as (
           insert into tasks (
-            id, owner, pod_id, pod_name, status, next_status, ready, priority, vstart, max_retries, control, event_seq)
+            id, owner, pod_id, pod_name, status, next_status, ready, priority, vstart, max_retries, control, event_seq, ancestors, request_bytes)
           select ${task.id}, ${task.owner}, ${task.pod.id}, ${task.pod.name}, 'queued', ${task.nextStatus}, true,
-            ${task.priority}, vstart.value, ${task.maxRetries}, ${json(task.control)}, 1
+            ${task.priority}, vstart.value, ${task.maxRetries}, ${json(task.control)}, 1,
+            ${[...(task.ancestors ?? [])]}::uuid[], ${requestBytes(task)}
           from vstart
           returning id, queued_at
         ), r as (
@@ -204,6 +207,11 @@ export const claimStatement = (worker: number, limit: number, staleSeconds: numb
       jsonb_build_object('attempt', attempt, 'epoch', epoch, 'from', 'queued', 'to', status) from u
   )
   select id, owner, pod_name, status, epoch, version, stage_crashes from u`;
+
+/** About what the request of an unfinished task takes in the database. */
+export function requestBytes({ userInput, metadata }: Pick<NewTask, 'userInput' | 'metadata'>): number {
+  return Buffer.byteLength(userInput) + Buffer.byteLength(JSON.stringify(metadata));
+}
 
 function toClaimed(row: SelectedClaim): ClaimedTask {
   return {

@@ -49,7 +49,15 @@ export class TasksController {
   @Sends('Location', 'Idempotency-Replayed')
   @ApiHeader(PREFER)
   @ApiHeader({ name: 'Idempotency-Key', required: false, schema: { type: 'string', minLength: 1, maxLength: 255 } })
-  @Problems('not_found', 'agent_stopped', 'no_model', 'idempotency_in_flight', 'idempotency_key_reused', 'draining')
+  @Problems(
+    'not_found',
+    'agent_stopped',
+    'no_model',
+    'idempotency_in_flight',
+    'idempotency_key_reused',
+    'draining',
+    'quota_exceeded',
+  )
   async create(
     @CurrentPrincipal() principal: Principal,
     @Body() body: CreateTaskDto,
@@ -87,7 +95,7 @@ export class TasksController {
   @ApiHeader(PREFER)
   @ApiProduces('text/event-stream')
   @ApiOkResponse(STREAM)
-  @Problems('not_found', 'agent_stopped', 'no_model', 'draining')
+  @Problems('not_found', 'agent_stopped', 'no_model', 'draining', 'quota_exceeded')
   async stream(
     @CurrentPrincipal() principal: Principal,
     @Body() body: CreateTaskDto,

@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { SANDBOX_TIERS } from '../../../config/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
 import type { Tool, ToolContext, ToolResult } from '../index.js';
-import { StartedWorkRepository } from './started-work.repository.js';
+import { StartedWork } from './started-work.js';
 
 /** How deep work that tools start may go; what a person asks for has depth 0. */
 const DEEPEST = 3;
@@ -36,7 +36,7 @@ export abstract class PlatformTool<Arguments extends z.ZodType> implements Tool<
 export abstract class StartingTool<Arguments extends z.ZodType> extends PlatformTool<Arguments> {
   override readonly idempotent = false;
 
-  constructor(private readonly started: StartedWorkRepository) {
+  constructor(private readonly started: StartedWork) {
     super();
   }
 
@@ -47,9 +47,7 @@ export abstract class StartingTool<Arguments extends z.ZodType> extends Platform
     const depth = (context.depth ?? 0) + 1;
     if (depth > DEEPEST)
       return { text: `Refused: work may start work ${DEEPEST} levels deep, no deeper.`, isError: true };
-    if (!(await this.started.take(context.work.id))) {
-      return { text: 'Refused: this work has started as much as it may.', isError: true };
-    }
+    await this.started.take(context);
     return this.start(args, context, depth);
   }
 }
