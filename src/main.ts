@@ -10,6 +10,7 @@ import {
   foreignLibpqVariables,
   isLoopbackHost,
   SECRET_VARIABLES,
+  secretFileVariable,
 } from './config/index.js';
 import { assertWorkspaceAllowed } from './modules/tools/index.js';
 import { DatabaseBootstrap } from './platform/database/index.js';
@@ -49,7 +50,8 @@ async function main(): Promise<void> {
   const ignored = foreignLibpqVariables(process.env);
   for (const name of ignored) delete process.env[name];
   // Children inherit the environment; none of them needs these.
-  for (const name of SECRET_VARIABLES) for (const form of [name, name.toLowerCase()]) delete process.env[form];
+  for (const name of SECRET_VARIABLES)
+    for (const form of [name, name.toLowerCase(), secretFileVariable(name)]) delete process.env[form];
   const scrubber = Scrubber.of(config);
   const json = new JsonLogger(config.logLevel, scrubber);
   const logger = new Logger('Main');

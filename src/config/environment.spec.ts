@@ -1,6 +1,9 @@
-import { describe, expect, it } from '@jest/globals';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from '@jest/globals';
 import { AppConfig } from './app-config.js';
-import { EnvironmentError, parseEnvironment } from './environment.js';
+import { EnvironmentError, foreignLibpqVariables, parseEnvironment, SECRET_VARIABLES } from './environment.js';
 
 const OK_SECRET = 'a-secret-of-many-characters';
 
@@ -74,5 +77,42 @@ describe('the environment', () => {
     ['ALLOWED_HOSTS', 'nova.internal, 10.0.0.7:8000, [::1]'],
   ])('takes one that can: %s=%j', (variable, value) => {
     expect(faultsOf({ [variable]: value })).toEqual([]);
+  });
+});
+
+describe('secrets from files', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'nova-secrets-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const file = (name: string, text: string): string => {
+    writeFileSync(join(folder, name), text);
+    return join(folder, name);
+  };
+
+  it('are the values of every variable that holds one, and leave the source as it was', () => {
+    const values: Record<string, string> = { SECRETS_KEY: 'A'.repeat(43), ADMIN_SECRET: OK_SECRET };
+    for (const name of SECRET_VARIABLES) {
+      const value =
+        values[name] ?? (/REDIS/.test(name) ? 'redis://r/2' : /DATABASE/.test(name) ? 'postgres://p/d' : 'http://h');
+      const source = { [`${name}_FILE`]: file(name, `\ufeff ${value}\n\n`) };
+      expect([name, AppConfig.from(source)]).toEqual([name, AppConfig.from({ [name]: value })]);
+      expect(Object.keys(source)).toEqual([`${name}_FILE`]);
+    }
+  });
+
+  it('are faults of their own where they cannot be had, without a value', () => {
+    expect(faultsOf({ ADMIN_SECRET_FILE: join(folder, 'missing') })).toEqual(['ADMIN_SECRET_FILE']);
+    expect(faultsOf({ ADMIN_SECRET_FILE: folder })).toEqual(['ADMIN_SECRET_FILE']);
+    expect(faultsOf({ ADMIN_SECRET_FILE: '/dev/zero' })).toEqual(['ADMIN_SECRET_FILE']);
+    expect(faultsOf({ LLM_API_KEY_FILE: file('empty', ' \n') })).toEqual(['LLM_API_KEY_FILE']);
+    expect(faultsOf({ LLM_API_KEY_FILE: file('large', 'x'.repeat(65_537)) })).toEqual(['LLM_API_KEY_FILE']);
+    const both = { ADMIN_SECRET_FILE: file('admin', OK_SECRET), ADMIN_SECRET: OK_SECRET };
+    expect(faultsOf(both)).toEqual(['ADMIN_SECRET_FILE']);
+    expect(faultsOf({ ADMIN_SECRET_FILE: file('weak', 'short') })).toEqual(['ADMIN_SECRET']);
+    expect(faultsOf({ ADMIN_SECRET_FILE: ' ' })).toEqual([]);
+  });
+
+  it('keep what libpq reads of a database that is named so', () => {
+    expect(foreignLibpqVariables({ PGUSER: 'u', DATABASE_URL_FILE: '/run/secrets/url' })).toEqual([]);
+    expect(foreignLibpqVariables({ PGUSER: 'u' })).toEqual(['PGUSER']);
   });
 });

@@ -1,3 +1,4 @@
+import { readFileSync, statSync } from 'node:fs';
 import { plainToInstance, Transform } from 'class-transformer';
 import {
   ArrayNotEmpty,
@@ -40,6 +41,11 @@ export const SECRET_VARIABLES = [
   'HTTPS_PROXY',
 ] as const;
 
+/** The variable that names the file which holds the secret of `name`: a secret that is given so is never in an environment. */
+export const secretFileVariable = (name: string): string => `${name}_FILE`;
+
+const LARGEST_SECRET_FILE = 65_536;
+
 /** Variables that many programs read in lower case; that form wins here too. */
 const EITHER_CASE = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY'] as const;
 
@@ -51,7 +57,9 @@ const LIBPQ_ADDRESS = /^PG(HOST|PORT|USER|PASSWORD|PASSFILE|DATABASE|SSLMODE|SSL
  * them where the embedded database is used; else those that change sessions, which the service sets itself.
  */
 export function foreignLibpqVariables(source: Record<string, string | undefined>): string[] {
-  const embedded = (source.DATABASE_URL ?? '').trim() === '';
+  const embedded = [source.DATABASE_URL, source[secretFileVariable('DATABASE_URL')]].every(
+    (url = '') => url.trim() === '',
+  );
   return Object.keys(source).filter((name) => /^PG[A-Z]/.test(name) && (embedded || !LIBPQ_ADDRESS.test(name)));
 }
 
@@ -318,22 +326,63 @@ export function parseEnvironment(source: Record<string, string | undefined>): {
     const lower = present[name.toLowerCase()];
     if (lower !== undefined) present[name] = lower;
   }
+  const fileFaults = readSecretFiles(present);
   const environment = plainToInstance(Environment, present);
-  const faults = validateSync(environment, { whitelist: true, validationError: { target: false, value: false } }).map(
-    ({ property, constraints }) => ({
-      variable: property,
-      detail: Object.values(constraints ?? {})
-        .map((text) => text.replace(`${property} `, ''))
-        .join('; '),
-    }),
-  );
+  const faults: VariableFault[] = validateSync(environment, {
+    whitelist: true,
+    validationError: { target: false, value: false },
+  }).map(({ property, constraints }) => ({
+    variable: property,
+    detail: Object.values(constraints ?? {})
+      .map((text) => text.replace(`${property} `, ''))
+      .join('; '),
+  }));
   if (!faults.some(({ variable }) => variable === 'MODEL_PRICES') && !arePrices(environment.MODEL_PRICES ?? {})) {
     faults.push({ variable: 'MODEL_PRICES', detail: 'must give every model a non-negative input and output price' });
   }
   const optionsFault = modelOptionsFault(isRecord(environment.MODEL_OPTIONS) ? environment.MODEL_OPTIONS : {});
   if (optionsFault !== null) faults.push({ variable: 'MODEL_OPTIONS', detail: optionsFault });
+  faults.push(...fileFaults);
   for (const { variable } of faults) delete environment[variable as keyof Environment];
   return { environment, faults };
+}
+
+/** Fills `present` with the secrets whose files it names; what is wrong with them. */
+function readSecretFiles(present: Record<string, string | undefined>): VariableFault[] {
+  const faults: VariableFault[] = [];
+  for (const name of SECRET_VARIABLES) {
+    const variable = secretFileVariable(name);
+    const path = present[variable];
+    if (path === undefined) continue;
+    if (present[name] !== undefined) {
+      faults.push({ variable, detail: `must not be set beside ${name}` });
+      continue;
+    }
+    try {
+      present[name] = secretIn(path.trim());
+    } catch (error) {
+      faults.push({ variable, detail: (error as Error).message });
+    }
+  }
+  return faults;
+}
+
+/** @throws Error with the rest of a sentence that begins with the variable's name. */
+function secretIn(path: string): string {
+  const text = ((): string => {
+    try {
+      const file = statSync(path);
+      // What is no regular file may never end.
+      if (!file.isFile() || file.size > LARGEST_SECRET_FILE) return '';
+      return readFileSync(path, 'utf8')
+        .replace(/^\uFEFF/, '')
+        .trim();
+    } catch {
+      throw new Error('must name a file that can be read');
+    }
+  })();
+  if (text === '') throw new Error(`must name a file with a secret of at most ${LARGEST_SECRET_FILE} bytes`);
+  return text;
 }
 
 function arePrices(prices: Record<string, Partial<Record<keyof ModelPrice, unknown>> | null>): boolean {

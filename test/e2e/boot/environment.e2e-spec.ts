@@ -1,8 +1,10 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { readFileSync } from 'node:fs';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { once } from 'node:events';
 import { getMetadataStorage } from 'class-validator';
 import { Environment } from '../../../src/config/environment.js';
+import { createTestDatabase } from '../../support/database.js';
 import { startService, type Service, type Settings } from '../../support/service.js';
 
 const services: Service[] = [];
@@ -76,6 +78,12 @@ const WRONG: Record<string, string> = {
   MODEL_OPTIONS: '{"canary-44":1}',
   TREE_MAX_FILES: 'canary-45',
   TREE_MAX_MIB: 'canary-46',
+  MAX_ADDRESS_CONNECTIONS: 'canary-47',
+  MAX_KEY_AGENTS: 'canary-48',
+  MAX_KEY_TASKS: 'canary-49',
+  MAX_KEY_TURNS: 'canary-50',
+  MAX_KEY_MIB: 'canary-51',
+  MAX_STARTED_WORK: 'canary-52',
 };
 /** Variables of which every text is a value. */
 const FREE = [
@@ -160,4 +168,34 @@ it('a process without the role api has its probes and nothing else', async () =>
   expect((await service.fetch('/health/live')).status).toBe(200);
   const answer = await service.admin('/api/v1/keys');
   expect([answer.status, ((await answer.json()) as { code: string }).code]).toEqual([404, 'not_found']);
+});
+
+it('a secret that is given by a file is in no environment', async () => {
+  const secret = 'canary-of-an-admin-secret';
+  const database = await createTestDatabase();
+  try {
+    const given = await startService(
+      {
+        ADMIN_SECRET: undefined,
+        ADMIN_SECRET_FILE: 'admin.txt',
+        DATABASE_URL: undefined,
+        DATABASE_URL_FILE: 'database.txt',
+        LLM_BASE_URL: 'http://127.0.0.1:9/v1',
+        LLM_API_KEY: 'canary-of-the-control',
+      },
+      { files: { 'admin.txt': `${secret}\n`, 'database.txt': database.url } },
+    );
+    services.push(given);
+    const answer = await given.fetch('/api/v1/keys', { headers: { 'x-admin-secret': secret } });
+    expect(answer.status).toBe(200);
+    const environment = readFileSync(`/proc/${given.pid}/environ`, 'utf8');
+    expect(environment).not.toContain(secret);
+    expect(environment).not.toContain(database.url);
+    // What the process is started with stays readable, whatever it does about it.
+    expect(environment).toContain('canary-of-the-control');
+    expect(given.output()).not.toContain(secret);
+  } finally {
+    await Promise.all(services.splice(0).map((service) => service.kill()));
+    await database.drop();
+  }
 });
