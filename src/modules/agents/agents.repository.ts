@@ -1,7 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Database, joinSql, json, sql, type AgentRow, type Sql } from '../../platform/database/index.js';
-import { LONGEST_LISTED_TEXT } from '../../platform/http/index.js';
-import type { PageRequest } from '../../platform/paging/index.js';
+import { LONGEST_LISTED_TEXT, type PageRequest } from '../../platform/paging/index.js';
 import type { AgentConfig, AgentState, StoredAgent } from './agent.js';
 
 /** Which agents; what is left out is any. */

@@ -22,6 +22,7 @@ it('a turn has its agent’s tools in the service’s tier', () => {
       signal: TURN.signal,
       work: { kind: 'turn', id: 'turn' },
       depth: 0,
+      ancestors: [],
     },
   });
 });

@@ -28,7 +28,7 @@ export { IsMoment, parseMoment } from './moment.js';
 export { Sends } from './openapi-headers.js';
 export { PageQueryDto } from './page-query.dto.js';
 export { linkAfterName, namePage, type NamePage } from './name-paging.js';
-export { cutForList, LONGEST_LISTED_TEXT, linkNext, linkTo, pageRequest } from './paging.js';
+export { cutForList, linkNext, linkTo, pageRequest } from './paging.js';
 export { PatchOf, type PatchFields } from './patch-of.js';
 export { ProblemDto } from './problem.dto.js';
 export { Problems } from './problems.js';

@@ -1,9 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import type { PageQueryDto } from './page-query.dto.js';
-import { decodeCursor, encodeCursor, type Cursor, type PageRequest } from '../paging/index.js';
+import { decodeCursor, encodeCursor, LONGEST_LISTED_TEXT, type Cursor, type PageRequest } from '../paging/index.js';
 
-/** Characters of a text that lists show. */
-export const LONGEST_LISTED_TEXT = 2_000;
 /**
  * The page that `query` asks for.
  * @throws DomainError `validation_failed` for a cursor that is not one of ours.

@@ -1,6 +1,9 @@
 import { DomainError } from '../errors/index.js';
 import { isUuid } from './uuid.js';
 
+/** Characters of a text that lists show. */
+export const LONGEST_LISTED_TEXT = 2_000;
+
 /** PostgreSQL has no year 0 and no offset of 16 hours and more. */
 const TIMESTAMP = /^(?!0000)\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}:\d{2}(\.\d{1,6})?([+-](0\d|1[0-5])(:?\d{2})?|Z)$/;
 
