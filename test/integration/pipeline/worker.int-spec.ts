@@ -148,7 +148,7 @@ it('claims once for a ring and not again for what ends, while nothing was left d
   expect(claimed).toEqual([0, 1, 1]);
 });
 
-/** Runs that go on until they are released, and what of them ran and runs. */
+/** Runs that go on until they are released or their worker stops, and what of them ran and runs. */
 function heldRuns() {
   const ran: string[] = [];
   const running = new Set<string>();
@@ -157,10 +157,13 @@ function heldRuns() {
     ran,
     running,
     release: (...ids: string[]) => ids.forEach((id) => releases.get(id)?.()),
-    run: async (task: ClaimedTask): Promise<boolean> => {
+    run: async (task: ClaimedTask, lease: Lease): Promise<boolean> => {
       ran.push(task.id);
       running.add(task.id);
-      await new Promise<void>((resolve) => releases.set(task.id, resolve));
+      await new Promise<void>((resolve) => {
+        releases.set(task.id, resolve);
+        lease.signal.addEventListener('abort', () => resolve(), { once: true });
+      });
       running.delete(task.id);
       return setup.moves.commit(progress(task, { to: 'cancelled' }));
     },
