@@ -7,7 +7,8 @@ alter table tasks
   -- The tasks and turns whose tools led to this one, outermost first; empty for what a caller asked for itself.
   add column ancestors uuid[] not null default '{}',
   add column request_bytes integer not null default 0;
-create index tasks_ancestors_idx on tasks using gin (ancestors) where completed_at is null and ancestors <> '{}';
+-- Unfinished work that tools started is little, so it is looked through.
+create index tasks_started_unfinished_idx on tasks (id) where completed_at is null and ancestors <> '{}';
 create index tasks_owner_unfinished_idx on tasks (owner) include (request_bytes) where completed_at is null;
 
 -- Who made it, as in other `owner` columns; null is unknown.
