@@ -158,8 +158,8 @@ const stateOf = (id: string): Promise<Held> =>
 
 it('what a task starts is charged to the key’s minute', async () => {
   const { raw_key: poor } = await service.createKey({ rate_limit_rpm: 4 });
-  const create = calls('create_task', { description: 'More.' });
-  const maker = await agent('spender', ['create_task'], [create, create, create, create, says('ok')]);
+  const creations = [1, 2, 3, 4].map((n) => calls('create_task', { description: `Work ${n}.` }));
+  const maker = await agent('spender', ['create_task'], [...creations, says('ok')]);
   const turn = await client.call('POST', TASKS, {
     json: { agent_id: maker, messages: [{ role: 'user', content: 'go' }] },
     as: poor,
