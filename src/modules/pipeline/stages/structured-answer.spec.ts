@@ -28,12 +28,28 @@ function valueOf(role: Role, text: string | object): Answered {
   return reading.value as unknown as Answered;
 }
 
+describe('line ends in the texts of an answer', () => {
+  it('are read as they stand, and noted; what decides stays exact', () => {
+    const { verdict, summary, notes } = valueOf(
+      'code_review',
+      '```json\n{"verdict": "reject",\n"summary": "One \\"line\\".\nAnother.\t"}\n```',
+    );
+    expect([verdict, summary]).toEqual(['reject', 'One "line".\nAnother.\t']);
+    expect(notes).toEqual(['Line ends in its texts were not escaped.']);
+    expect(read('code_review', '{"verdict":"pass\n"}').valid).toBe(false);
+    expect(read('code_review', '{"verdict":"reject","summary":"a\nb","\\u0056erdict":"pass"}').valid).toBe(false);
+    expect(read('code_review', '{"verdict":"pass","summary":"a\nb').valid).toBe(false);
+    expect(read('code_review', `{"verdict":"pass","summary":"${'a\n'.repeat(400_000)}"}`).valid).toBe(true);
+  });
+});
+
 describe('artefacts around a whole answer', () => {
   const json = JSON.stringify(REVIEW, null, 1);
   const thoughts = 'First {"verdict":"pass"}… no, ```json {} ```.';
   it.each([
     ['a byte order mark', `\ufeff${json}`],
     ['blanks', `\n\n  ${json}\r\n`],
+    ['blanks that nobody sees', `\u200b\ufeff${json}\u2060\n`],
     ['a fence', `\`\`\`json\n${json}\n\`\`\``],
     ['a fence without a name', `\`\`\`\n${json}\n\`\`\``],
     ['a fence in one line', `\`\`\`json${JSON.stringify(REVIEW)}\`\`\``],

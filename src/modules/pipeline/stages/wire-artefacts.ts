@@ -28,15 +28,28 @@ const END_OF_THOUGHTS = /<\/(?:think|thinking|thought|reasoning|seed:think)>|◁
 /** Thoughts at the end of an answer. */
 const THOUGHTS_AFTER = /<\/(think|thinking|thought|thoughts|reasoning|reflection)>$/;
 
+const SPACE = 0x20;
+/** By the code of a control character. */
+const ESCAPES = Array.from({ length: SPACE }, (_, code) => `\\u${code.toString(16).padStart(4, '0')}`);
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+
 /** Layers of artefacts; real answers have two or three. */
 const MOST_LAYERS = 20;
+
+interface WholeJson {
+  json: string;
+  value: unknown;
+  /** Line ends or other control characters stood in its texts as they are; `json` has them escaped. */
+  isEscaped?: true;
+}
 
 /**
  * The JSON value that `answer` is, as it was written, once the artefacts around it are taken off; null when it is none, or more
  * than one. Prose is no artefact.
  */
-export function wholeJson(answer: string): { json: string; value: unknown } | null {
-  let text = answer.trim();
+export function wholeJson(answer: string): WholeJson | null {
+  let text = withoutBlanks(answer);
   for (let layer = 0; layer < MOST_LAYERS; layer += 1) {
     const parsed = parse(text);
     if (parsed !== null) return parsed;
@@ -68,11 +81,46 @@ function withoutArtefact(text: string): string {
   return text;
 }
 
-function parse(text: string): { json: string; value: unknown } | null {
+function parse(text: string): WholeJson | null {
+  const asWritten = parsedAs(text);
+  if (asWritten !== null) return asWritten;
+  if (!/^[[{]/.test(text) || !/[\]}]$/.test(text)) return null;
+  const read = parsedAs(withEscapes(text));
+  return read && { ...read, isEscaped: true };
+}
+
+function parsedAs(text: string): WholeJson | null {
   if (text === '') return null;
   try {
     return { json: text, value: JSON.parse(text) as unknown };
   } catch {
     return null;
   }
+}
+
+/** `text` without blanks, and characters that nobody sees, at either end. */
+function withoutBlanks(text: string): string {
+  const isBlank = (at: number): boolean => at < text.length && /[\s\u200b\u2060]/.test(text.charAt(at));
+  let start = 0;
+  while (isBlank(start)) start += 1;
+  let end = text.length;
+  while (end > start && isBlank(end - 1)) end -= 1;
+  return text.slice(start, end);
+}
+
+/** `text` with the control characters inside of its JSON strings escaped, which models write as they are. */
+function withEscapes(text: string): string {
+  const pieces: string[] = [];
+  let from = 0;
+  let isInString = false;
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code === QUOTE) isInString = !isInString;
+    else if (isInString && code === BACKSLASH) at += 1;
+    else if (isInString && code < SPACE) {
+      pieces.push(text.slice(from, at), ESCAPES[code] ?? '');
+      from = at + 1;
+    }
+  }
+  return pieces.join('') + text.slice(from);
 }
