@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { expect } from '@jest/globals';
 import { api, type Answer, type Api } from './openapi.js';
+import { expectSeenOrListed } from './seen-work.js';
 import { LEGAL_TRANSITIONS } from './legal-moves.js';
 import type { Service } from './service.js';
 import type { StageRole } from './stage-models.js';
@@ -102,12 +103,16 @@ export class PipelineClient {
     throw new Error(`the stream of task ${id} ended first: ${JSON.stringify(await this.events(id))}`);
   }
 
-  /** Waits until the task has ended or waits for a person, and gives it; its whole event log must hold legal moves only. */
+  /** Waits until the task has ended or waits for a person, and gives it; its whole event log must hold legal moves only,
+   * and no judge's verdict may stand for a changed file that it was not shown and no gate lists.
+   */
   async settled(id: string, skipGates = 0): Promise<Answer['body']> {
     let gates = 0;
     await this.until(id, ({ type }) => type === 'task.finished' || (type === 'gate.opened' && gates++ >= skipGates));
     await this.expectLegalTransitions(id);
-    return this.task(id);
+    const task = await this.task(id);
+    await expectSeenOrListed(this, task);
+    return task;
   }
 
   /** Submits and waits. */

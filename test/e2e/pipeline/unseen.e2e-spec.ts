@@ -46,6 +46,25 @@ describe('work that no judge was shown', () => {
     expect(await readFile(join(service.workspace, 'picture.bin'), 'utf8')).toBe('a\u0000b');
   });
 
+  it('is text that only some readers take for text, too', async () => {
+    const wide = Array.from('words\n', (letter) => `${letter}\u0000`).join('');
+    const files = {
+      'late-nul.txt': `${'a line of text\n'.repeat(5_000)}\u0000`,
+      'utf-16be.txt': `\u0000${wide.slice(0, -1)}`,
+      'utf-16le.txt': wide,
+      'utf-32.txt': wide.replaceAll('\u0000', '\u0000\u0000\u0000'),
+    };
+    const calls = Object.entries(files).map(([path, content]) => ({
+      name: 'write_file',
+      arguments: { path, content },
+    }));
+    const model = models.model({ task: [{ tool_calls: calls }, PASSING.task] });
+    const task = await pipeline.run(model, { agents: { task: { allowed_tools: ['write_file'] } } });
+    const unseen = Object.keys(files).map((path) => ({ path, reason: 'binary' }));
+    expect(task.review).toMatchObject({ kind: 'unseen', details: { unseen: { files: unseen, more: 0 } } });
+    expect((await pipeline.review(task.id, { decision: 'reject' })).status).toBe(200);
+  });
+
   it('is asked about once, at the gate that opens anyway', async () => {
     const { task } = await writing('final.bin', 'a\u0000b', {}, { require_human_review: 'always' });
     expect(task.review).toMatchObject({ kind: 'final', details: { unseen: { files: [{ path: 'final.bin' }] } } });
