@@ -12,7 +12,7 @@ import type { AppConfig } from './config/index.js';
 import { Admission, admitBeforeBodies } from './modules/auth/index.js';
 import { Clock } from './platform/clock/index.js';
 import { DomainError } from './platform/errors/index.js';
-import { Lifecycle } from './platform/health/index.js';
+import { Lifecycle, mostConnections } from './platform/health/index.js';
 import {
   acceptedRequestId,
   accessByRoute,
@@ -33,8 +33,6 @@ import {
 } from './platform/http/edge.js';
 import type { JsonLogger, Scrubber } from './platform/logging/index.js';
 import { Metrics } from './platform/telemetry/index.js';
-
-const MOST_CONNECTIONS = 2_000;
 
 /** The service, ready to listen; it has started nothing yet. */
 export async function createApp(
@@ -62,7 +60,7 @@ export async function createApp(
   });
   await allowOrigins(instance, config);
   admitBeforeBodies(instance, app.get(Admission), accessByRoute(app));
-  instance.server.maxConnections = MOST_CONNECTIONS;
+  instance.server.maxConnections = mostConnections(config);
   boundConnections(instance.server, {
     most: config.http.connectionsPerAddress,
     behindProxy: config.http.trustProxyHops > 0,

@@ -1,7 +1,7 @@
-import { access, constants } from 'node:fs/promises';
 import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import type { HealthIndicatorResult } from '@nestjs/terminus';
 import { AppConfig } from '../../config/index.js';
+import { folderFault } from './folder-fault.js';
 import { ReadinessIndicator, type HealthIndicator, type IndicatorState } from './readiness-indicator.js';
 
 /** A folder that the process writes; the log tells at the start that it cannot. */
@@ -43,18 +43,5 @@ export class WorkspaceIndicator extends FolderIndicator {
 
   protected fault(): Promise<string | null> {
     return folderFault(this.config.workspace, 'NOVA_WORKSPACE');
-  }
-}
-
-/** Why `path` cannot be written, as a sentence; null when it can, or is not made yet and can be. */
-async function folderFault(path: string, variable: string): Promise<string | null> {
-  try {
-    await access(path, constants.R_OK | constants.W_OK | constants.X_OK);
-    return null;
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? 'unknown';
-    // It is made when it is first needed; until then its parent tells.
-    if (code === 'ENOENT') return null;
-    return `the folder ${path} of ${variable} cannot be written (${code}); give the user of the service access, or choose another`;
   }
 }

@@ -8,6 +8,7 @@ import { DataFolderIndicator, WorkspaceIndicator } from './folder-indicators.js'
 import { HealthController } from './health.controller.js';
 import { Lifecycle } from './lifecycle.js';
 import { MetricsController } from './metrics.controller.js';
+import { OpenFilesIndicator } from './open-files.indicator.js';
 import { ReadinessService } from './readiness.service.js';
 import { RedisIndicator } from './redis.indicator.js';
 
@@ -15,7 +16,15 @@ import { RedisIndicator } from './redis.indicator.js';
 @Module({
   imports: [DiscoveryModule, TerminusModule.forRoot({ logger: false }), RedisModule, TelemetryModule],
   controllers: [HealthController, MetricsController],
-  providers: [DatabaseIndicator, RedisIndicator, DataFolderIndicator, WorkspaceIndicator, Lifecycle, ReadinessService],
+  providers: [
+    DatabaseIndicator,
+    RedisIndicator,
+    DataFolderIndicator,
+    WorkspaceIndicator,
+    OpenFilesIndicator,
+    Lifecycle,
+    ReadinessService,
+  ],
   exports: [Lifecycle],
 })
 export class HealthModule {}
