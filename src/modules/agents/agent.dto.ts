@@ -2,30 +2,9 @@ import { ApiProperty } from '@nestjs/swagger';
 import { Type } from 'class-transformer';
 import { IsDefined, IsIn, IsObject, IsString, MaxLength, ValidateNested } from 'class-validator';
 import { cutForList, MayBeOmitted, PageQueryDto } from '../../platform/http/index.js';
-import { SEARCH_TOOLS, type OfferedTools } from '../tools/index.js';
+import { LeftOutToolsDto, type OfferedTools } from '../tools/index.js';
 import { AgentConfigDto, NewAgentConfigDto } from './agent-config.dto.js';
 import { AGENT_STATUSES, type Agent, type AgentStatus } from './agent.js';
-
-/** Tools of an agent that its model is not shown from the first. */
-export class LeftOutToolsDto {
-  @ApiProperty({ type: 'integer' })
-  count: number;
-  /** The first 200 of them, as models are shown them. */
-  names: string[];
-  /** Why, and how the agent gets at them. */
-  reason: string;
-
-  static from(shelf: OfferedTools): LeftOutToolsDto {
-    const names = shelf.leftOut;
-    return {
-      count: names.length,
-      names: names.slice(0, 200),
-      reason:
-        `Definitions of tools may take a quarter of the context, ${shelf.budget} tokens, and 128 places. ` +
-        `The agent finds and loads the others with ${SEARCH_TOOLS}.`,
-    };
-  }
-}
 
 /** Somebody who answers: a model with instructions and tools. Agents are shared by all callers. */
 export class AgentDto {
@@ -40,7 +19,7 @@ export class AgentDto {
   /** About when it last answered. */
   last_active: Date | null;
   /** Tools that its model is not shown from the first; absent when it is shown all, and in lists. */
-  tools_left_out?: LeftOutToolsDto;
+  tools_left_out?: LeftOutToolsDto | undefined;
 
   static from(agent: Agent, defaultModel: string | null, shelf?: OfferedTools): AgentDto {
     return {
@@ -50,7 +29,7 @@ export class AgentDto {
       created_at: agent.createdAt,
       updated_at: agent.updatedAt,
       last_active: agent.lastActiveAt,
-      ...(shelf && shelf.leftOut.length > 0 && { tools_left_out: LeftOutToolsDto.from(shelf) }),
+      tools_left_out: shelf && LeftOutToolsDto.from(shelf),
     };
   }
 }

@@ -22,6 +22,7 @@ export {
 export { PodTasks, type PodTasksSource } from './pod-tasks.js';
 export { PodsModule } from './pods.module.js';
 export { PodsService } from './pods.service.js';
+export { STAGE_CONTEXT_TOKENS, stageTools } from './stage-tools.js';
 export {
   evaluateCondition,
   parseRunCondition,

@@ -1,4 +1,5 @@
 import { ApiProperty } from '@nestjs/swagger';
+import { LeftOutToolsDto, type OfferedTools } from '../tools/index.js';
 import type { OnFailure, PodAgent, PodRole } from './pod.js';
 import { RunConditionDto } from './run-condition.dto.js';
 
@@ -46,8 +47,10 @@ export class PodAgentDto {
   artifact_type: string | null;
   created_at: Date;
   updated_at: Date;
+  /** Tools that its model is not shown from the first; absent when it is shown all, and in answers to changes of the agent. */
+  tools_left_out?: LeftOutToolsDto | undefined;
 
-  static from(agent: PodAgent): PodAgentDto {
+  static from(agent: PodAgent, shelf?: OfferedTools): PodAgentDto {
     return {
       id: agent.id,
       pod_id: agent.podId,
@@ -70,6 +73,7 @@ export class PodAgentDto {
       artifact_type: agent.artifactType,
       created_at: agent.createdAt,
       updated_at: agent.updatedAt,
+      tools_left_out: shelf && LeftOutToolsDto.from(shelf),
     };
   }
 }

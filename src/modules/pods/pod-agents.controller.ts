@@ -1,23 +1,31 @@
 import { Body, Controller, Delete, Get, HttpCode, Patch, Post, Query } from '@nestjs/common';
 import { cutForList, Problems, RequiresAdmin, RequiresKey, UuidParam } from '../../platform/http/index.js';
+import { ToolRegistry } from '../tools/index.js';
 import { CreatePodAgentDto } from './create-pod-agent.dto.js';
 import { ListedPodAgentDto, PodAgentDto } from './pod-agent.dto.js';
 import { PodAgentPageDto } from './pod-page.dto.js';
 import { PodsService } from './pods.service.js';
+import { shelvesOf } from './stage-tools.js';
 import { UpdatePodAgentDto } from './update-pod-agent.dto.js';
 
 @Controller('api/v1/pods/:id/agents')
 export class PodAgentsController {
-  constructor(private readonly pods: PodsService) {}
+  constructor(
+    private readonly pods: PodsService,
+    private readonly tools: ToolRegistry,
+  ) {}
 
   /** Lists the agents of a pod by position; the pod itself has their texts whole. */
   @RequiresKey()
   @Problems('not_found')
   @Get()
   async list(@UuidParam() id: string, @Query() query: PodAgentPageDto): Promise<ListedPodAgentDto[]> {
-    const agents = await this.pods.listAgents(id);
+    const pod = await this.pods.get(id);
+    const shelves = shelvesOf(pod, this.tools);
     const { limit = 50, offset = 0 } = query;
-    return agents.slice(offset, offset + limit).map((agent) => cutForList(PodAgentDto.from(agent), ['system_prompt']));
+    return pod.agents
+      .slice(offset, offset + limit)
+      .map((agent) => cutForList(PodAgentDto.from(agent, shelves.get(agent.id)), ['system_prompt']));
   }
 
   /** Adds an agent to a pod. */

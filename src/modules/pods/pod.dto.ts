@@ -1,4 +1,5 @@
 import { ApiProperty } from '@nestjs/swagger';
+import type { OfferedTools } from '../tools/index.js';
 import { PodAgentDto } from './pod-agent.dto.js';
 import type { Severity, HumanReview, Pod, PodDetail, PodNetwork, PodSandbox, ReviewBy } from './pod.js';
 
@@ -65,7 +66,9 @@ export class PodDetailDto extends PodDto {
   /** By position, disabled ones too. */
   agents: PodAgentDto[];
 
-  static override from(pod: PodDetail): PodDetailDto {
-    return Object.assign(PodDto.from(pod), { agents: pod.agents.map((agent) => PodAgentDto.from(agent)) });
+  /** `shelves` holds the tools of each agent by its id. */
+  static override from(pod: PodDetail, shelves?: ReadonlyMap<string, OfferedTools>): PodDetailDto {
+    const agents = pod.agents.map((agent) => PodAgentDto.from(agent, shelves?.get(agent.id)));
+    return Object.assign(PodDto.from(pod), { agents });
   }
 }

@@ -9,15 +9,21 @@ import {
   linkAfterName,
   namePage,
 } from '../../platform/http/index.js';
+import { ToolRegistry } from '../tools/index.js';
 import { CreatePodDto } from './create-pod.dto.js';
 import { PodPageDto } from './pod-page.dto.js';
 import { PodDetailDto, PodDto } from './pod.dto.js';
+import type { PodDetail } from './pod.js';
 import { PodsService } from './pods.service.js';
+import { shelvesOf } from './stage-tools.js';
 import { UpdatePodDto } from './update-pod.dto.js';
 
 @Controller('api/v1/pods')
 export class PodsController {
-  constructor(private readonly pods: PodsService) {}
+  constructor(
+    private readonly pods: PodsService,
+    private readonly tools: ToolRegistry,
+  ) {}
 
   /** Lists the pods by name. */
   @RequiresKey()
@@ -39,7 +45,7 @@ export class PodsController {
   async create(@Body() body: CreatePodDto, @Res({ passthrough: true }) reply: FastifyReply): Promise<PodDetailDto> {
     const pod = await this.pods.create(body.toSettings());
     void reply.header('location', `/api/v1/pods/${pod.id}`);
-    return PodDetailDto.from(pod);
+    return this.shown(pod);
   }
 
   /** Shows a pod with its agents. */
@@ -47,7 +53,7 @@ export class PodsController {
   @Problems('not_found')
   @Get(':id')
   async get(@UuidParam() id: string): Promise<PodDetailDto> {
-    return PodDetailDto.from(await this.pods.get(id));
+    return this.shown(await this.pods.get(id));
   }
 
   /** Changes a pod for the tasks submitted from now on. */
@@ -55,7 +61,7 @@ export class PodsController {
   @Problems('not_found', 'name_taken', 'sandbox_not_allowed')
   @Patch(':id')
   async update(@UuidParam() id: string, @Body() body: UpdatePodDto): Promise<PodDetailDto> {
-    return PodDetailDto.from(await this.pods.update(id, body.toPatch()));
+    return this.shown(await this.pods.update(id, body.toPatch()));
   }
 
   /** Deletes a pod and its agents; its tasks, which have all ended, stay readable. */
@@ -65,5 +71,9 @@ export class PodsController {
   @Delete(':id')
   async delete(@UuidParam() id: string): Promise<void> {
     await this.pods.delete(id);
+  }
+
+  private shown(pod: PodDetail): PodDetailDto {
+    return PodDetailDto.from(pod, shelvesOf(pod, this.tools));
   }
 }

@@ -107,11 +107,6 @@ export class PodsService {
     });
   }
 
-  /** The agents of a pod by position, disabled ones too. @throws DomainError not_found. */
-  async listAgents(podId: string): Promise<PodAgent[]> {
-    return (await this.get(podId)).agents;
-  }
-
   /**
    * Adds an agent; without a position it gets the next free one.
    * @throws DomainError not_found, position_taken, role_taken, validation_failed.

@@ -5,7 +5,7 @@ import type { PodAgentDto } from './pod-agent.dto.js';
 import type { PodAgentSettings } from './pod.js';
 
 /** Changes of a pod agent: fields that are left out stay as they are. The result is what must be valid. */
-@IgnoresReadOnly<PodAgentDto>('id', 'pod_id', 'created_at', 'updated_at')
+@IgnoresReadOnly<PodAgentDto>('id', 'pod_id', 'created_at', 'updated_at', 'tools_left_out')
 export class UpdatePodAgentDto extends PatchOf(CreatePodAgentDto) {
   @ApiProperty({ description: "Its place in the pod's order, unique there." })
   override position?: number;

@@ -32,3 +32,4 @@ export { ancestorsBelow, StartedWork } from './platform/started-work.js';
 export { StartedWorkRepository } from './platform/started-work.repository.js';
 export { wireName } from './wire-name.js';
 export { OfferedTools, SEARCH_TOOLS } from './offered-tools.js';
+export { LeftOutToolsDto } from './left-out-tools.dto.js';

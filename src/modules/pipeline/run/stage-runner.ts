@@ -5,8 +5,8 @@ import { DomainError } from '../../../platform/errors/index.js';
 import { withLogContext } from '../../../platform/logging/index.js';
 import { UnknownToolOutcomeError, type LoopHooks, type LoopJournal } from '../../loop/index.js';
 import { LlmService, ModelCallError } from '../../llm/index.js';
-import { stepsOf, type AgentSnapshot } from '../../pods/index.js';
-import { ToolRegistry, TreeUnavailableError, WorkTreeFencedError, type AllowedTools } from '../../tools/index.js';
+import { STAGE_CONTEXT_TOKENS, stageTools, type AgentSnapshot } from '../../pods/index.js';
+import { ToolRegistry, TreeUnavailableError, WorkTreeFencedError } from '../../tools/index.js';
 import { DataMarkKeyRepository } from '../store/data-mark-key.repository.js';
 import { JournalRepository, type StageEntry } from '../store/journal.repository.js';
 import { LeaseLostError } from '../store/lease.js';
@@ -23,9 +23,6 @@ import type { TaskExecution } from './task-execution.js';
 import { TaskSpendsRepository } from '../store/task-spends.repository.js';
 import { TaskTrees } from './task-trees.js';
 import type { Role } from '../rules/task-status.js';
-
-/** Tokens of one stage's prompt; longer texts are cut, and the cut is stated in the prompt. */
-const STAGE_CONTEXT_TOKENS = 100_000;
 
 /** Runs one stage's turn: its agent, tools, journal and limits. */
 @Injectable()
@@ -123,7 +120,7 @@ export class StageRunner {
       readChanged: (path) => this.trees.readChanged(execution, path),
       tools: {
         registry: this.tools,
-        allowed: this.allowedTools(execution, agent),
+        allowed: stageTools(agent, run.pod.agents, effectiveTier(run), this.tools),
         context: {
           root: this.config.workspace,
           ...this.trees.forCalls(execution, signal),
@@ -144,20 +141,6 @@ export class StageRunner {
         },
       },
     });
-  }
-
-  /**
-   * Only the task stage writes: the tree is measured when it ends. In a parallel group nobody does, also with tools that did
-   * not exist when the pod was written.
-   */
-  private allowedTools(execution: TaskExecution, agent: AgentSnapshot): AllowedTools {
-    const step = stepsOf(execution.run.pod).find((members) => members.includes(agent));
-    if (agent.role === 'task' && step?.length === 1) return agent.allowedTools;
-    return this.tools
-      .offered(agent.allowedTools, effectiveTier(execution.run))
-      .flatMap(({ name }) => this.tools.find(name) ?? [])
-      .filter((tool) => !tool.writes)
-      .map((tool) => tool.name);
   }
 
   /**

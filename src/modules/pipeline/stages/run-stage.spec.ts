@@ -48,7 +48,6 @@ function inputOf(over: Partial<StageInput> = {}): StageInput {
 const TOOLS: Record<string, { writes: boolean; idempotent: boolean }> = {
   read_file: { writes: false, idempotent: true },
   edit_file: { writes: true, idempotent: false },
-  create_task: { writes: false, idempotent: false },
   run_shell: { writes: true, idempotent: false },
 };
 
@@ -161,18 +160,6 @@ describe('a stage', () => {
     expect(promptText(calls[2]?.prompt)).toContain('read_file ran');
     expect(promptText(calls[2]?.prompt)).not.toContain('tool-call');
     expect(entries.map(({ kind }) => kind)).toEqual(['answer', 'result', 'answer']);
-  });
-
-  it('gives context only tools that read, and refuses the others when called', async () => {
-    const { deps, calls, executed } = setup(
-      [tool('edit_file'), tool('create_task'), { text: 'ok' }, json(VALID.context)],
-      {},
-      null,
-    );
-    const { toolCalls } = await runStage('context', inputOf({ earlier: {} }), deps);
-    expect(calls[0]?.tools?.map(({ name }) => name)).toEqual(['read_file']);
-    expect(executed).toEqual([]);
-    expect(toolCalls.map(({ isError }) => isError)).toEqual([true, true]);
   });
 
   it('puts facts in the place of what the task agent claims', async () => {

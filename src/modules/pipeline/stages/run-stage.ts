@@ -74,7 +74,7 @@ const KEPT_ANSWER = 600;
  */
 export async function runStage<R extends Role>(role: R, input: StageInput, deps: StageDeps): Promise<StageResult<R>> {
   const definition = STAGES[role];
-  const tools = usableTools(role, deps.tools);
+  const tools = usableTools(deps.tools);
   const deterministic = role === 'guardrail' ? await scan(input, deps) : [];
   const budget = new ScanBudget(MASKING_SECONDS, deps.signal);
   const blocks = await maskedBlocks(definition, input, deterministic, budget);
@@ -140,17 +140,9 @@ function maskingFailure(taskId: string, signal: AbortSignal): (error: unknown) =
   };
 }
 
-/** The tools the stage really has; context reads only, whatever its allow-list says. */
-function usableTools(role: Role, tools: StageDeps['tools']): StageDeps['tools'] {
-  if (tools === undefined) return undefined;
-  const { registry, context } = tools;
-  const offered = registry.offered(tools.allowed, context.tier);
-  if (role !== 'context') return offered.length > 0 ? tools : undefined;
-  const reading = offered.flatMap(({ name }) => {
-    const tool = registry.find(name);
-    return tool !== null && tool.idempotent && !tool.writes ? [tool.name] : [];
-  });
-  return reading.length > 0 ? { ...tools, allowed: reading } : undefined;
+/** Undefined where there are none, so that the stage makes one call. */
+function usableTools(tools: StageDeps['tools']): StageDeps['tools'] {
+  return tools && tools.registry.offered(tools.allowed, tools.context.tier).length > 0 ? tools : undefined;
 }
 
 function scan(input: StageInput, deps: StageDeps): Promise<Finding[]> {
