@@ -8,6 +8,8 @@ export class ForwardProxy {
   readonly asked: string[] = [];
   /** User and password that it was shown, as `user:password`. */
   readonly credentials = new Set<string>();
+  /** All that its tunnels have carried to the other side. */
+  carried = '';
   /** Refuses everything with this status while it is not null. */
   refuses: number | null = null;
 
@@ -33,6 +35,7 @@ export class ForwardProxy {
       proxy.note(message);
       socket.on('error', () => socket.destroy());
       if (proxy.refuses !== null) return void socket.end(`HTTP/1.1 ${proxy.refuses} No\r\n\r\n`);
+      socket.on('data', (data: Buffer) => (proxy.carried += data.toString('latin1')));
       const far = connect(port(), '127.0.0.1', () => {
         socket.write('HTTP/1.1 200 OK\r\n\r\n');
         far.write(head);

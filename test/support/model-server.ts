@@ -1,3 +1,4 @@
+import { createServer as createSecureServer } from 'node:https';
 import { createServer, type IncomingHttpHeaders, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
@@ -20,8 +21,9 @@ export class ModelServer {
 
   private constructor(private readonly server: Server) {}
 
-  static async start(): Promise<ModelServer> {
-    const server = createServer();
+  /** With an `identity` it speaks TLS. */
+  static async start(identity?: { cert: string; key: string }): Promise<ModelServer> {
+    const server = identity === undefined ? createServer() : createSecureServer(identity);
     const models = new ModelServer(server);
     server.on('request', (request, response) => {
       const chunks: Buffer[] = [];

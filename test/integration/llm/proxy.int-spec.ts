@@ -1,9 +1,17 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from '@jest/globals';
 import { createServer, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { execa } from 'execa';
 import { ForwardProxy } from '../../support/forward-proxy.js';
 import { ModelServer, says } from '../../support/model-server.js';
+import { temporaryFolder } from '../../support/servers/index.js';
+import { TLS_IDENTITY } from '../../support/tls-identity.js';
 import { callOf, createLlm, failureOf, type Llm } from './llm-setup.js';
+
+const HERE = dirname(fileURLToPath(import.meta.url));
 
 let models: ModelServer;
 let proxy: ForwardProxy;
@@ -53,6 +61,44 @@ it('is left out for this machine, for hosts of NO_PROXY and for the other scheme
     });
   }
   expect(proxy.asked).toEqual([]);
+});
+
+it('tunnels to a model that speaks TLS, and sees neither the key nor what is said', async () => {
+  const secure = await ModelServer.start(TLS_IDENTITY);
+  const tunnel = await ForwardProxy.start(() => Number(new URL(secure.url).port));
+  const folder = temporaryFolder();
+  try {
+    secure.willAnswer(says('Hello'));
+    const env = { HTTPS_PROXY: tunnel.address, LLM_BASE_URL: 'https://models.test/v1', LLM_API_KEY: 'sk-model-12345' };
+    // A certificate that this process does not trust is refused in a tunnel too.
+    expect((await failureOf(ask(llm(env).service))).message).toContain(
+      'through the proxy (DEPTH_ZERO_SELF_SIGNED_CERT)',
+    );
+    expect(secure.asked).toEqual([]);
+
+    // Node reads whom it trusts when it starts.
+    const ca = join(folder.path, 'ca.pem');
+    writeFileSync(ca, TLS_IDENTITY.cert);
+    const script = `
+      import { callOf, createLlm } from ${JSON.stringify(join(HERE, 'llm-setup.ts'))};
+      const { service } = createLlm(JSON.parse(process.env.SETTINGS));
+      for (let i = 0; i < 2; i += 1) console.log((await service.call(['m'], callOf())).text);
+      process.exit();`;
+    const loader = ['--import', join(HERE, '../../../scripts/typescript.mjs')];
+    const { stdout } = await execa(process.execPath, [...loader, '--input-type=module', '-e', script], {
+      env: { NODE_EXTRA_CA_CERTS: ca, SETTINGS: JSON.stringify(env), NODE_OPTIONS: '' },
+    });
+    expect(stdout).toBe('Hello\nHello');
+    expect(secure.asked.map(({ headers }) => headers['authorization'])).toEqual(Array(2).fill('Bearer sk-model-12345'));
+    // The second call takes the tunnel of the first.
+    expect(tunnel.asked).toEqual(Array(2).fill('CONNECT models.test:443'));
+    expect(tunnel.carried.length).toBeGreaterThan(500);
+    expect(tunnel.carried).not.toMatch(/sk-model|authorization|completions/i);
+  } finally {
+    await tunnel.stop();
+    await secure.stop();
+    folder.remove();
+  }
 });
 
 it('says that the proxy is at fault where it is', async () => {
