@@ -171,6 +171,42 @@ describe('write_file and edit_file', () => {
     expect((await edit('bom', 'a', 'b')).text).toContain('larger than');
   });
 
+  it.each<[string, Buffer, string, Buffer, string]>([
+    [
+      'CRLF and a mark, without a last line end',
+      Buffer.from('\ufeffa\r\nb'),
+      'x\ny',
+      Buffer.from('\ufeffx\r\ny'),
+      'CRLF at the ends of lines, a byte order mark',
+    ],
+    [
+      'UTF-16',
+      Buffer.from('\ufeffa\n', 'utf16le'),
+      'é€\n',
+      Buffer.from('\ufeffé€\n', 'utf16le'),
+      'a byte order mark, UTF-16LE',
+    ],
+    ['another encoding', Buffer.from('ä\n', 'latin1'), 'aä\n', Buffer.from('aä\n', 'latin1'), 'Latin-1'],
+  ])('give a file that is written anew what its readers do not see: %s', async (_, before, text, after, kept) => {
+    await writeFile(join(root, 'f'), before);
+    expect((await write('f', text)).text).toBe(
+      `Wrote ${after.length} bytes to f, with what the file had before: ${kept}.`,
+    );
+    expect(await readFile(join(root, 'f'))).toEqual(after);
+  });
+
+  it.each<[string, Buffer, string]>([
+    ['mixed line ends', Buffer.from('a\r\nb\nc'), 'x\ny'],
+    ['line ends that are asked for', Buffer.from('a\r\nb\r\n'), 'x\r\ny\nz'],
+    ['an encoding that lacks a character', Buffer.from('ä', 'latin1'), '€'],
+    ['no text', Buffer.from([0, 1, 2]), 'x\n'],
+    ['nothing', Buffer.alloc(0), 'x\n'],
+  ])('write what they are given where the file has %s', async (_, before, text) => {
+    await writeFile(join(root, 'f'), before);
+    expect((await write('f', text)).text).toBe(`Wrote ${Buffer.byteLength(text)} bytes to f.`);
+    expect(await readFile(join(root, 'f'), 'utf8')).toBe(text);
+  });
+
   it('write nothing once the call is cancelled', async () => {
     context = contextFor(root, { signal: AbortSignal.abort(new Error('cancelled')) });
     await expect(write('a')).rejects.toThrow('cancelled');
@@ -259,6 +295,14 @@ describe('list_dir', () => {
     expect(text).not.toContain('objects');
     expect(text).toContain('not all of it');
   });
+});
+
+it('shows names so that each is one line and can be seen', async () => {
+  const names = ['a\nb (0 bytes)', 'c\u202ed', 'e"f', 'g h', 'ü'];
+  for (const name of names) await write(name, 'needle');
+  const shown = ['"a\\nb (0 bytes)"', '"c\\u{202e}d"', '"e\\"f"', 'g h', 'ü'];
+  expect((await list()).text.split('\n').sort()).toEqual(shown.map((name) => `${name} (6 bytes)`).sort());
+  expect((await search('needle')).text.split('\n').sort()).toEqual(shown.map((name) => `${name}:1: needle`).sort());
 });
 
 describe('what list_dir says of what it does not show', () => {

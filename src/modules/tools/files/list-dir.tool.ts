@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { inDirectory, type Directory } from '../boundary/directory.js';
+import { shownPath } from '../boundary/shown-path.js';
 import { AgentTool } from '../agent-tool.js';
 import type { ToolContext } from '../tool.js';
 import { FileTool } from './file-tool.js';
@@ -30,6 +31,7 @@ export class ListDirTool extends FileTool<typeof schema> {
       for await (const entry of directory.entries(() => (unnameable += 1))) {
         context.signal.throwIfAborted();
         const path = `${prefix}${entry.name}`;
+        const shown = shownPath(path);
         if (context.shows?.([...segments, path].join('/')) === false) {
           hidden += 1;
           continue;
@@ -39,7 +41,7 @@ export class ListDirTool extends FileTool<typeof schema> {
           return;
         }
         if (entry.isDirectory()) {
-          lines.push(`${path}/`);
+          lines.push(`${shown}/`);
           if (!args.recursive || NOT_ENTERED.has(entry.name)) continue;
           const inner = depth < MAX_DEPTH ? await directory.directoryOrNull(entry.name) : null;
           if (inner === null) {
@@ -52,9 +54,9 @@ export class ListDirTool extends FileTool<typeof schema> {
             await inner.close();
           }
           if (full) return;
-        } else if (entry.isSymbolicLink()) lines.push(`${path} (symbolic link)`);
-        else if (entry.isFile()) lines.push(`${path} (${(await directory.stat(entry.name))?.size ?? '?'} bytes)`);
-        else lines.push(`${path} (not a regular file)`);
+        } else if (entry.isSymbolicLink()) lines.push(`${shown} (symbolic link)`);
+        else if (entry.isFile()) lines.push(`${shown} (${(await directory.stat(entry.name))?.size ?? '?'} bytes)`);
+        else lines.push(`${shown} (not a regular file)`);
       }
     };
     await inDirectory(root, segments, (directory) => list(directory, '', 0));

@@ -1,3 +1,5 @@
+import { shownPath } from '../boundary/shown-path.js';
+
 const NAMED = 5;
 
 /** `text` with what has to be known of it to read it rightly, each in a line of its own. */
@@ -16,7 +18,7 @@ export class NameList {
 
   add(name: string): void {
     this.count += 1;
-    if (this.first.length < NAMED) this.first.push(name);
+    if (this.first.length < NAMED) this.first.push(shownPath(name));
   }
 
   /** `before` and the names; null where there are none. */

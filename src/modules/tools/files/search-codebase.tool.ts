@@ -2,6 +2,7 @@ import { RE2JS } from 're2js';
 import { z } from 'zod';
 import { inDirectory, type Directory } from '../boundary/directory.js';
 import { PathRefusedError } from '../boundary/path-refused.js';
+import { shownPath } from '../boundary/shown-path.js';
 import { AgentTool } from '../agent-tool.js';
 import type { ToolContext } from '../tool.js';
 import { FileTool } from './file-tool.js';
@@ -172,7 +173,7 @@ class Search {
       for await (const { number, text: line, cut } of textLines(opened.handle, encoding, MAX_LINE_BYTES, this.signal)) {
         const text = line.endsWith('\r') ? line.slice(0, -1) : line;
         if (cut) this.longLines.add(`${named}:${number}`);
-        if (this.pattern.test(text)) this.add(`${named}:${number}: ${this.shown(text, cut)}`);
+        if (this.pattern.test(text)) this.add(`${shownPath(named)}:${number}: ${this.shown(text, cut)}`);
         if (this.isOver()) break;
         if (performance.now() - this.lastYield > YIELD_MS) {
           await new Promise(setImmediate);

@@ -7,6 +7,7 @@ export type TextEncoding = 'UTF-8' | 'UTF-16LE' | 'UTF-16BE' | 'Latin-1';
 
 /** The text of a file, and how to write it back as the same kind of file. */
 export interface EncodedText {
+  readonly encoding: TextEncoding;
   readonly text: string;
   /** The bytes of `text`. @throws PathRefusedError where the file's encoding has no bytes for it, or may have none. */
   encode(text: string): Buffer;
@@ -28,7 +29,7 @@ export function decodeText(content: Buffer, name: string): EncodedText {
   if (encoding === 'UTF-8') return isUtf8(content) ? utf8(content) : latin1(content, name);
   if (content.length % 2 !== 0) throw new PathRefusedError(`"${name}" ends within a character of its ${encoding}.`);
   const bytes = (buffer: Buffer): Buffer => (encoding === 'UTF-16BE' ? Buffer.from(buffer).swap16() : buffer);
-  return { text: bytes(content).toString('utf16le'), encode: (text) => bytes(Buffer.from(text, 'utf16le')) };
+  return { encoding, text: bytes(content).toString('utf16le'), encode: (text) => bytes(Buffer.from(text, 'utf16le')) };
 }
 
 /** The encoding of an open file, from its first 4 MiB; null for what is no text. */
@@ -80,12 +81,13 @@ function headEncoding(head: Buffer): TextEncoding | null {
 }
 
 function utf8(content: Buffer): EncodedText {
-  return { text: content.toString('utf8'), encode: (text) => Buffer.from(text) };
+  return { encoding: 'UTF-8', text: content.toString('utf8'), encode: (text) => Buffer.from(text) };
 }
 
 function latin1(content: Buffer, name: string): EncodedText {
   const text = content.toString('latin1');
   return {
+    encoding: 'Latin-1',
     text,
     encode: (written) => {
       const known = new Set(text);

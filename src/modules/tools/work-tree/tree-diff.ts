@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { structuredPatch, type StructuredPatchHunk } from 'diff';
+import { shownPath } from '../boundary/shown-path.js';
 import { decodedText } from './decoded-text.js';
 import type { Comparison } from './compare-tree.js';
 import type { FileRecord } from './file-record.js';
@@ -104,8 +105,8 @@ async function bodyOf(base: RecordedContent, tree: RecordedContent, change: Diff
     maxEditLength: MAX_EDITS,
   });
   const lines = [
-    `--- ${change.before === null ? '/dev/null' : quoted(`a/${change.path}`)}`,
-    `+++ ${change.after === null ? '/dev/null' : quoted(`b/${change.path}`)}`,
+    `--- ${change.before === null ? '/dev/null' : shownPath(`a/${change.path}`)}`,
+    `+++ ${change.after === null ? '/dev/null' : shownPath(`b/${change.path}`)}`,
   ];
   for (const hunk of patch?.hunks ?? [replacement(before.text, after.text)]) {
     lines.push(`@@ -${range(hunk.oldStart, hunk.oldLines)} +${range(hunk.newStart, hunk.newLines)} @@`, ...hunk.lines);
@@ -133,7 +134,7 @@ function range(start: number, lines: number): string {
 
 function header({ path, before, after }: Difference): string {
   const mode = { file: '100644', executable: '100755', link: '120000' };
-  let text = `diff --git ${quoted(`a/${path}`)} ${quoted(`b/${path}`)}\n`;
+  let text = `diff --git ${shownPath(`a/${path}`)} ${shownPath(`b/${path}`)}\n`;
   if (before === null && after !== null) text += `new file mode ${mode[after.type]}\n`;
   else if (after === null && before !== null) text += `deleted file mode ${mode[before.type]}\n`;
   else if (before && after && before.type !== after.type)
@@ -145,17 +146,6 @@ function summary({ before, after }: Difference, what: string): string {
   const of = (record: FileRecord | null): string =>
     record ? `${record.size} bytes, sha256 ${record.sha256}` : 'nothing';
   return `${what}: ${of(before)} -> ${of(after)}\n`;
-}
-
-/** A name that cannot end its line and so pass for part of the diff. */
-function quoted(path: string): string {
-  return /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}"\\]/u.test(path)
-    ? JSON.stringify(path).replace(/[\p{Cf}\p{Zl}\p{Zp}]/gu, escaped)
-    : path;
-}
-
-function escaped(char: string): string {
-  return `\\u{${char.codePointAt(0)?.toString(16) ?? ''}}`;
 }
 
 async function textOf(content: RecordedContent, path: string, record: FileRecord | null): Promise<Body> {
