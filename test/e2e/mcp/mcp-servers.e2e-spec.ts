@@ -79,40 +79,6 @@ describe('adding a server', () => {
     expect(service.output()).not.toContain('very-secret-token');
   });
 
-  it('with more tools than fit is told by the agents that do not see them all at once', async () => {
-    const tools = Array.from({ length: 150 }, (_, i) => ({
-      name: `tool_${i}`,
-      description: 'x'.repeat(100),
-      inputSchema: { type: 'object' },
-    }));
-    const server = await made(small({ tools }));
-    const last = `mcp__${String(server['name'])}__tool_149`;
-    const call = async (method: string, path: string, json?: unknown): Promise<Answer['body']> => {
-      const { status, body } = await client.call(method, `/api/v1/${path}`, { as: 'admin', json });
-      expect(status).toBeLessThan(300);
-      return body;
-    };
-    const told = {
-      count: expect.any(Number),
-      names: expect.arrayContaining([last]),
-      reason: expect.stringMatching(/a quarter of the context, 2048 tokens, and 128 places.*search_tools/),
-    };
-    const { id } = await call('POST', 'agents', { config: { name: 'Nova' } });
-    expect((await call('GET', `agents/${id}`))['tools_left_out']).toEqual(told);
-    const reader = await call('POST', 'agents', { config: { name: 'Reader', tools: ['read_file'] } });
-    expect(reader).not.toHaveProperty('tools_left_out');
-
-    const pod = await call('POST', 'pods', { name: newName() });
-    for (const role of ['context', 'task']) await call('POST', `pods/${pod.id}/agents`, { name: role, role });
-    const { agents } = (await call('GET', `pods/${pod.id}`)) as unknown as { agents: Answer['body'][] };
-    expect(agents[0]).not.toHaveProperty('tools_left_out');
-    expect(agents[1]?.['tools_left_out']).toEqual({ ...told, reason: expect.stringContaining(' 25000 tokens') });
-    expect((await call('GET', `pods/${pod.id}/agents`))[1]).toMatchObject(agents[1] ?? {});
-    await call('PATCH', `pods/${pod.id}/agents/${agents[1]?.id}`, agents[1]);
-    expect((await admin('DELETE', `/${server.id}`)).status).toBe(204);
-    expect((await call('GET', `pods/${pod.id}`))['agents'][1]).not.toHaveProperty('tools_left_out');
-  });
-
   it.each([
     ['a program that does not exist', { command: '/no/such/program', args: [] }, /No such file|no such program/],
     ['a program that ends', { command: 'sh', args: ['-c', 'echo broken >&2; exit 3'] }, /exit code 3: broken/],
