@@ -3,3 +3,4 @@ export { ConfigModule } from './config.module.js';
 export { EnvironmentError, foreignLibpqVariables, SECRET_VARIABLES, secretFileVariable } from './environment.js';
 export { parseRedisUrl } from './redis-url.js';
 export { isWithin, narrower, SANDBOX_TIERS, type SandboxTier } from './sandbox-tiers.js';
+export { gitUser, type GitUser } from './git-environment.js';

@@ -141,6 +141,112 @@ describe('a workspace that is a repository', () => {
     expect(await filesOf(await trees.open(TASK, 1))).toEqual([...WORK, 'by-nobody'].sort());
   });
 
+  it('applies rules that a sparse checkout left in the index', async () => {
+    await repository(workspace);
+    await put(workspace, { 'dir/inner/.gitignore': 'hidden\n' });
+    git(workspace, 'add', '-A');
+    git(workspace, 'commit', '-q', '-m', 'second');
+    git(workspace, 'sparse-checkout', 'set', '--no-cone', '/dir/b.txt');
+    await put(workspace, { ...SECRETS, 'dir/inner/hidden': 's', 'dir/inner/shown': 'x' });
+    expect(await readdir(workspace)).not.toContain('.gitignore');
+    expect(await filesOf(await trees.open(TASK, 1))).toEqual(['dir/b.txt', 'dir/inner/shown']);
+  });
+
+  it('stops where such rules were never fetched', async () => {
+    await repository(join(folder, 'main'));
+    git(join(folder, 'main'), 'config', 'uploadpack.allowFilter', 'true');
+    const from = `file://${join(folder, 'main')}`;
+    git(folder, 'clone', '-q', '--filter=blob:none', '--no-checkout', from, workspace);
+    git(workspace, 'sparse-checkout', 'set', '--no-cone', '/dir/');
+    git(workspace, 'checkout', '-q', 'main');
+    await put(workspace, SECRETS);
+    const refused = trees.open(TASK, 1);
+    await expect(refused).rejects.toMatchObject({ code: 'workspace_unreadable' });
+    await expect(refused).rejects.toThrow('.gitignore is not checked out, and its rules cannot be read');
+  });
+
+  describe('applies the rules of the user of git', () => {
+    const before = { ...process.env };
+    afterEach(() => {
+      for (const name of ['HOME', 'XDG_CONFIG_HOME', 'GIT_CONFIG_GLOBAL']) {
+        if (before[name] === undefined) delete process.env[name];
+        else process.env[name] = before[name];
+      }
+    });
+
+    it.each<[string, () => Promise<void>]>([
+      ['in the usual place', () => put(folder, { 'home/.config/git/ignore': 'mine\n' })],
+      [
+        'in the place of XDG_CONFIG_HOME',
+        async () => {
+          process.env['XDG_CONFIG_HOME'] = join(folder, 'xdg');
+          await put(folder, { 'xdg/git/ignore': 'mine\n' });
+        },
+      ],
+      [
+        'that the settings name',
+        () => put(folder, { 'home/.gitconfig': '[core]\n\texcludesFile = ~/rules\n', 'home/rules': 'mine\n' }),
+      ],
+      [
+        'that other settings name',
+        async () => {
+          process.env['GIT_CONFIG_GLOBAL'] = join(folder, 'settings');
+          await put(folder, { settings: `[core]\n\texcludesFile = ${folder}/rules\n`, rules: 'mine\n' });
+        },
+      ],
+      [
+        'for repositories of this place only',
+        async () => {
+          const condition = `[includeIf "gitdir:${workspace}/.git"]\n\tpath = more\n`;
+          await put(folder, {
+            'home/.gitconfig': condition,
+            'home/more': `[core]\n\texcludesFile = ${folder}/rules\n`,
+            rules: 'mine\n',
+          });
+        },
+      ],
+      [
+        'without regard to case',
+        () => put(folder, { 'home/.gitconfig': '[core]\n\tignoreCase = true\n', 'home/.config/git/ignore': 'MINE\n' }),
+      ],
+    ])('%s', async (_, settle) => {
+      await repository(workspace);
+      process.env['HOME'] = join(folder, 'home');
+      delete process.env['XDG_CONFIG_HOME'];
+      await settle();
+      await put(workspace, { mine: 's', other: 'x' });
+      expect(await filesOf(await trees.open(TASK, 1))).toEqual([...WORK, 'other'].sort());
+    });
+  });
+
+  const asRoot = process.getuid?.() === 0 ? it : it.skip;
+  asRoot('keeps what is ignored out where the repository is of another user', async () => {
+    await repository(workspace);
+    await put(workspace, SECRETS);
+    execFileSync('chown', ['-R', '12345:12345', workspace]);
+    const tree = await trees.open(TASK, 1);
+    expect(await filesOf(tree)).toEqual(WORK);
+    expect(git(tree.root, 'log', '--format=%s')).toContain('first');
+  });
+
+  it('with the newest storage of references works, or is refused by a git that does not know it', async () => {
+    const version = /(\d+)\.(\d+)/.exec(git(folder, '--version')) ?? [];
+    if (Number(version[1]) * 1000 + Number(version[2]) >= 2045) {
+      await repository(workspace, '--ref-format=reftable');
+      await put(workspace, SECRETS);
+      const tree = await trees.open(TASK, 1);
+      expect(await filesOf(tree)).toEqual(WORK);
+      expect(git(tree.root, 'log', '--format=%s')).toContain('first');
+      return;
+    }
+    await repository(workspace);
+    await put(workspace, SECRETS);
+    await configure('[core]\n\trepositoryformatversion = 1\n[extensions]\n\trefStorage = reftable\n');
+    const refused = trees.open(TASK, 1);
+    await expect(refused).rejects.toMatchObject({ code: 'workspace_unreadable' });
+    await expect(refused).rejects.toThrow('refstorage');
+  });
+
   it.each<[string, Record<string, string>, string[]]>([
     ['a submodule', {}, ['.gitmodules']],
     ['a repository that it does not know', { untracked: '1' }, []],

@@ -1,5 +1,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import type { GitUser } from '../../../config/index.js';
 import { isTemporaryName } from '../boundary/directory.js';
 import { isGitName } from '../boundary/relative-path.js';
 import { PackWriter, stampOf, writeBase, type BaseRecord } from './base-record.js';
@@ -26,6 +27,8 @@ export interface FillOrder {
   /** The empty folder to be filled; what is copied belongs to its owner. */
   tree: string;
   limits: TreeLimits;
+  /** Whose rules of what is ignored hold beside those of a repository. */
+  user: GitUser;
 }
 
 /** Passes over a workspace that is being written; each copies what changed since the one before. */
@@ -41,7 +44,7 @@ const MOST_NESTED = 200;
  * worker thread.
  * @throws DomainError `workspace_too_large`, `workspace_unreadable`.
  */
-export function fillTree({ workspace, home, tree, limits }: FillOrder): FilledTree {
+export function fillTree({ workspace, home, tree, limits, user }: FillOrder): FilledTree {
   const open: { close(): void }[] = [];
   const held = <T extends { close(): void }>(one: T): T => {
     open.push(one);
@@ -55,10 +58,10 @@ export function fillTree({ workspace, home, tree, limits }: FillOrder): FilledTr
     if (repository !== null) {
       held(repository);
       copyRepositoryState(repository, into, new TreeBudget(limits));
-      working = listWorkingFiles(from, repository, join(tree, '.git'));
+      working = listWorkingFiles(from, repository, join(tree, '.git'), user);
     }
     const pack = held(new PackWriter(home));
-    const fill = new Fill(home, limits, pack, working);
+    const fill = new Fill(home, limits, user, pack, working);
     const moving = fill.run(from, into);
     let history: FilledTree['history'] = 'none';
     if (repository !== null) {
@@ -84,18 +87,20 @@ export interface ListOrder {
   /** A folder to work in, which is left empty. */
   scratch: string;
   limits: TreeLimits;
+  /** Whose rules of what is ignored hold beside those of a repository. */
+  user: GitUser;
 }
 
 /**
  * The paths that `fillTree` would take now, with NUL between them; null where that is every file. Runs in a worker thread.
  * @throws DomainError `workspace_too_large`, `workspace_unreadable`.
  */
-export function listTree({ workspace, scratch, limits }: ListOrder): string | null {
+export function listTree({ workspace, scratch, limits, user }: ListOrder): string | null {
   const from = OpenFolder.root(workspace);
   try {
     const repository = openRepository(from);
     try {
-      const fill = new Fill(scratch, limits, null, null);
+      const fill = new Fill(scratch, limits, user, null, null);
       const paths = fill.list(from, repository === null ? null : fill.workingFiles(from, repository, ''));
       return repository === null && !fill.metRepositories ? null : paths.join('\0');
     } finally {
@@ -121,6 +126,7 @@ class Fill {
   constructor(
     private readonly home: string,
     private readonly limits: TreeLimits,
+    private readonly user: GitUser,
     private readonly pack: PackWriter | null,
     working: WorkingFiles | null,
   ) {
@@ -218,7 +224,7 @@ class Fill {
       } finally {
         state.close();
       }
-      return listWorkingFiles(folder, repository, join(scratch, '.git'), label);
+      return listWorkingFiles(folder, repository, join(scratch, '.git'), this.user, label);
     } finally {
       rmSync(scratch, { recursive: true });
     }

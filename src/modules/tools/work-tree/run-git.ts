@@ -23,8 +23,9 @@ export function runGit(
   {
     cwd,
     environment = {},
+    input,
     timeoutMs,
-  }: { cwd: string; environment?: Record<string, string | undefined>; timeoutMs: number },
+  }: { cwd: string; environment?: Record<string, string | undefined>; input?: string; timeoutMs: number },
 ): GitAnswer {
   const { stdout, stderr, status, error } = spawnSync('git', [...SAFE.flatMap((set) => ['-c', set]), ...args], {
     cwd,
@@ -41,7 +42,8 @@ export function runGit(
       GIT_TERMINAL_PROMPT: '0',
       ...environment,
     },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    ...(input !== undefined && { input }),
     encoding: 'utf8',
     maxBuffer: MOST_OUTPUT,
     timeout: timeoutMs,

@@ -1,14 +1,14 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
-import { chown, mkdir, mkdtemp, realpath, rename, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chown, mkdir, realpath, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { AppConfig } from '../../../config/index.js';
+import { AppConfig, gitUser } from '../../../config/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
 import { inDirectory } from '../boundary/directory.js';
 import { errorCode, PathRefusedError } from '../boundary/path-refused.js';
 import { KeyedQueue } from '../../../platform/concurrency/index.js';
 import { BOX_USER } from '../sandbox/box-user.js';
+import { temporaryFolder } from '../temporary-folder.js';
 import { contentOf } from './file-record.js';
 import { Publication, type Conflict } from './publication.js';
 import { BaseContent, TreeContent } from './recorded-content.js';
@@ -125,9 +125,9 @@ export class WorkTrees implements OnModuleInit {
    */
   async shows(signal?: AbortSignal): Promise<((path: string) => boolean) | null> {
     const workspace = await this.workspace();
-    const scratch = await mkdtemp(join(tmpdir(), 'nova-list-'));
+    const scratch = await temporaryFolder('list', this.config.dataDir);
     try {
-      const listed = await runTreeJob('list', { workspace, scratch, limits: this.limits }, signal);
+      const listed = await runTreeJob('list', { workspace, scratch, limits: this.limits, user: gitUser() }, signal);
       if (listed === null) return null;
       const shown = new Set<string>();
       for (const path of listed.split('\0')) {
@@ -337,7 +337,11 @@ export class WorkTrees implements OnModuleInit {
       const workspace = await this.workspace();
       await mkdir(home, { mode: 0o711 });
       await this.makeTreeFolder(tree);
-      const { history, moving } = await runTreeJob('fill', { workspace, home, tree, limits: this.limits }, signal);
+      const { history, moving } = await runTreeJob(
+        'fill',
+        { workspace, home, tree, limits: this.limits, user: gitUser() },
+        signal,
+      );
       if (history === 'too_large' || history === 'elsewhere') this.logger.warn(WITHOUT_HISTORY[history]);
       if (moving.length > 0) {
         this.logger.warn(

@@ -1,6 +1,7 @@
 import { lstatSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, resolve } from 'node:path';
+import type { GitUser } from '../../../config/index.js';
 import type { OpenFolder } from './open-folder.js';
 import type { Repository } from './repository.js';
 import { runGit, type GitAnswer } from './run-git.js';
@@ -26,27 +27,38 @@ const MOST_FOLDERS = 200_000;
  * @param label How the folder is called in refusals: its path, with a slash at its end, or nothing for the workspace.
  * @throws DomainError `workspace_unreadable` when git cannot tell; never takes that for "all".
  */
-export function listWorkingFiles(folder: OpenFolder, repository: Repository, gitDir: string, label = ''): WorkingFiles {
+export function listWorkingFiles(
+  folder: OpenFolder,
+  repository: Repository,
+  gitDir: string,
+  user: GitUser,
+  label = '',
+): WorkingFiles {
   const top = folder.path;
-  const excludes = excludesFile(top, repository, label);
-  const ask = (which: readonly string[], timeoutMs: number): GitAnswer =>
-    runGit([...(excludes === null ? [] : ['-c', `core.excludesFile=${excludes}`]), 'ls-files', '-z', ...which], {
+  const excludes = excludesFile(top, repository, user, label);
+  const settings = [
+    ...(excludes === null ? [] : [`core.excludesFile=${excludes}`]),
+    `core.ignoreCase=${userSetting(repository, user, label, 'core.ignoreCase', 'bool', 'false')}`,
+  ].flatMap((setting) => ['-c', setting]);
+  const git = (args: readonly string[], timeoutMs: number, input?: string): GitAnswer =>
+    runGit([...settings, ...args], {
       cwd: top,
       timeoutMs,
+      ...(input !== undefined && { input }),
       environment: {
         GIT_DIR: gitDir,
         GIT_WORK_TREE: top,
         GIT_CEILING_DIRECTORIES: dirname(top),
-        // Only a sparse index needs objects to be listed.
-        ...(repository.settings.get('index.sparse') === 'true'
-          ? { GIT_OBJECT_DIRECTORY: `${repository.common.path}/objects` }
-          : {}),
+        // Of a sparse index, and of rule files that are not checked out.
+        GIT_OBJECT_DIRECTORY: `${repository.common.path}/objects`,
       },
     });
+  const ask = (which: readonly string[], timeoutMs: number): GitAnswer => git(['ls-files', '-z', ...which], timeoutMs);
+  const refuse = (problem: string) => unreadable(label === '' ? '.' : label, `cannot be listed: ${problem}`);
   const listed = new Set<string>();
   const ways = new Set<string>();
   const take = (answer: GitAnswer): void => {
-    if ('problem' in answer) throw unreadable(label === '' ? '.' : label, `cannot be listed: ${answer.problem}`);
+    if ('problem' in answer) throw refuse(answer.problem);
     for (const entry of answer.output.split('\0')) {
       if (entry === '') continue;
       const path = entry.endsWith('/') ? entry.slice(0, -1) : entry;
@@ -61,6 +73,7 @@ export function listWorkingFiles(folder: OpenFolder, repository: Repository, git
   take(ask(['--cached'], PATIENT_MS));
   // Git opens what has the name of a rule file, and waits for ever on one that is a pipe.
   for (const way of ['', ...ways]) assertRuleFile(top, way, label);
+  assertRulesAreHere(git, refuse);
   const others = ['--others', '--exclude-standard'];
   let answer = ask(others, QUICK_MS);
   if ('problem' in answer && answer.timedOut) {
@@ -72,11 +85,14 @@ export function listWorkingFiles(folder: OpenFolder, repository: Repository, git
 }
 
 /** The one file of further rules that git uses: the repository's own setting, else the user's, else the usual place. */
-function excludesFile(top: string, repository: Repository, label: string): string | null {
-  const set = repository.settings.get('core.excludesfile') ?? usersExcludesFile(label);
+function excludesFile(top: string, repository: Repository, user: GitUser, label: string): string | null {
+  const { XDG_CONFIG_HOME } = user;
+  const usual = `${XDG_CONFIG_HOME === undefined || XDG_CONFIG_HOME === '' ? '~/.config' : XDG_CONFIG_HOME}/git/ignore`;
+  const set = userSetting(repository, user, label, 'core.excludesFile', 'path', usual);
   const refuse = (reason: string) => unreadable(set, `should hold rules of what is ignored, and ${reason}`);
-  if (/^~[^/]/.test(set)) throw refuse('is in the folder of another user');
-  const path = resolve(top, set.startsWith('~/') ? `${homedir()}/${set.slice(2)}` : set);
+  // Nothing is set: there are no further rules.
+  if (set === '') return null;
+  const path = resolve(top, set);
   let stat: ReturnType<typeof statSync>;
   try {
     stat = statSync(path, { throwIfNoEntry: false });
@@ -88,15 +104,48 @@ function excludesFile(top: string, repository: Repository, label: string): strin
   return path;
 }
 
-function usersExcludesFile(label: string): string {
-  const answer = runGit(
-    ['config', '--includes', '--type=path', '--default=~/.config/git/ignore', '--get', 'core.excludesFile'],
-    { cwd: '/', timeoutMs: QUICK_MS, environment: { GIT_CONFIG_GLOBAL: undefined, GIT_CONFIG_NOSYSTEM: undefined } },
-  );
+/** What git itself would use in the repository: its settings over those of the service's user, conditional ones too. */
+function userSetting(
+  repository: Repository,
+  user: GitUser,
+  label: string,
+  name: string,
+  type: 'bool' | 'path',
+  byDefault: string,
+): string {
+  const answer = runGit(['config', '--includes', `--type=${type}`, `--default=${byDefault}`, '--get', name], {
+    cwd: '/',
+    timeoutMs: QUICK_MS,
+    environment: { ...user, HOME: user.HOME ?? homedir(), GIT_DIR: repository.own.path },
+  });
   if ('problem' in answer) {
-    throw unreadable(label === '' ? '.' : label, `cannot be listed: of the settings of git's user, ${answer.problem}`);
+    throw unreadable(label === '' ? '.' : label, `cannot be listed: of the settings of git, ${answer.problem}`);
   }
-  return answer.output.trimEnd();
+  return answer.output.replace(/\n$/, '');
+}
+
+/**
+ * Git takes rule files that are not checked out from the index, and passes over those whose content it does not have.
+ * @throws what `refuse` makes, where it would.
+ */
+function assertRulesAreHere(
+  git: (args: readonly string[], timeoutMs: number, input?: string) => GitAnswer,
+  refuse: (problem: string) => Error,
+): void {
+  const listed = git(['ls-files', '-z', '-t', '--stage', '--', ':(glob)**/.gitignore'], PATIENT_MS);
+  if ('problem' in listed) throw refuse(listed.problem);
+  const wanted = new Map<string, string>();
+  for (const entry of listed.output.split('\0')) {
+    const [, name, path] = /^S \d+ ([0-9a-f]+) \d\t(.+)$/s.exec(entry) ?? [];
+    if (name !== undefined && path !== undefined) wanted.set(name, path);
+  }
+  if (wanted.size === 0) return;
+  const found = git(['cat-file', '--batch-check=%(objecttype)'], PATIENT_MS, `${[...wanted.keys()].join('\n')}\n`);
+  const lines = 'problem' in found ? [] : found.output.trimEnd().split('\n');
+  const missing = [...wanted.values()].find((_, index) => lines[index] !== 'blob');
+  if (missing === undefined) return;
+  const why = 'problem' in found ? found.problem : 'it was never fetched, or is damaged';
+  throw refuse(`${missing} is not checked out, and its rules cannot be read from the repository: ${why}`);
 }
 
 /** @throws DomainError when the rule file of the folder `way` is anything but a regular file. */
