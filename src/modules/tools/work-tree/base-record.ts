@@ -37,10 +37,16 @@ const BUFFER_BYTES = 4 * 1024 * 1024;
 
 /**
  * What of a file changes when its content does. The change time is the kernel's: nothing in a box can set it, as `touch` can
- * set the time of modification.
+ * set the time of modification. Written as `find -printf '%i %s %T@ %C@ %m'` does, so that a listing is compared as it comes.
  */
 export function stampOf({ ino, size, mtimeNs, ctimeNs, mode }: BigIntStats): string {
-  return `${ino}:${size}:${mtimeNs}:${ctimeNs}:${mode}`;
+  return `${ino} ${size} ${seconds(mtimeNs)} ${seconds(ctimeNs)} ${(mode & 0o7777n).toString(8)}`;
+}
+
+/** A time with ten decimal places. Times before 1970 read otherwise in find, whose files are then read again. */
+function seconds(time: bigint): string {
+  const digits = `${time}`.padStart(10, '0');
+  return `${digits.slice(0, -9)}.${digits.slice(-9)}0`;
 }
 
 /** Stores the record in the folder of a task's trees, whole or not at all. */

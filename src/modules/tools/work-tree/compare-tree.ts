@@ -2,10 +2,12 @@ import { createHash } from 'node:crypto';
 import { closeSync, fstatSync, readSync } from 'node:fs';
 import { isTemporaryName } from '../boundary/directory.js';
 import { isGitName } from '../boundary/relative-path.js';
+import type { EntryKind } from '../boundary/tree-walk.js';
 import { GitTrapSearch, isAttributesName, isModulesName, type GitTraps } from './git-traps.js';
 import { readText } from './repository.js';
-import { BasePack, stampOf, type BaseEntry } from './base-record.js';
+import { BasePack, type BaseEntry } from './base-record.js';
 import { linkRecord, type FileRecord } from './file-record.js';
+import { findEntries } from './find-entries.js';
 import { OpenFolder, within } from './open-folder.js';
 import { TreeBudget, type TreeLimits } from './tree-budget.js';
 import type { Difference } from './tree-diff.js';
@@ -51,41 +53,47 @@ export function compareTree({ home, tree, limits }: CompareOrder): Comparison {
     size: entry.size,
     at: entry.at,
   });
-  const look = (folder: OpenFolder, prefix: string, depth: number): void => {
-    if (depth > MAX_DEPTH) throw unreadable(prefix, `in the work tree is nested more than ${MAX_DEPTH} folders deep`);
-    const entries = folder.entries().filter(({ name }) => !isTemporaryName(name));
-    search.folder(prefix, entries);
-    for (const { name, kind } of entries) {
-      if (isGitName(name)) continue;
-      const path = prefix + name;
-      if (kind === 'folder') {
-        within(folder.folder(name), (inner) => look(inner, `${path}/`, depth + 1));
-        continue;
-      }
-      if (kind === 'other') continue;
-      const stat = folder.stat(name);
-      if (stat === null) continue;
-      budget.charge(Number(stat.size));
-      const entry = base.get(path);
-      if (entry !== undefined && entry.stamp === stampOf(stat)) {
-        seen.add(path);
-        continue;
-      }
-      const after = kind === 'link' ? linkOf(folder, name) : fileOf(folder, name, budget);
-      if (after === null) continue;
-      seen.add(path);
-      const before = entry === undefined ? null : recordOf(entry);
-      if (before?.type === after.type && before.sha256 === after.sha256) continue;
-      found.push({ path, before, after });
-      if (isAttributesName(name) || isModulesName(name)) {
-        search.ruleFile(path, kind === 'link' ? null : readText(folder, name, MOST_RULE_BYTES));
-      }
+  const compare = (folder: OpenFolder, path: string, kind: EntryKind): void => {
+    const name = path.slice(path.lastIndexOf('/') + 1);
+    const after = kind === 'link' ? linkOf(folder, name) : fileOf(folder, name, budget);
+    if (after === null) return;
+    seen.add(path);
+    const entry = base.get(path);
+    const before = entry === undefined ? null : recordOf(entry);
+    if (before?.type === after.type && before.sha256 === after.sha256) return;
+    found.push({ path, before, after });
+    if (isAttributesName(name) || isModulesName(name)) {
+      search.ruleFile(path, kind === 'link' ? null : readText(folder, name, MOST_RULE_BYTES));
     }
+  };
+  const look = (root: OpenFolder): void => {
+    const folders = new Map<string, { name: string; kind: EntryKind }[]>();
+    /** The folder of which nothing is looked at, with its slash. */
+    let passedOver = '/';
+    for (const { path, kind, size, stamp, depth } of findEntries(root)) {
+      if (path.startsWith(passedOver)) continue;
+      const prefix = path.slice(0, path.lastIndexOf('/') + 1);
+      const name = path.slice(prefix.length);
+      if (isTemporaryName(name) || isGitName(name)) passedOver = `${path}/`;
+      if (isTemporaryName(name)) continue;
+      const beside = folders.get(prefix);
+      if (beside === undefined) folders.set(prefix, [{ name, kind }]);
+      else beside.push({ name, kind });
+      if (isGitName(name)) continue;
+      if (kind === 'folder' && depth > MAX_DEPTH) {
+        throw unreadable(path, `in the work tree is nested more than ${MAX_DEPTH} folders deep`);
+      }
+      if (kind === 'folder' || kind === 'other') continue;
+      budget.charge(size);
+      if (base.get(path)?.stamp === stamp) seen.add(path);
+      else inFolder(root, prefix, (folder) => compare(folder, path, kind));
+    }
+    for (const [prefix, entries] of folders) search.folder(prefix, entries);
   };
   try {
     const root = OpenFolder.root(tree);
     try {
-      look(root, '', 0);
+      look(root);
     } finally {
       root.close();
     }
@@ -111,6 +119,13 @@ export function compareTree({ home, tree, limits }: CompareOrder): Comparison {
 /** Whether there is content at the path that was not there before. */
 export function isWritten({ before, after }: Difference): boolean {
   return after !== null && (before?.sha256 !== after.sha256 || (before.type === 'link') !== (after.type === 'link'));
+}
+
+/** Uses the folder at `way`, which is empty for `root` itself and ends with a slash else; not when it is gone. */
+function inFolder(root: OpenFolder, way: string, use: (folder: OpenFolder) => void): void {
+  if (way === '') return use(root);
+  const end = way.indexOf('/');
+  within(root.folder(way.slice(0, end)), (inner) => inFolder(inner, way.slice(end + 1), use));
 }
 
 function linkOf(folder: OpenFolder, name: string): FileRecord | null {
