@@ -1,6 +1,6 @@
-import { execFile, spawn, type StdioOptions } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { promisify } from 'node:util';
+import { execFile, spawn, type StdioOptions } from '../processes/index.js';
 import type { ServerAccount } from './server-account.js';
 
 const execute = promisify(execFile);

@@ -119,7 +119,13 @@ const ESCAPES: { name: string; script: string; control?: false }[] = [
     control: false,
   },
   {
-    name: 'inherits descriptors',
+    name: 'has descriptors that nobody opened for it',
+    script:
+      'for fd in /proc/$$/fd/*; do case ${fd##*/} in 0|1|2) ;; *) [ -e $fd ] && ls -l $fd && exit 0 ;; esac; done; exit 1',
+    control: false,
+  },
+  {
+    name: 'finds files of the host open in a process',
     script:
       'for fd in /proc/[0-9]*/fd/*; do case $(readlink $fd) in /dev/null|/proc/*|socket:*|pipe:*|anon_inode:*eventfd*|"") ;; *) ls -l $fd; exit 0 ;; esac; done; exit 1',
     control: false,

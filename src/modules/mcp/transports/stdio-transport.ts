@@ -1,7 +1,7 @@
-import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { JSONRPCMessage } from '@modelcontextprotocol/client';
+import type { ChildProcess } from '../../../platform/processes/index.js';
 import { LastWords } from './last-words.js';
 import { LineReader, type CutLine } from './line-reader.js';
 import { repairedMessages } from './message-repair.js';

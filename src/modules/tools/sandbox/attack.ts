@@ -15,6 +15,7 @@ export const ATTACK = [
   '! touch /usr/probe 2>/dev/null || fell "the system is writable"',
   '! touch /probe 2>/dev/null || fell "the root is writable"',
   '! { : > /tmp/probe && chmod u+s /tmp/probe 2>/dev/null; } || fell "it can make set-id files"',
+  'for fd in /proc/$$/fd/*; do case ${fd##*/} in 0|1|2) ;; *) [ ! -e "$fd" ] || fell "descriptor ${fd##*/} is open" ;; esac; done',
   '[ "$(ulimit -c)" = 0 ] || fell "limits do not hold"',
   'echo held',
 ].join('\n');

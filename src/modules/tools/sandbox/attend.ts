@@ -1,4 +1,4 @@
-import type { ChildProcess } from 'node:child_process';
+import type { ChildProcess } from '../../../platform/processes/index.js';
 import { goneFrom, type BoxProcess } from './box-process.js';
 import { OutputWindow } from './output-window.js';
 

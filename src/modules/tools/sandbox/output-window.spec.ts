@@ -1,6 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { withoutInherited } from './inherited-descriptors.js';
 import { OutputWindow } from './output-window.js';
 import { Slots } from './slots.js';
 
@@ -56,20 +55,5 @@ describe('Slots', () => {
     }
     await Promise.all(running);
     expect(order).toEqual(['a', 'b', 'c', 'd']);
-  });
-});
-
-describe('withoutInherited', () => {
-  it('puts nothing in the place of every inherited descriptor', () => {
-    expect(withoutInherited(['pipe', 'pipe', 'pipe', 9], [3, 6])).toEqual([
-      'pipe',
-      'pipe',
-      'pipe',
-      9,
-      'ignore',
-      'ignore',
-      'ignore',
-    ]);
-    expect(withoutInherited(['pipe'], [])).toEqual(['pipe']);
   });
 });

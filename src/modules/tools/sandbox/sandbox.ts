@@ -1,15 +1,14 @@
-import { spawn, type ChildProcess } from 'node:child_process';
 import { constants, existsSync } from 'node:fs';
 import { chmod, open, realpath, rm, type FileHandle } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import { execa } from 'execa';
 import { AppConfig, type SandboxTier } from '../../../config/index.js';
+import { spawn, type ChildProcess } from '../../../platform/processes/index.js';
 import { BOX_USER } from './box-user.js';
 import { accounts, bubblewrapArguments, type BoxLimits } from './bubblewrap.js';
 import { Egress } from './egress.js';
 import { BOX_NODE, EGRESS_SOCKET, PROXY_ENVIRONMENT, withForwarder } from './forwarder.js';
-import { inheritedDescriptors, withoutInherited } from './inherited-descriptors.js';
 import { attend, type Attended } from './attend.js';
 import { ATTACK } from './attack.js';
 import { seccompFilter } from './seccomp-filter.js';
@@ -95,7 +94,6 @@ export class Sandbox implements OnModuleInit {
   protected readonly asRoot: boolean = process.geteuid?.() === 0;
   /** The first process of each box: the last to go. */
   private readonly firsts = new WeakMap<ChildProcess, Promise<BoxProcess | null>>();
-  private inheritedOnes: readonly number[] | undefined;
   private probed: Promise<SandboxState> | undefined;
 
   constructor(
@@ -187,10 +185,7 @@ export class Sandbox implements OnModuleInit {
         cwd: '/',
         env: {},
         detached: true,
-        stdio: withoutInherited(
-          ['pipe', 'pipe', 'pipe', ...held.map(({ handle }) => handle.fd), ...Array<'pipe'>(5).fill('pipe')],
-          this.inherited(),
-        ),
+        stdio: ['pipe', 'pipe', 'pipe', ...held.map(({ handle }) => handle.fd), ...Array<'pipe'>(5).fill('pipe')],
       });
       for (const [index, content] of told.entries()) {
         const stream = child.stdio.at(pipe + index);
@@ -266,14 +261,9 @@ export class Sandbox implements OnModuleInit {
       cwd: join(box.root, ...(box.folder ?? [])),
       env: { ...ENVIRONMENT, ...box.environment },
       detached: true,
-      stdio: withoutInherited(['pipe', 'pipe', 'pipe'], this.inherited()),
+      stdio: ['pipe', 'pipe', 'pipe'],
     });
     return started(child);
-  }
-
-  private inherited(): readonly number[] {
-    this.inheritedOnes ??= inheritedDescriptors();
-    return this.inheritedOnes;
   }
 
   /** Tries a box that attacks its walls. */

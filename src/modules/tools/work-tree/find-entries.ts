@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { spawnSync } from '../../../platform/processes/index.js';
 import { errorCode } from '../boundary/path-refused.js';
 import type { EntryKind } from '../boundary/tree-walk.js';
 import type { OpenFolder } from './open-folder.js';

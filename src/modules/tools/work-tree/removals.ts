@@ -1,8 +1,8 @@
-import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Logger } from '@nestjs/common';
+import { execFile } from '../../../platform/processes/index.js';
 import { Directory } from '../boundary/directory.js';
 import { errorCode } from '../boundary/path-refused.js';
 import { removeTree } from '../boundary/tree-walk.js';

@@ -1,5 +1,5 @@
-import { spawnSync } from 'node:child_process';
 import { homedir } from 'node:os';
+import { spawnSync } from '../../../platform/processes/index.js';
 import { errorCode } from '../boundary/path-refused.js';
 
 /** How a call of git ended: what it said, or why that is not known. */

@@ -1,0 +1,6 @@
+import { closeInheritedDescriptors } from './inherited-descriptors.js';
+
+// Before the first child can be started: everything that starts one takes the functions from here.
+closeInheritedDescriptors();
+
+export { execFile, execFileSync, spawn, spawnSync, type ChildProcess, type StdioOptions } from 'node:child_process';
