@@ -90,8 +90,10 @@ export class ToolRegistry {
     } catch {
       return refusal(`The arguments of "${shown}" are not valid JSON.`);
     }
-    const asGiven = tool.schema.safeParse(args);
-    const parsed = asGiven.success ? asGiven : tool.schema.safeParse(fitArguments(this.inputSchema(tool), args));
+    const asGiven = await tool.schema.safeParseAsync(args);
+    const parsed = asGiven.success
+      ? asGiven
+      : await tool.schema.safeParseAsync(fitArguments(this.inputSchema(tool), args));
     if (!parsed.success) {
       return refusal(`The arguments of "${shown}" are not valid:\n${capText(z.prettifyError(parsed.error), 4_000)}`);
     }

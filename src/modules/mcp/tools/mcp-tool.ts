@@ -39,8 +39,8 @@ export class McpTool implements Tool {
     this.description = definition.description;
     this.inputSchema = definition.shown.schema;
     const check = argumentCheck(this.inputSchema);
-    this.schema = z.unknown().superRefine((args, context) => {
-      const fault = check(args);
+    this.schema = z.unknown().superRefine(async (args, context) => {
+      const fault = await check(args);
       if (fault !== null) context.addIssue({ code: 'custom', message: fault });
     });
   }

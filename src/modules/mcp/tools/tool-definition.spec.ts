@@ -124,31 +124,45 @@ describe('the fingerprint', () => {
 });
 
 describe('the check of arguments', () => {
-  it('says what is wrong', () => {
+  it('says what is wrong', async () => {
     const check = argumentCheck({ type: 'object', properties: { a: { type: 'string' } }, required: ['a'] });
-    expect(check({ a: 'x' })).toBeNull();
-    expect(check({ a: 1 })).toMatch(/string/);
-    expect(check({})).toMatch(/required/);
-    expect(check([])).not.toBeNull();
-    expect(check(null)).not.toBeNull();
+    expect(await check({ a: 'x' })).toBeNull();
+    expect(await check({ a: 1 })).toMatch(/string/);
+    expect(await check({})).toMatch(/required/);
+    expect(await check([])).not.toBeNull();
+    expect(await check(null)).not.toBeNull();
   });
 
-  it('is made in the dialect that the schema names, 2020-12 where that is none', () => {
+  it('is made in the dialect that the schema names, 2020-12 where that is none', async () => {
     // What stands beside a reference counts since 2019-09 only.
     const properties = { text: { $ref: '#/definitions/text', minLength: 5 } };
     const inputSchema = { type: 'object', definitions: { text: { type: 'string' } }, properties };
     const named = ($schema: string): ToolDefinition => defined({ inputSchema: { $schema, ...inputSchema } });
     const old = argumentCheck(named('http://json-schema.org/draft-07/schema#').shown.schema);
-    expect(old({ text: 'abc' })).toBeNull();
-    expect(old({ text: 1 })).toMatch(/string/);
-    expect(argumentCheck(defined({ inputSchema }).shown.schema)({ text: 'abc' })).not.toBeNull();
+    expect(await old({ text: 'abc' })).toBeNull();
+    expect(await old({ text: 1 })).toMatch(/string/);
+    expect(await argumentCheck(defined({ inputSchema }).shown.schema)({ text: 'abc' })).not.toBeNull();
     expect(named('https://example.com/dialect').inputSchema).not.toHaveProperty('$schema');
   });
 
-  it('ends in time and leaves to the server what it cannot decide, whatever the schema', () => {
+  it('is made beside the event loop', async () => {
+    const slow = argumentCheck({ type: 'object', properties: { a: { pattern: '^(a+)+$' } } });
+    let turns = 0;
+    let over = false;
+    const turn = (): void => {
+      turns += 1;
+      if (!over) setImmediate(turn);
+    };
+    setImmediate(turn);
+    await Promise.all(Array.from({ length: 4 }, () => slow({ a: `${'a'.repeat(60)}!` })));
+    over = true;
+    expect(turns).toBeGreaterThan(1_000);
+  });
+
+  it('ends in time and leaves to the server what it cannot decide, whatever the schema', async () => {
     const pattern = argumentCheck({ type: 'object', properties: { a: { pattern: '^(a+)+$' } } });
-    expect(pattern({ a: `${'a'.repeat(60)}!` })).toBeNull();
-    expect(argumentCheck({ type: 'object', properties: { a: { pattern: '(' } } })({ a: 'x' })).toBeNull();
+    expect(await pattern({ a: `${'a'.repeat(60)}!` })).toBeNull();
+    expect(await argumentCheck({ type: 'object', properties: { a: { pattern: '(' } } })({ a: 'x' })).toBeNull();
   });
 });
 

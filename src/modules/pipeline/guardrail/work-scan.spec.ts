@@ -357,6 +357,21 @@ describe('hostile texts', () => {
     expect(hits).toEqual([]);
   });
 
+  it('reads long texts beside the event loop, and stops there when its time is over', async () => {
+    const text = '%41'.repeat(2 ** 20);
+    let turns = 0;
+    let over = false;
+    const turn = (): void => {
+      turns += 1;
+      if (!over) setImmediate(turn);
+    };
+    setImmediate(turn);
+    await scanText(text, { budget: budget() });
+    over = true;
+    expect(turns).toBeGreaterThan(1_000);
+    await expect(scanText(text, { budget: new ScanBudget(0.05) })).rejects.toThrow(ScanFailedError);
+  });
+
   it('fails, and does not pass, when its time is over or it is aborted', async () => {
     await expect(scanText(AWS, { budget: new ScanBudget(-1) })).rejects.toThrow(ScanFailedError);
     const abort = new AbortController();

@@ -1,5 +1,5 @@
-import { RE2JS } from 're2js';
 import { z } from 'zod';
+import { ThreadPool } from '../../../platform/threads/index.js';
 import { inDirectory, type Directory } from '../boundary/directory.js';
 import { PathRefusedError } from '../boundary/path-refused.js';
 import { shownPath } from '../boundary/shown-path.js';
@@ -9,7 +9,9 @@ import { FileTool } from './file-tool.js';
 import { globTest } from './glob.js';
 import { NameList, withNotes } from './notes.js';
 import { describeEncoding, encodingOf, noText } from './text-encoding.js';
-import { textLines } from './text-lines.js';
+import type * as worker from './line-search.worker.js';
+import type { Pattern } from './line-search.worker.js';
+import { textLines, type TextLine } from './text-lines.js';
 
 const MAX_MATCHES = 200;
 const MAX_FILE_BYTES = 8 * 1024 * 1024;
@@ -18,15 +20,15 @@ const SHOWN_LINE = 300;
 /** Of it, what stands before a match. */
 const SHOWN_BEFORE = 100;
 const SEARCH_MS = 20_000;
-const YIELD_MS = 20;
 const NOT_ENTERED = new Set(['.git', 'node_modules']);
 
-/**
- * Matching is linear in the line and in the compiled pattern, and runs on the event loop: these two bound one step to
- * about 40 ms, measured with patterns built to be slow.
- */
+/** Of a line, what is searched; it bounds the time of one line, with the size of the compiled pattern. */
 const MAX_LINE_BYTES = 2_048;
-const MAX_PROGRAM = 1_100;
+/** Lines, and characters of them, that go to a thread at once. */
+const BATCH_LINES = 2_000;
+const BATCH_CHARACTERS = 128 * 1024;
+
+const threads = new ThreadPool<Pick<typeof worker, 'refuse' | 'matching'>>(import.meta.url, 'line-search.worker.js');
 
 const schema = z.strictObject({
   pattern: z.string().min(1).max(1_000).describe('Regular expression in RE2 syntax'),
@@ -44,7 +46,9 @@ export class SearchCodebaseTool extends FileTool<typeof schema> {
   readonly schema = schema;
 
   protected async work(args: z.output<typeof schema>, context: ToolContext): Promise<string> {
-    const pattern = compile(args.pattern, args.case_sensitive ?? false);
+    const pattern = { source: args.pattern, caseSensitive: args.case_sensitive ?? false };
+    const refused = await threads.run('refuse', pattern, context.signal);
+    if (refused !== null) throw new PathRefusedError(refused);
     const globbed = args.file_glob === undefined ? () => true : globTest(args.file_glob);
     const wanted = (path: string): boolean => globbed(path) && context.shows?.(path) !== false;
     const { root, segments } = this.places.toRead(args.path ?? '.', context);
@@ -68,21 +72,6 @@ export class SearchCodebaseTool extends FileTool<typeof schema> {
   }
 }
 
-/** @throws PathRefusedError when the pattern is not valid, or too costly. */
-function compile(source: string, caseSensitive: boolean): RE2JS {
-  let pattern: RE2JS;
-  try {
-    pattern = RE2JS.compile(source, caseSensitive ? 0 : RE2JS.CASE_INSENSITIVE);
-  } catch (error) {
-    throw new PathRefusedError(`The pattern is not valid: ${error instanceof Error ? error.message : 'unreadable'}`, {
-      cause: error,
-    });
-  }
-  if (pattern.programSize() > MAX_PROGRAM)
-    throw new PathRefusedError('The pattern is too large; use fewer or smaller repetitions.');
-  return pattern;
-}
-
 class Search {
   private readonly matches: string[] = [];
   private stopped: string | null = null;
@@ -93,11 +82,10 @@ class Search {
   private unnameable = 0;
   /** Files with matches, by what has to be said of their encoding. */
   private readonly encoded = new Map<string, NameList>();
-  private readonly deadline = performance.now() + SEARCH_MS;
-  private lastYield = performance.now();
+  private readonly deadline = AbortSignal.timeout(SEARCH_MS);
 
   constructor(
-    private readonly pattern: RE2JS,
+    private readonly pattern: Pattern,
     private readonly wanted: (path: string) => boolean,
     private readonly signal: AbortSignal,
   ) {}
@@ -170,19 +158,40 @@ class Search {
         return;
       }
       const before = this.matches.length;
-      for await (const { number, text: line, cut } of textLines(opened.handle, encoding, MAX_LINE_BYTES, this.signal)) {
-        const text = line.endsWith('\r') ? line.slice(0, -1) : line;
-        if (cut) this.longLines.add(`${named}:${number}`);
-        if (this.pattern.test(text)) this.add(`${shownPath(named)}:${number}: ${this.shown(text, cut)}`);
+      let batch: TextLine[] = [];
+      let characters = 0;
+      for await (const line of textLines(opened.handle, encoding, MAX_LINE_BYTES, this.signal)) {
+        batch.push(line);
+        characters += line.text.length;
+        if (batch.length < BATCH_LINES && characters < BATCH_CHARACTERS) continue;
+        await this.lines(named, batch);
+        batch = [];
+        characters = 0;
         if (this.isOver()) break;
-        if (performance.now() - this.lastYield > YIELD_MS) {
-          await new Promise(setImmediate);
-          this.lastYield = performance.now();
-        }
       }
+      if (!this.isOver()) await this.lines(named, batch);
       if (this.matches.length > before) this.note(describeEncoding(encoding), named);
     } finally {
       await opened.handle.close();
+    }
+  }
+
+  /** Searches some lines of the file `named` in another thread, which stops at the deadline. */
+  private async lines(named: string, batch: readonly TextLine[]): Promise<void> {
+    if (batch.length === 0) return;
+    const lines = batch.map(({ text }) => (text.endsWith('\r') ? text.slice(0, -1) : text));
+    for (const { number, cut } of batch) if (cut) this.longLines.add(`${named}:${number}`);
+    const order = { pattern: this.pattern, lines, most: MAX_MATCHES + 1 - this.matches.length };
+    const found = await threads
+      .run('matching', order, AbortSignal.any([this.signal, this.deadline]))
+      .catch((error: unknown) => {
+        this.signal.throwIfAborted();
+        if (this.deadline.aborted) return [];
+        throw error;
+      });
+    for (const { line, start } of found) {
+      const { number, cut } = batch[line] as TextLine;
+      this.add(`${shownPath(named)}:${number}: ${shown(lines[line] ?? '', start, cut)}`);
     }
   }
 
@@ -193,16 +202,6 @@ class Search {
     names.add(path);
   }
 
-  /** A matching line; of a long one, what is around the match. */
-  private shown(line: string, cut: boolean): string {
-    const text = line.trim();
-    if (text.length <= SHOWN_LINE) return cut ? `${text}…` : text;
-    const matcher = this.pattern.matcher(text);
-    const from = matcher.find() ? Math.max(0, Math.min(matcher.start() - SHOWN_BEFORE, text.length - SHOWN_LINE)) : 0;
-    const goesOn = cut || from + SHOWN_LINE < text.length;
-    return `${from > 0 ? '…' : ''}${text.slice(from, from + SHOWN_LINE)}${goesOn ? '…' : ''}`;
-  }
-
   private add(match: string): void {
     if (this.matches.length < MAX_MATCHES) this.matches.push(match);
     else this.stopped = `more than ${MAX_MATCHES} matches, narrow the search`;
@@ -210,7 +209,16 @@ class Search {
 
   private isOver(): boolean {
     this.signal.throwIfAborted();
-    if (this.stopped === null && performance.now() > this.deadline) this.stopped = 'out of time, narrow the search';
+    if (this.stopped === null && this.deadline.aborted) this.stopped = 'out of time, narrow the search';
     return this.stopped !== null;
   }
+}
+
+/** A matching line; of a long one, what is around the match, which begins at `start` of it without its margins. */
+function shown(line: string, start: number, cut: boolean): string {
+  const text = line.trim();
+  if (text.length <= SHOWN_LINE) return cut ? `${text}…` : text;
+  const from = Math.max(0, Math.min(start - SHOWN_BEFORE, text.length - SHOWN_LINE));
+  const goesOn = cut || from + SHOWN_LINE < text.length;
+  return `${from > 0 ? '…' : ''}${text.slice(from, from + SHOWN_LINE)}${goesOn ? '…' : ''}`;
 }

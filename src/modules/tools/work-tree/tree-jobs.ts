@@ -1,19 +1,12 @@
-import { availableParallelism } from 'node:os';
-import { Piscina } from 'piscina';
 import { DomainError } from '../../../platform/errors/index.js';
+import { ThreadPool } from '../../../platform/threads/index.js';
 import type * as worker from './trees.worker.js';
 
 type Jobs = Pick<typeof worker, 'fill' | 'list' | 'takeOver' | 'compare'>;
 type Value<Name extends keyof Jobs> = Extract<ReturnType<Jobs[Name]>, { value: unknown }>['value'];
 
-const IDLE_MS = 30_000;
-const MOST_THREADS = 4;
-
-/** Threads that walk, read and copy trees, so that the event loop does not; started when there is work, kept for a while. */
-let pool: Piscina | undefined;
-
-/** The compiled worker: threads run no TypeScript, as tests do in the sources. */
-const WORKER = import.meta.url.replace(/\/src\/(?=modules\/)/, '/dist/').replace(/[^/]*$/, 'trees.worker.js');
+/** Threads that walk, read and copy trees, so that the event loop does not. */
+const threads = new ThreadPool<Jobs>(import.meta.url, 'trees.worker.js');
 
 /**
  * Runs one job on trees in another thread.
@@ -24,22 +17,7 @@ export async function runTreeJob<Name extends keyof Jobs>(
   order: Parameters<Jobs[Name]>[0],
   signal?: AbortSignal,
 ): Promise<Value<Name>> {
-  signal?.throwIfAborted();
-  pool ??= new Piscina({
-    filename: WORKER,
-    minThreads: 0,
-    maxThreads: Math.min(MOST_THREADS, availableParallelism()),
-    idleTimeout: IDLE_MS,
-    execArgv: [],
-    env: {},
-  });
-  let outcome: ReturnType<Jobs[Name]>;
-  try {
-    outcome = (await pool.run(order, { name, signal: signal ?? null })) as ReturnType<Jobs[Name]>;
-  } catch (error) {
-    signal?.throwIfAborted();
-    throw error;
-  }
+  const outcome = (await threads.run(name, order as never, signal)) as ReturnType<Jobs[Name]>;
   if ('value' in outcome) return outcome.value as Value<Name>;
   if ('refused' in outcome) throw new DomainError(outcome.refused.code, outcome.refused.detail);
   const { message, code, stack } = outcome.failed;

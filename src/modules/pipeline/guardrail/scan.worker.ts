@@ -1,0 +1,1 @@
+export { scanChunk } from './scan-chunk.js';

@@ -1,0 +1,2 @@
+export { ThreadPool } from './thread-pool.js';
+export { withinMs } from './within-ms.js';
