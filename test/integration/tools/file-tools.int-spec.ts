@@ -337,20 +337,14 @@ describe('search_codebase', () => {
     expect((await search('alpha', { path: 'src', file_glob: 'src/*.js' })).text).toBe('src/b.js:1: alpha');
   });
 
-  it('compiles and matches beside the event loop', async () => {
-    await write('f', `${'a'.repeat(2_000)}\n`.repeat(500));
-    // Repetitions whose program is known to be too large only once it is made, and one that is slow to match.
-    for (const [pattern, refused] of [
-      ['a{0,1000}'.repeat(111), true],
-      ['(a{0,30}){0,30}b', false],
-    ] as const) {
-      let answers: { text: string; isError?: boolean }[] = [];
-      const turns = await loopTurns(async () => {
-        answers = await Promise.all(Array.from({ length: 4 }, () => search(pattern)));
-      });
-      expect(answers.map(({ isError }) => isError ?? false)).toEqual(Array(4).fill(refused));
-      expect([pattern.slice(0, 20), turns > 1_000]).toEqual([pattern.slice(0, 20), true]);
-    }
+  it('compiles beside the event loop', async () => {
+    // Repetitions whose program is known to be too large only once it is made.
+    let answers: { isError?: boolean }[] = [];
+    const turns = await loopTurns(async () => {
+      answers = await Promise.all(Array.from({ length: 4 }, () => search('a{0,1000}'.repeat(111))));
+    });
+    expect(answers.map(({ isError }) => isError)).toEqual(Array(4).fill(true));
+    expect(turns).toBeGreaterThan(1_000);
   });
 
   it('refuses patterns that are wrong or too large, and is not slowed down by hostile ones', async () => {

@@ -31,3 +31,21 @@ it('counts the commands that ran, however they ended, and none that was refused'
     commands_run: ['ok', 'fails', 'hangs', 'bare'],
   });
 });
+
+it('names no more files and commands than a row should hold', () => {
+  const name = (index: number): string => `${'long/'.repeat(740)}${index}`;
+  const changedFiles = Array.from({ length: 50_000 }, (_, index) => name(index));
+  const toolCalls = Array.from({ length: 200 }, () =>
+    shell('x'.repeat(10_000), '[exit code 0; sandbox workspace, network off]\n'),
+  );
+  for (const hadTools of [true, false]) {
+    const facts = { toolCalls, changedFiles, hadTools } as unknown as Parameters<typeof withFacts>[1];
+    const bounded = withFacts(claimed, facts);
+    expect(bounded.files_changed[0]).toBe(name(0));
+    expect(JSON.stringify(bounded).length).toBeLessThan(1.5 * 2 ** 20);
+    expect(bounded.files_changed.length).toBeGreaterThan(100);
+  }
+  const short = Array.from({ length: 6_000 }, (_, index) => `${index}`);
+  const facts = { toolCalls: [], changedFiles: short, hadTools: true } as unknown as Parameters<typeof withFacts>[1];
+  expect(withFacts(claimed, facts).files_changed).toEqual(short.slice(0, 5_000));
+});

@@ -35,12 +35,29 @@ export interface TaskFacts {
 /** How the result of a command begins that ran: its end, and the boundary behind which it ran. Refused commands have none. */
 const RAN = /^<tool_output [^>]*>\n\[[^\]\n]*; (?:sandbox |UNCONFINED)/;
 
-/** The output with facts in the place of claims: the files that differ, and the commands that were run. */
+/** Characters and number of the paths, and of the commands, that an output names. */
+const MOST_NAMED = { items: 5_000, characters: 512 * 1024 };
+
+/** As many of `texts` as an output may name. */
+function bounded(texts: readonly string[]): string[] {
+  let left = MOST_NAMED.characters;
+  const cut = texts.slice(0, MOST_NAMED.items).findIndex((text) => (left -= text.length) < 0);
+  return texts.slice(0, cut === -1 ? MOST_NAMED.items : cut);
+}
+
+/**
+ * The output with facts in the place of claims: the files that differ, and the commands that were run. What a task really did may
+ * be more than one row should hold, so both are cut.
+ */
 export function withFacts(output: TaskStageOutput, facts: TaskFacts): TaskStageOutput {
-  if (!facts.hadTools) return { ...output, files_changed: [...(facts.changedFiles ?? [])], commands_run: [] };
+  if (!facts.hadTools) return { ...output, files_changed: bounded(facts.changedFiles ?? []), commands_run: [] };
   const commands = facts.toolCalls.flatMap(({ name, arguments: args, result }) => {
     const command = (args as { command?: unknown } | null)?.command;
     return name === 'run_shell' && typeof command === 'string' && RAN.test(result) ? [command] : [];
   });
-  return { ...output, files_changed: [...(facts.changedFiles ?? output.files_changed)], commands_run: commands };
+  return {
+    ...output,
+    files_changed: bounded(facts.changedFiles ?? output.files_changed),
+    commands_run: bounded(commands),
+  };
 }

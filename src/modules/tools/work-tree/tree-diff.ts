@@ -38,6 +38,8 @@ export interface NotShown {
 export const MAX_FILE_BYTES = 1536 * 1024;
 /** Characters of all diffs together, the last one not counted: judges are shown 2.5 MB of text at the most. */
 const MAX_TEXT = 1024 * 1024;
+/** Characters past which further changes are not even named in the text. */
+const MAX_NAMED = MAX_TEXT + 512 * 1024;
 /**
  * Edits up to which the least difference of one file is looked for, on the event loop: 1,500 take about 60 ms. A file that
  * differs more is shown as replaced from its first to its last line.
@@ -56,12 +58,13 @@ export function asChange({ path, before, after }: Difference): TreeChange {
 }
 
 export function contentHash(changes: readonly Difference[]): string {
-  const stable = changes.map(({ path, before, after }) => [
-    path,
-    before && [before.type, before.sha256],
-    after && [after.type, after.sha256],
-  ]);
-  return createHash('sha256').update(JSON.stringify(stable)).digest('hex');
+  // Of the JSON of a list, written piece by piece: names alone may be hundreds of MB.
+  const hash = createHash('sha256');
+  changes.forEach(({ path, before, after }, index) => {
+    const stable = [path, before && [before.type, before.sha256], after && [after.type, after.sha256]];
+    hash.update(`${index === 0 ? '[' : ','}${JSON.stringify(stable)}`);
+  });
+  return hash.update(changes.length === 0 ? '[]' : ']').digest('hex');
 }
 
 /** Describes the changes between a base and a tree without running anything in either. */
@@ -75,8 +78,14 @@ export async function describeChanges(
   const notShown: NotShown[] = [];
   const atBase = new Set(changes.flatMap(({ before }) => before?.sha256 ?? []));
   let length = 0;
+  let unnamed = 0;
   for (const change of changes) {
     signal?.throwIfAborted();
+    if (length > MAX_NAMED) {
+      unnamed += 1;
+      notShown.push({ path: change.path, reason: 'large', atBase: atBase.has(change.after?.sha256 ?? '') });
+      continue;
+    }
     const body: Body = length > MAX_TEXT ? { problem: 'large' } : await bodyOf(base, tree, change);
     let part = header(change);
     if (body.problem) {
@@ -87,7 +96,12 @@ export async function describeChanges(
     length += part.length;
     await new Promise(setImmediate);
   }
+<<<<<<< HEAD
   return { text: parts.join(''), files: changes.map(asChange), contentHash: contentHash(changes), notShown, traps };
+=======
+  if (unnamed > 0) parts.push(`${unnamed} more changed files are not named here.\n`);
+  return { text: parts.join(''), files: changes.map(asChange), contentHash: contentHash(changes), notShown };
+>>>>>>> 78dac1b (fix(pipeline): what many long names of files take is bounded in bytes)
 }
 
 type Body = { text: string; problem?: undefined } | { problem: 'binary' | 'large' };

@@ -1,0 +1,31 @@
+import { createHash } from 'node:crypto';
+import { describe, expect, it } from '@jest/globals';
+import type { RecordedContent } from './recorded-content.js';
+import { contentHash, describeChanges, type Difference } from './tree-diff.js';
+
+const empty = { read: async () => Buffer.alloc(0) } as unknown as RecordedContent;
+const added = (path: string): Difference =>
+  ({ path, before: null, after: { type: 'file', size: 0, sha256: 'e3b0' } }) as unknown as Difference;
+
+describe('the description of many changes', () => {
+  it('is bounded in bytes, also of names, and lists what it does not name as not shown', async () => {
+    const changes = Array.from({ length: 3_000 }, (_, index) => added(`${'long/'.repeat(740)}${index}`));
+    const diff = await describeChanges(empty, empty, changes);
+    expect(diff.text.length).toBeLessThan(2 * 2 ** 20);
+    expect(diff.text).toMatch(/\n\d+ more changed files are not named here\.\n$/);
+    expect(diff.files).toHaveLength(3_000);
+    const named = new Set(diff.notShown.map(({ path }) => path));
+    const unnamed = changes.filter(({ path }) => !diff.text.includes(` b/${path}\n`));
+    expect(unnamed.length).toBeGreaterThan(2_000);
+    expect(unnamed.every(({ path }) => named.has(path))).toBe(true);
+  });
+
+  it('has the hash that it always had', () => {
+    const changes = ['a', 'b "quoted"', 'ä'].map(added);
+    const stable = changes.map(({ path, after }) => [path, null, after && [after.type, after.sha256]]);
+    for (const count of [0, 1, 3]) {
+      const text = JSON.stringify(stable.slice(0, count));
+      expect(contentHash(changes.slice(0, count))).toBe(createHash('sha256').update(text).digest('hex'));
+    }
+  });
+});
