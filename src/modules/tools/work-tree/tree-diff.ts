@@ -96,12 +96,8 @@ export async function describeChanges(
     length += part.length;
     await new Promise(setImmediate);
   }
-<<<<<<< HEAD
-  return { text: parts.join(''), files: changes.map(asChange), contentHash: contentHash(changes), notShown, traps };
-=======
   if (unnamed > 0) parts.push(`${unnamed} more changed files are not named here.\n`);
-  return { text: parts.join(''), files: changes.map(asChange), contentHash: contentHash(changes), notShown };
->>>>>>> 78dac1b (fix(pipeline): what many long names of files take is bounded in bytes)
+  return { text: parts.join(''), files: changes.map(asChange), contentHash: contentHash(changes), notShown, traps };
 }
 
 type Body = { text: string; problem?: undefined } | { problem: 'binary' | 'large' };
