@@ -90,10 +90,12 @@ export class ToolRegistry {
     } catch {
       return refusal(`The arguments of "${shown}" are not valid JSON.`);
     }
-    const asGiven = await tool.schema.safeParseAsync(args);
-    const parsed = asGiven.success
-      ? asGiven
-      : await tool.schema.safeParseAsync(fitArguments(this.inputSchema(tool), args));
+    const check = (given: unknown): Parsed | Promise<Parsed> =>
+      tool.checkedApart ? tool.schema.safeParseAsync(given) : tool.schema.safeParse(given);
+    const first = check(args);
+    const asGiven = first instanceof Promise ? await first : first;
+    const second = asGiven.success ? asGiven : check(fitArguments(this.inputSchema(tool), args));
+    const parsed = second instanceof Promise ? await second : second;
     if (!parsed.success) {
       return refusal(`The arguments of "${shown}" are not valid:\n${capText(z.prettifyError(parsed.error), 4_000)}`);
     }
@@ -217,6 +219,8 @@ export class ToolRegistry {
     return schema;
   }
 }
+
+type Parsed = z.ZodSafeParseResult<unknown>;
 
 class ToolTimeoutError extends Error {}
 

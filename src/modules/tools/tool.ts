@@ -88,6 +88,8 @@ export interface Tool<Arguments extends z.ZodType = z.ZodType> {
   readonly description: string;
   /** Checks the arguments before `run` gets them. */
   readonly schema: Arguments;
+  /** Whether `schema` checks in another thread, so that its answer has to be waited for. */
+  readonly checkedApart?: boolean;
   /** JSON Schema to show models where it is not simply that of `schema`, as for tools that other systems define. */
   readonly inputSchema?: Record<string, unknown>;
   readonly idempotent: boolean;

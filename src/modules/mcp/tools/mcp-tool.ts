@@ -23,6 +23,7 @@ export class McpTool implements Tool {
   readonly description: string;
   readonly schema: z.ZodType;
   readonly inputSchema: Record<string, unknown>;
+  readonly checkedApart = true;
   readonly idempotent = false;
   readonly writes = true;
   readonly timeoutMs = CALL_TIMEOUT_MS;
