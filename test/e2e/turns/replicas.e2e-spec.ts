@@ -81,6 +81,8 @@ it('agents survive the loss of Redis’ contents, and are in Redis again', async
   await stranger.flushall();
   const agents = (await two.client.call('GET', '/api/v1/agents')).body as unknown[];
   expect(agents).toHaveLength(2);
+  // Lists read PostgreSQL; one that is asked for is copied again.
+  expect((await two.client.call('GET', `/api/v1/agents/${agent}`)).body.config.name).toBe('Test');
   expect(await stranger.exists(`nova:agent:${agent}`)).toBe(1);
   await stranger.set(`nova:agent:${agent}`, '{"id":"somebody else"}');
   expect((await one.client.call('GET', `/api/v1/agents/${agent}`)).body.config.name).toBe('Test');
