@@ -76,7 +76,7 @@ describe('the five stages with the model in the box', () => {
     const history: { blocked: boolean; verdict: string; files: string[] }[] = [];
     const request = 'Fix the discount of the shop: a percentage must be divided by 100.';
     const base = { taskId: 'task-1', request, systemPrompt: null };
-    earlier.context = (await run('context', { ...base, iteration: 1, earlier, feedback, diff: null }, null)).output;
+    earlier.context = (await run('context', { ...base, iteration: 1, earlier, feedback, diff: null }, reading)).output;
     expect(earlier.context.relevant_files.length).toBeGreaterThan(0);
 
     for (let iteration = 1; iteration <= 5; iteration += 1) {

@@ -96,7 +96,9 @@ export class WorkTrees implements OnModuleInit {
 
   /** Makes the workspace, so that tools find one; a failure shows again in each call that needs it. Goes on removing. */
   async onModuleInit(): Promise<void> {
-    await this.removals.sweep();
+    await this.removals.sweep().catch((error: unknown) => {
+      this.logger.warn(`Left-over work trees cannot be removed: ${String(error)}`);
+    });
     await this.workspace().catch((error: unknown) => {
       this.logger.warn(`The workspace cannot be made: ${String(error)}`);
     });
