@@ -1,5 +1,5 @@
 /**
- * What the prompts of a Quartet task cost and how much of them a provider's cache can serve: tasks of the seeded Quartet, each
+ * The cost of the prompts of a Quartet task, and how much of them a provider's cache can serve: tasks of the seeded Quartet, each
  * with another request, asked of an endpoint that keeps what it is sent. A cache serves the longest beginning that a prompt
  * shares with an earlier one, in steps of 128 tokens from 1,024 on, as OpenAI's does. Tokens are estimated at four bytes.
  * Prints model calls, prompt tokens and the share that is served, by tool rounds of the task stage and by role.

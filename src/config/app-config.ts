@@ -46,7 +46,7 @@ export class AppConfig {
   };
   /** Event streams that this process holds open at a time, in all and for one API key. */
   readonly streams: { readonly most: number; readonly mostPerKey: number };
-  /** What one API key may hold at a time, and what the tools of one request may start in all. */
+  /** Bounds on what one API key may hold at a time and on what the tools of one request may start in all. */
   readonly bounds: {
     readonly agents: number;
     readonly tasks: number;

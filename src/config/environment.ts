@@ -372,7 +372,7 @@ function secretIn(path: string): string {
   const text = ((): string => {
     try {
       const file = statSync(path);
-      // What is no regular file may never end.
+      // Only a regular file is sure to end.
       if (!file.isFile() || file.size > LARGEST_SECRET_FILE) return '';
       return readFileSync(path, 'utf8')
         .replace(/^\uFEFF/, '')

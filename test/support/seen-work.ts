@@ -4,7 +4,7 @@ import type { PipelineClient } from './pipeline-client.js';
 
 /** Gates that list unseen work and release it, by hand from the specification. */
 const RELEASING = ['escalation', 'finding', 'final', 'unseen'];
-/** What stands in a diff for content that it does not show, with the hashes of both versions. */
+/** The lines that stand in a diff for content that it does not show, with the hashes of both versions. */
 const HIDDEN =
   /^(?:Binary files differ|Too large to show): (?:nothing|\d+ bytes, sha256 (\w+)) -> (?:nothing|\d+ bytes, sha256 (\w+))$/gm;
 

@@ -111,7 +111,7 @@ export class ApiKeysRepository {
     return new Set(rows.map((row) => row.id));
   }
 
-  /** What a key may do in a minute, expired or not; null when it is unknown or was revoked. */
+  /** The requests a minute of a key, expired or not; null when it is unknown or was revoked. */
   async findAllowance(id: string): Promise<{ rateLimitRpm: number | null } | null> {
     const row = await this.db.maybeOne<Pick<ApiKeyRow, 'rate_limit_rpm'>>(
       'apiKeys.findAllowance',

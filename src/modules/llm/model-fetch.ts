@@ -183,7 +183,7 @@ class Exchange {
       this.fail(new ModelTransportError('encoding', 'sent a compressed answer that cannot be unpacked'));
     });
     const cutOff = (): void => {
-      // What is whole may still be being unpacked.
+      // A body that has come whole may still be being unpacked.
       if (unpacker && response.complete) return;
       if (!this.ended) this.fail(new ModelTransportError('unreachable', 'closed the connection in mid-answer'));
     };

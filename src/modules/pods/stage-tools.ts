@@ -9,7 +9,7 @@ type Member = Pick<AgentSnapshot, 'id' | 'role' | 'parallelGroup' | 'allowedTool
 type Tools = Pick<ToolRegistry, 'offered' | 'find'>;
 
 /**
- * What the stage of `agent` may use among `team`, the agents that run, by position. Only the task stage writes: the tree is
+ * The tools that the stage of `agent` may use among `team`, the agents that run, by position. Only the task stage writes: the tree is
  * measured when it ends. In a parallel group nobody does, also with tools that did not exist when the pod was written. The
  * context stage also starts nothing.
  */

@@ -121,7 +121,7 @@ export function* routesOf(
   }
 }
 
-/** What each route of `app` asks of its callers, by its method and the pattern of its URL; undefined for what is no such route. */
+/** The access that each route of `app` asks for, by its method and the pattern of its URL; undefined for what is no such route. */
 export function accessByRoute(app: Pick<INestApplication, 'get'>): (method: string, url: string) => Access | undefined {
   const known = new Map<string, Access>();
   for (const { controller, method, access = 'admin' } of routesOf(app)) {

@@ -191,7 +191,7 @@ it('a secret that is given by a file is in no environment', async () => {
     const environment = readFileSync(`/proc/${given.pid}/environ`, 'utf8');
     expect(environment).not.toContain(secret);
     expect(environment).not.toContain(database.url);
-    // What the process is started with stays readable, whatever it does about it.
+    // The environment that the process is started with stays readable, whatever it does about it.
     expect(environment).toContain('canary-of-the-control');
     expect(given.output()).not.toContain(secret);
   } finally {

@@ -26,7 +26,7 @@ afterEach(() => {
   remove();
 });
 
-/** What `call` of a function of `file` gives in a process of its own, which runs as a user without root's rights. */
+/** The result of `call`, of a function of `file`, in a process of its own, which runs as a user without root's rights. */
 function inProcess(file: string, call: string, before: readonly string[] = []): unknown {
   const script = `
     import * as it from ${JSON.stringify(join(ROOT, 'src/platform/health', file))};

@@ -27,7 +27,7 @@ beforeAll(() => {
 });
 afterAll(() => folder.remove());
 
-/** What `script`, a module, prints in a process that was started with a folder open at `PLACES`. */
+/** The output of `script`, a module, in a process that was started with a folder open at `PLACES`. */
 async function saidBy(script: string): Promise<string> {
   const descriptor = openSync(outside, 'r');
   const stdio = Array.from({ length: Math.max(...PLACES) + 1 }, (_, fd) => {

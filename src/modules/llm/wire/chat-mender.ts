@@ -98,7 +98,7 @@ export class ChatMender {
     const reason = this.finishReason ?? (isMarked && isAnswered ? 'stop' : null);
     if (!isAnswered && reason === null && this.aside) throw new ReportedInStreamError(this.aside);
     if (reason === null) throw new UnusableAnswerError('broke off in mid-answer');
-    // What a model refuses with is no answer, however it ends.
+    // The words of a refusal are no answer, however they end.
     const last = chunk(delta, this.isRefused && finishReasonOf(reason) === 'stop' ? 'refusal' : reason);
     if (this.usage) last.usage = this.usage;
     const returned = this.returnedParts();

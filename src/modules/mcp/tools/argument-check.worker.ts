@@ -4,7 +4,7 @@ import { withinMs } from '../../../platform/threads/index.js';
 /** Milliseconds of one check. A server's schema may be made to take for ever. */
 const BUDGET_MS = 250;
 
-/** What is wrong with `args`, as a sentence; null when nothing is, or when that cannot be decided. */
+/** The fault of `args`, as a sentence; null when nothing is, or when that cannot be decided. */
 export function check({ schema, args }: { schema: Record<string, unknown>; args: unknown }): string | null {
   try {
     return withinMs(BUDGET_MS, () => {

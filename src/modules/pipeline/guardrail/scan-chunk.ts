@@ -25,7 +25,7 @@ export interface Chunk {
   secretsOnly: boolean;
 }
 
-/** What the rules find in a piece of a text. Takes and gives what can go to another thread and come back. */
+/** The hits of the rules in a piece of a text. Takes and gives what can go to another thread and come back. */
 export function scanChunk({ text: chunk, path, secretsOnly }: Chunk): Hit[] {
   const hits = secretHits(chunk);
   if (secretsOnly) return hits;

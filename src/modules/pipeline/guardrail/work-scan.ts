@@ -24,7 +24,7 @@ export interface WorkToScan {
   diff: string | null;
   /** Changed files that still exist and that the diff does not show; their whole content is scanned. */
   hidden: readonly HiddenFile[];
-  /** What in the work the owner's git would obey. */
+  /** The parts of the work that the owner's git would obey. */
   traps?: GitTraps | null;
   signal: AbortSignal;
 }

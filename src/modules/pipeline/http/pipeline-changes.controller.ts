@@ -17,6 +17,17 @@ import type { Side } from '../../tools/index.js';
 import { TaskChanges } from '../views/task-changes.service.js';
 import { PipelineChangeDto, ReadPipelineChangeDto } from './pipeline-changes.dto.js';
 
+/** Why the changes of a task, or one of them, may not be read. */
+const UNREADABLE = [
+  'not_found',
+  'forbidden',
+  'gone',
+  'tree_unavailable',
+  'content_changed',
+  'workspace_too_large',
+  'workspace_unreadable',
+] as const;
+
 @RequiresKey()
 @ApiTags('pipeline')
 @Controller('api/v1/pipeline/tasks/:id/changes')
@@ -28,15 +39,7 @@ export class PipelineChangesController {
    * when the files are large, and its `Link` says where the next one starts.
    */
   @Get()
-  @Problems(
-    'not_found',
-    'forbidden',
-    'gone',
-    'tree_unavailable',
-    'content_changed',
-    'workspace_too_large',
-    'workspace_unreadable',
-  )
+  @Problems(...UNREADABLE)
   async changes(
     @CurrentPrincipal() principal: Principal,
     @UuidParam() id: string,
@@ -52,16 +55,7 @@ export class PipelineChangesController {
   /** Sends a changed file as it was when the task began, to those who may review the task. */
   @Get(':change_id/before')
   @Attaches()
-  @Problems(
-    'not_found',
-    'forbidden',
-    'gone',
-    'tree_unavailable',
-    'content_changed',
-    'range_not_satisfiable',
-    'workspace_too_large',
-    'workspace_unreadable',
-  )
+  @Problems(...UNREADABLE, 'range_not_satisfiable')
   before(
     @CurrentPrincipal() principal: Principal,
     @UuidParam() id: string,
@@ -75,16 +69,7 @@ export class PipelineChangesController {
   /** Sends a changed file as the task leaves it, to those who may review the task. */
   @Get(':change_id/after')
   @Attaches()
-  @Problems(
-    'not_found',
-    'forbidden',
-    'gone',
-    'tree_unavailable',
-    'content_changed',
-    'range_not_satisfiable',
-    'workspace_too_large',
-    'workspace_unreadable',
-  )
+  @Problems(...UNREADABLE, 'range_not_satisfiable')
   after(
     @CurrentPrincipal() principal: Principal,
     @UuidParam() id: string,

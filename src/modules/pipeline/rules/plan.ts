@@ -120,7 +120,7 @@ export function failureStatus(situation: Situation, role: Role): 'failed' | 'ski
   return agent?.onFailure === 'skip' && retriesSpent(situation, role) ? 'skipped' : 'failed';
 }
 
-/** What a gate has shown besides the work itself, which its approval covers. */
+/** The things that a gate has shown besides the work itself, which its approval covers. */
 export interface ShownAtGate {
   /** Paths in conflict, and the version of the workspace that the gate showed; null where none can be overwritten. */
   conflicts?: readonly { path: string; version: string | null }[];
@@ -167,7 +167,7 @@ export function approved(
   }
 }
 
-/** What people have let the task overwrite: of each path the version that was shown last. */
+/** The versions that people have let the task overwrite: of each path the version that was shown last. */
 function approvedVersions(
   { publishOver = [] }: TaskControl,
   conflicts: NonNullable<ShownAtGate['conflicts']>,
@@ -380,7 +380,7 @@ function unseenHash(situation: Situation): string {
   return createHash('sha256').update(JSON.stringify(work)).digest('hex');
 }
 
-/** What git would obey in the changes, unless a person has let just that pass. */
+/** The parts of the changes that git would obey, unless a person has let just that pass. */
 function openTraps({ control }: Situation): ShownTraps | null {
   const { traps, releasedTraps } = control;
   return traps === undefined || traps.hash === releasedTraps ? null : traps;

@@ -59,7 +59,7 @@ export interface TaskControl {
   machinePauses?: number;
   /** Hash of the work tree's difference from its base; null while there is none. */
   diffHash: string | null;
-  /** What in the task's changes the owner's git would obey; absent is nothing. */
+  /** The parts of the task's changes that the owner's git would obey; absent is nothing. */
   traps?: ShownTraps;
   /** Hash of the traps that a person let pass last; absent is none. */
   releasedTraps?: string;

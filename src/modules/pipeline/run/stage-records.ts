@@ -137,7 +137,7 @@ function addVerdicts(
   parts.events = events;
 }
 
-/** What the event log tells of a new finding. */
+/** The event log's part of a new finding. */
 export function findingAdded(finding: FindingWrite): Transition['events'][number] {
   return {
     type: 'finding.added',

@@ -31,7 +31,7 @@ export interface StageDiff {
     /** The new content is one that the base holds, as in a rename; absent is no. */
     atBase?: boolean;
   }[];
-  /** What in the changes the owner's git would obey; absent is nothing. */
+  /** The parts of the changes that the owner's git would obey; absent is nothing. */
   traps?: GitTraps | null;
 }
 

@@ -38,7 +38,7 @@ export interface ClaimedTask {
   stageCrashes: number;
 }
 
-/** What a claim looks for: any due task but suspects, of those the ones that no crash met in their stage, or suspects. */
+/** The kind of task that a claim takes: any due task but suspects, of those the ones that no crash met in their stage, or suspects. */
 export type ClaimKind = 'any' | 'fresh' | 'suspect';
 
 /** A leased task as the reaper sees it. */

@@ -208,7 +208,7 @@ export class TaskChanges {
 /** `unknown`: the judge's list was cut before it came to the file. */
 type Judgement = 'shown' | 'unseen' | 'unknown';
 
-/** What a judge's verdict on the present work says of a file; null while there is no such verdict. */
+/** How a judge's verdict on the present work covers a file; null while there is no such verdict. */
 function judgement(run: LoadedTask, role: 'guardrail' | 'code_review', path: string): Judgement | null {
   const record = newestStages(run.stages)[role];
   if (record?.status !== 'complete' || record.iteration !== iterationOf(run.pod, run.control, role)) return null;

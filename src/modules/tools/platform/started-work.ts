@@ -9,7 +9,7 @@ export function ancestorsBelow({ work, ancestors = [] }: Pick<ToolContext, 'work
   return [...ancestors, work.id];
 }
 
-/** What tools start, counted where it is asked for, below the request that led to it, and against the owner's key. */
+/** Work that tools start, counted where it is asked for, below the request that led to it, and against the owner's key. */
 @Injectable()
 export class StartedWork {
   constructor(

@@ -103,7 +103,7 @@ export class Egress implements OnApplicationShutdown {
         server.once('error', reject).listen(socketOf(proxy), resolve);
       });
       server.unref();
-      // Whoever has it mounted may connect; nobody else comes through the folder.
+      // Any box that has it mounted may connect; nobody else comes through the folder.
       await chmod(socketOf(proxy), 0o666);
       this.proxies.push(proxy);
       return proxy;

@@ -25,7 +25,7 @@ export interface CompareOrder {
 export interface Comparison {
   /** Sorted by path; `.git` is left out. */
   changes: Difference[];
-  /** What in the changes git would obey, `.git` included; null for nothing. */
+  /** The parts of the changes that git would obey, `.git` included; null for nothing. */
   traps: GitTraps | null;
   /** The folders among the traps that are repositories, with a slash at their end; nothing for the root. */
   repositories: string[];

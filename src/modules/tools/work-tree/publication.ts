@@ -30,7 +30,7 @@ export type ConflictCause = 'changed' | 'link_leads_out' | 'in_the_way';
 export interface Conflict {
   path: string;
   causes: ConflictCause[];
-  /** What the workspace held at the path: `absent`, or its type and SHA-256; null for what no file can replace. */
+  /** The workspace's version at the path: `absent`, or its type and SHA-256; null for what no file can replace. */
   version: string | null;
 }
 

@@ -23,7 +23,7 @@ export interface TreeDiff {
   contentHash: string;
   /** Changes whose content `text` does not show: whoever judges by `text` has not seen these (`WorkTrees.read` gives them). */
   notShown: NotShown[];
-  /** What in the changes the owner's git would obey; null for nothing. */
+  /** The parts of the changes that the owner's git would obey; null for nothing. */
   traps: GitTraps | null;
 }
 

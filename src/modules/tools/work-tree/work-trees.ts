@@ -40,10 +40,10 @@ export interface PublishOptions {
   signal?: AbortSignal;
 }
 
-/** What stands in the way of a publication; nothing of either is a success. */
+/** The obstacles of a publication; nothing of either is a success. */
 export interface Published {
   conflicts: Conflict[];
-  /** What the owner's git would obey and nobody has released: nothing was written. */
+  /** The changes that the owner's git would obey and nobody has released: nothing was written. */
   traps?: GitTraps;
 }
 
@@ -199,7 +199,7 @@ export class WorkTrees implements OnModuleInit {
   }
 
   /**
-   * What the task has changed so far, for people who look at it while whoever holds the lease goes on; null where this machine
+   * The task's changes so far, for people who look at it while whoever holds the lease goes on; null where this machine
    * has no tree of the task.
    * @throws DomainError `workspace_too_large`, `workspace_unreadable`.
    */

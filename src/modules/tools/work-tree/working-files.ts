@@ -104,7 +104,7 @@ function excludesFile(top: string, repository: Repository, user: GitUser, label:
   return path;
 }
 
-/** What git itself would use in the repository: its settings over those of the service's user, conditional ones too. */
+/** The settings that git itself would use in the repository: its settings over those of the service's user, conditional ones too. */
 function userSetting(
   repository: Repository,
   user: GitUser,

@@ -34,7 +34,7 @@ export async function withTrapsInWorkspace(
   return joinedTraps(traps, gitTraps(found.map(repositoryTrap)));
 }
 
-/** What the workspace has in `folder`; nothing where there is no such folder. */
+/** The workspace's entries in `folder`; nothing where there is no such folder. */
 async function entriesOf(workspace: string, folder: string): Promise<{ name: string; kind: EntryKind }[]> {
   try {
     return await inDirectory(workspace, folder.split('/').slice(0, -1), async (directory) => {
