@@ -25,10 +25,10 @@ it('ends a call after a minute, in the server too; other calls of the connection
   const connection = await setup.connect(setup.server());
   holdTimers();
   const first = setup.call('mcp__small__late');
-  // Standard streams keep the order: once this is answered, the call before it has arrived.
-  await setup.call('mcp__small__echo', { text: 'a' });
+  await setup.begun(1);
   jest.advanceTimersByTime(CALL_TIMEOUT_MS - 1);
   const second = setup.call('mcp__small__late');
+  await setup.begun(2);
   expect((await setup.call('mcp__small__cancelled')).text).toContain('[]');
 
   // The server answers both calls when it hears that the first one is cancelled.

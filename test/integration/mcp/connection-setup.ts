@@ -8,6 +8,7 @@ import { ServerConnection } from '../../../src/modules/mcp/server-connection.js'
 import { TransportFactory } from '../../../src/modules/mcp/transports/transport-factory.js';
 import { SandboxRefusedError, ToolRegistry, type Sandbox, type ToolResult } from '../../../src/modules/tools/index.js';
 import { Clock } from '../../../src/platform/clock/index.js';
+import { eventually } from '../../support/eventually.js';
 import { temporaryFolder } from '../../support/servers/index.js';
 
 export const ROOT = join(fileURLToPath(import.meta.url), '../../../..');
@@ -97,6 +98,12 @@ export class Setup {
       work: { kind: 'task', id: 'task' },
       signal,
     });
+  }
+
+  /** Waits until that many calls of "never" and "late" are with the small server: arguments are checked before, in another thread. */
+  begun(calls: number): Promise<true> {
+    const said = async (): Promise<boolean> => (await this.call('mcp__small__begun')).text.includes(`begun: ${calls}`);
+    return eventually(`${calls} calls have begun`, said);
   }
 
   async end(): Promise<void> {

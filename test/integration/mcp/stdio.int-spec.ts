@@ -48,8 +48,7 @@ describe('calls', () => {
     const turn = new AbortController();
     const call = setup.call('mcp__small__never', {}, turn.signal);
     const rejected = expect(call).rejects.toThrow('the turn was cancelled');
-    // Standard streams keep the order: once this is answered, the call before it has arrived.
-    await setup.call('mcp__small__echo', { text: 'a' });
+    await setup.begun(1);
     turn.abort(new Error('the turn was cancelled'));
     await rejected;
     expect((await setup.call('mcp__small__cancelled')).text).toMatch(/\[\d+\]/);

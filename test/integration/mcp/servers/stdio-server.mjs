@@ -43,6 +43,11 @@ let tools = options.tools ?? [
   { name: 'picture', description: 'Shows a picture.', inputSchema: { type: 'object' } },
   { name: 'data', description: 'Gives structured data.', inputSchema: { type: 'object' } },
   { name: 'environment', description: 'Tells its environment.', inputSchema: { type: 'object' } },
+  {
+    name: 'begun',
+    description: 'Tells how many calls of "never" and "late" have come.',
+    inputSchema: { type: 'object' },
+  },
   { name: 'cancelled', description: 'Tells which calls were cancelled.', inputSchema: { type: 'object' } },
   { name: 'change', description: 'Changes its tools.', inputSchema: { type: 'object' } },
   { name: 'endless', description: 'Writes 100 MB without a line end.', inputSchema: { type: 'object' } },
@@ -59,6 +64,7 @@ if (options.leak) {
 }
 const cancelled = [];
 const late = [];
+let begun = 0;
 const held = options.holdWhile && existsSync(options.holdWhile);
 const silent = typeof options.silent === 'string' ? existsSync(options.silent) : options.silent;
 
@@ -70,10 +76,12 @@ const calls = {
     return text('at last');
   },
   never: (_args, progress) => {
+    begun += 1;
     progress(3, 10, `three of ten${leaked}`);
     return new Promise(() => undefined);
   },
   late: (_args, progress) => {
+    begun += 1;
     progress(1, 1, 'nearly');
     return new Promise((resolve) => late.push(() => resolve(text('after all'))));
   },
@@ -91,6 +99,7 @@ const calls = {
   picture: () => ({ content: [{ type: 'image', mimeType: 'image/png', data: Buffer.alloc(300).toString('base64') }] }),
   data: () => ({ content: [], structuredContent: { answer: 42 } }),
   environment: () => text(JSON.stringify(process.env)),
+  begun: () => text(`begun: ${begun}`),
   cancelled: () => text(JSON.stringify(cancelled)),
   change: () => {
     tools = options.changed ?? tools;
