@@ -15,11 +15,12 @@ import { DatabaseModule } from './platform/database/index.js';
 import { HealthModule } from './platform/health/index.js';
 import { LoggingModule, type Scrubber } from './platform/logging/index.js';
 import { PeriodicJobsModule } from './platform/schedule/index.js';
+import { StorageModule } from './platform/storage/index.js';
 import { TelemetryModule } from './platform/telemetry/index.js';
 import { Startup } from './startup.js';
 
 /** Global with the settings and the log: every module uses them. */
-const EVERYWHERE = [ClockModule, DatabaseModule];
+const EVERYWHERE = [ClockModule, DatabaseModule, StorageModule];
 /** Those that the process itself uses: `main`, the hooks of requests, the jobs. */
 const PROCESS = [HealthModule, PeriodicJobsModule, TelemetryModule];
 /** In the order of the layers: each module may import those before it. */

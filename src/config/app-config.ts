@@ -29,6 +29,8 @@ export class AppConfig {
   readonly sandbox: SandboxTier;
   /** What a work tree may begin with; it may grow to twice that. */
   readonly trees: { readonly files: number; readonly bytes: number };
+  /** Bytes of a disk that stay free; null is the smaller of 512 MiB and 5 %. */
+  readonly disk: { readonly minFree: number | null };
   readonly logLevel: LogLevel;
   readonly http: {
     readonly host: string;
@@ -111,6 +113,7 @@ export class AppConfig {
     this.workspace = resolve(env.NOVA_WORKSPACE ?? 'workspace');
     this.sandbox = env.SHELL_SANDBOX ?? 'workspace';
     this.trees = { files: env.TREE_MAX_FILES ?? 200_000, bytes: (env.TREE_MAX_MIB ?? 2_048) * 1024 * 1024 };
+    this.disk = { minFree: env.DISK_MIN_FREE ?? null };
     this.logLevel = LOG_LEVEL[env.LOG_LEVEL ?? 'INFO'] ?? 'info';
     this.http = {
       host: env.HOST ?? (required ? '0.0.0.0' : '127.0.0.1'),

@@ -94,6 +94,22 @@ const Json = (): PropertyDecorator =>
       return value as unknown;
     }
   });
+/** Bytes, with a unit of 1,024 or without. */
+const Bytes = (): PropertyDecorator => (target, key) => {
+  const units = ['', 'k', 'm', 'g', 't'];
+  const parse = Transform(({ value }) => {
+    const [, number, unit = ''] = /^(\d{1,12}) ?([kmgt]?)(?:i?b)?$/i.exec(String(value)) ?? [];
+    return number === undefined ? value : Number(number) * 1024 ** units.indexOf(unit.toLowerCase());
+  });
+  const isBytes = ValidateBy({
+    name: 'bytes',
+    validator: {
+      validate: (value) => Number.isSafeInteger(value),
+      defaultMessage: () => 'must be a number of bytes, with KiB, MiB, GiB or TiB after it or without',
+    },
+  });
+  for (const decorate of [IsOptional(), parse, isBytes]) decorate(target, key);
+};
 /** The address of an HTTP proxy; without a scheme it is `http`, as everywhere. */
 const ProxyUrl = (): PropertyDecorator => (target, key) => {
   const isProxyUrl = ValidateBy({
@@ -205,6 +221,8 @@ export class Environment {
   @Int(1, 10_000_000) TREE_MAX_FILES?: number;
   /** MiB that a work tree may begin with. */
   @Int(1, 1_048_576) TREE_MAX_MIB?: number;
+  /** Bytes that stay free on the disks of the data folder and the workspace, also as `512MiB` or `2GiB`. */
+  @Bytes() DISK_MIN_FREE?: number;
   /** Sandbox tier of agents outside a pod, and the widest a pod may have. */
   @IsOptional() @IsIn(SANDBOX_TIERS) SHELL_SANDBOX?: SandboxTier;
   /** Least severe line that is logged, any case. */

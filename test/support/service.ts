@@ -94,6 +94,8 @@ export async function startService(env: Settings = {}, options: ServiceOptions =
     ADMIN_SECRET: adminSecret,
     NOVA_DATA_DIR: join(folder.path, 'data'),
     NOVA_WORKSPACE: join(folder.path, 'workspace'),
+    // Small, so that a nearly full disk of the machine that tests run on, and the reserve, cost nothing.
+    DISK_MIN_FREE: '1MiB',
     DEFAULT_CHAT_MODEL: 'script/demo',
     // Nothing listens there, so that no model of this machine is found.
     OLLAMA_BASE_URL: 'http://127.0.0.1:9',

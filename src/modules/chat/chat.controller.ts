@@ -34,7 +34,7 @@ export class ChatController {
       'Each `data:` is `{"status":{step,state,…}}`, `{"t":"<text>"}`, `{"error":"<message>"}` or, last, `[DONE]`.',
     content: { 'text/event-stream': { schema: { type: 'string' } } },
   })
-  @Problems('session_busy', 'agent_stopped', 'no_model', 'model_not_allowed', 'draining')
+  @Problems('session_busy', 'agent_stopped', 'no_model', 'model_not_allowed', 'draining', 'storage_full')
   async stream(
     @CurrentPrincipal() principal: Principal,
     @Body() body: ChatDto,

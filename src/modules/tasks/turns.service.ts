@@ -6,6 +6,7 @@ import { DomainError } from '../../platform/errors/index.js';
 import { Lifecycle } from '../../platform/health/index.js';
 import { IdempotencyRepository } from '../../platform/idempotency/index.js';
 import { EventBus } from '../../platform/redis/index.js';
+import { StorageRoom } from '../../platform/storage/index.js';
 import { isKeyOwner, visibleOwners, type Principal } from '../auth/index.js';
 import { AgentsService, type StoredAgent } from '../agents/index.js';
 import { isAllowedModel, LlmService, modelChain, noModel } from '../llm/index.js';
@@ -42,13 +43,14 @@ export class TurnsService {
     private readonly runner: TurnRunner,
     private readonly idempotency: IdempotencyRepository,
     private readonly bus: EventBus,
+    private readonly room: StorageRoom,
   ) {}
 
   /**
    * Asks the agent; the turn is durable and runs in this process when this resolves. A known Idempotency-Key names its turn
    * instead, which is not run again.
    * @throws DomainError not_found, agent_stopped, no_model, model_not_allowed, session_busy, idempotency_key_reused,
-   *   draining, rate_limited, quota_exceeded.
+   *   draining, rate_limited, quota_exceeded, storage_full.
    */
   async start(agentId: string, request: TurnRequest): Promise<{ turn: RunningTurn } | Replayed> {
     if (this.lifecycle.draining) {
@@ -63,6 +65,7 @@ export class TurnsService {
     if (isKeyOwner(request.owner) && (await this.turns.countRunningOf(request.owner)) >= most) {
       throw new DomainError('quota_exceeded', `This key may have ${most} running turns.`, { retryAfterSeconds: 5 });
     }
+    if (!request.idempotency) this.room.assertRoom();
     const defaultModel = await this.llm.defaultModel();
     const id = this.clock.newId();
     if (request.origin === 'chat' && request.sessionId !== null) await this.turns.interruptSession(request.sessionId);
@@ -71,6 +74,7 @@ export class TurnsService {
         const claim = { owner: request.owner, route: ROUTE, ...request.idempotency };
         const { resourceId, bound } = await this.idempotency.bind(claim, id);
         if (!bound) return { replayedId: resourceId };
+        this.room.assertRoom();
       }
       const agent = await this.agents.lockForUse(agentId);
       const chain = this.chainOf(agent, request, defaultModel);

@@ -52,6 +52,7 @@ export const ERRORS = {
   no_model: { status: 503, title: 'No model is configured' },
   dependency_unavailable: { status: 503, title: 'A dependency is unavailable' },
   tree_unavailable: { status: 503, title: 'The work tree of the task is not on this machine' },
+  storage_full: { status: 503, title: 'The disk is nearly full' },
   draining: { status: 503, title: 'The service is shutting down' },
   internal: { status: 500, title: 'Something went wrong' },
 } as const satisfies Record<string, { status: number; title: string }>;

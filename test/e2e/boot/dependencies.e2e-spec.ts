@@ -39,6 +39,30 @@ async function blackHole(): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
+it('a disk that is nearly full refuses new work, and leaves the service ready and its reads', async () => {
+  // More than any disk has.
+  const service = await startService({ DISK_MIN_FREE: '8000TiB' });
+  services.push(service);
+  expect(await readiness(service)).toMatchObject({ code: 200, details: { disk: { status: 'degraded' } } });
+  const agent = { config: { name: 'asked', model: 'script/demo' } };
+  const made = await service.admin('/api/v1/agents', { method: 'POST', json: agent });
+  const { id } = (await made.json()) as { id: string };
+  for (const [path, json] of <[string, object][]>[
+    ['/api/v1/pipeline/tasks', { user_input: 'Anything.', pod_name: 'Quick Reply' }],
+    ['/api/v1/tasks', { agent_id: id, messages: [{ role: 'user', content: 'Anything.' }] }],
+    ['/api/v1/chat/stream', { messages: [{ role: 'user', content: 'Anything.' }] }],
+  ]) {
+    const answer = await service.admin(path, { method: 'POST', json });
+    expect([path, answer.status, await answer.json()]).toEqual([
+      path,
+      503,
+      expect.objectContaining({ code: 'storage_full' }),
+    ]);
+    expect(answer.headers.get('retry-after')).toMatch(/^\d+$/);
+  }
+  expect((await service.admin('/api/v1/pipeline/tasks')).status).toBe(200);
+});
+
 describe('a database that is down at the start', () => {
   it.each<[string, () => Promise<string>]>([
     ['refuses connections', async () => 'postgres://nova:canary-password@127.0.0.1:9/nova'],

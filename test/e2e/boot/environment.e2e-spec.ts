@@ -84,6 +84,7 @@ const WRONG: Record<string, string> = {
   MAX_KEY_TURNS: 'canary-50',
   MAX_KEY_MIB: 'canary-51',
   MAX_STARTED_WORK: 'canary-52',
+  DISK_MIN_FREE: 'canary-53',
 };
 /** Variables of which every text is a value. */
 const FREE = [

@@ -8,6 +8,7 @@ import type { ClaimedTask } from '../../../src/modules/pipeline/store/task-queue
 import { sql } from '../../../src/platform/database/index.js';
 import { InProcessTaskBell } from '../../../src/platform/redis/in-process-task-bell.js';
 import type { LiveState, TaskBell } from '../../../src/platform/redis/index.js';
+import type { StorageRoom } from '../../../src/platform/storage/index.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { progress, queueOn } from './queue-setup.js';
 import { eventually } from '../../support/eventually.js';
@@ -16,6 +17,9 @@ let db: TestDatabase;
 let setup: ReturnType<typeof queueOn>;
 let worker: PipelineConsumer | null = null;
 const mirrored: string[] = [];
+/** Whether the disk is nearly full. */
+let short = false;
+const room = { shortOf: () => (short ? 'NOVA_DATA_DIR' : null) } as unknown as StorageRoom;
 
 beforeAll(async () => {
   db = await createTestDatabase();
@@ -60,11 +64,40 @@ function workerWith(
     setup.moves,
     setup.workers,
     { run } as unknown as TaskExecutor,
+    room,
   );
 }
 
 const row = (id: string) =>
   db.database.one<Record<string, unknown>>('test.task', sql`select * from tasks where id = ${id}`);
+
+describe('a disk that is nearly full', () => {
+  it('keeps tasks queued until there is room, then they go on by themselves', async () => {
+    const id = await setup.submit();
+    const ran: string[] = [];
+    short = true;
+    const claim = setup.queue.claim.bind(setup.queue);
+    let claims = 0;
+    setup.queue.claim = async (...args) => {
+      claims += 1;
+      return claim(...args);
+    };
+    let waits = 0;
+    const bell = restlessBell();
+    const wait = bell.wait.bind(bell);
+    bell.wait = (...args) => {
+      waits += 1;
+      return wait(...args);
+    };
+    worker = workerWith(async (task) => ran.push(task.id) > 0, bell);
+    await worker.start();
+    await eventually('it has looked several times', () => waits > 3);
+    expect(claims).toBe(0);
+    expect(await row(id)).toMatchObject({ status: 'queued' });
+    short = false;
+    await eventually('the task runs', () => ran.includes(id));
+  });
+});
 
 describe('a lease that no run holds', () => {
   it('of a claim whose answer was lost is given back at once', async () => {

@@ -47,6 +47,19 @@ const list = (path = '.', recursive = false): Promise<ToolResult> =>
 const search = (pattern: string, more: object = {}): Promise<ToolResult> =>
   call(new SearchCodebaseTool(places) as Tool, { pattern, ...more });
 
+it('writes nothing while the disk is nearly full, and reads all the same', async () => {
+  await write('before');
+  class Full extends Places {
+    protected override readonly space = () => ({ bytes: 9, size: 1000, used: 991, names: 1, namesLeft: null });
+  }
+  places = new Full(AppConfig.from({ NOVA_WORKSPACE: root }));
+  for (const refused of [await write('after'), await edit('before', 'written', 'x')]) {
+    expect(refused).toMatchObject({ isError: true, text: expect.stringContaining('nearly full') });
+  }
+  expect((await read('before')).text).toContain('written');
+  expect(await readdir(root)).toEqual(['before']);
+});
+
 describe('the way out of the root', () => {
   it.each(
     [

@@ -8,6 +8,7 @@ import { isKeyOwner, ownerOf, type Principal } from '../../auth/index.js';
 import { isAllowedModel, LlmService, noModel } from '../../llm/index.js';
 import { PodsService, type PodSnapshot } from '../../pods/index.js';
 import { IdempotencyRepository } from '../../../platform/idempotency/index.js';
+import { StorageRoom } from '../../../platform/storage/index.js';
 import { stageModels } from '../rules/stage-models.js';
 import { ToolRegistry, type AllowedTools } from '../../tools/index.js';
 import { enter } from '../rules/plan.js';
@@ -66,12 +67,13 @@ export class SubmitService {
     private readonly admin: TaskAdminRepository,
     private readonly idempotency: IdempotencyRepository,
     private readonly bell: TaskBell,
+    private readonly room: StorageRoom,
   ) {}
 
   /**
    * Stores a task and rings the bell; it is durable when this resolves.
    * @throws DomainError not_found, pod_disabled, validation_failed, idempotency_key_reused, forbidden, model_not_allowed,
-   *   sandbox_not_allowed, price_unknown, no_model, quota_exceeded.
+   *   sandbox_not_allowed, price_unknown, no_model, quota_exceeded, storage_full.
    */
   async submit(principal: Principal, submission: Submission): Promise<Submitted> {
     const defaultModel = await this.llm.defaultModel();
@@ -89,6 +91,7 @@ export class SubmitService {
       const { resourceId, bound } = await this.idempotency.bind({ owner, route: ROUTE, ...submission.idempotency }, id);
       if (!bound) return this.replay(resourceId);
     }
+    this.room.assertRoom();
     const asked = await this.pods.snapshotForTask({
       ...(submission.podId === undefined ? {} : { id: submission.podId }),
       ...(submission.podName === undefined ? {} : { name: submission.podName }),

@@ -62,6 +62,7 @@ export class PipelineTasksController {
     'price_unknown',
     'no_model',
     'quota_exceeded',
+    'storage_full',
   )
   async create(
     @CurrentPrincipal() principal: Principal,

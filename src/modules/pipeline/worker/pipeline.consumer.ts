@@ -4,6 +4,7 @@ import { AppConfig } from '../../../config/index.js';
 import { Clock } from '../../../platform/clock/index.js';
 import { EventBus, LiveState, TaskBell } from '../../../platform/redis/index.js';
 import { StartStep } from '../../../platform/startup/index.js';
+import { StorageRoom } from '../../../platform/storage/index.js';
 import { isSuspect, MOST_CRASHED } from '../rules/crashes.js';
 import { Lease } from '../store/lease.js';
 import { TaskExecutor } from '../run/task-executor.js';
@@ -57,6 +58,7 @@ export class PipelineConsumer implements OnModuleDestroy, BeforeApplicationShutd
     private readonly moves: TransitionsRepository,
     private readonly workers: WorkersRepository,
     private readonly executor: TaskExecutor,
+    private readonly room: StorageRoom,
   ) {}
 
   /** Id of this worker; null until it has one. */
@@ -121,6 +123,8 @@ export class PipelineConsumer implements OnModuleDestroy, BeforeApplicationShutd
   /** Claims what fits; true when something may be due that was not claimed. */
   private async claimOnce(worker: number): Promise<boolean> {
     if (this.unsure) await this.giveBackUnheld(worker);
+    // Tasks wait for room as they wait for a slot; the next look comes with the next rest.
+    if (this.room.shortOf() !== null) return false;
     if (this.suspectAlone || !this.heartbeat?.healthy) return true;
     if (this.draining) return this.claimSuspect(worker);
     const left = await this.claimOthers(worker);

@@ -57,6 +57,7 @@ export class TasksController {
     'idempotency_key_reused',
     'draining',
     'quota_exceeded',
+    'storage_full',
   )
   async create(
     @CurrentPrincipal() principal: Principal,
@@ -95,7 +96,7 @@ export class TasksController {
   @ApiHeader(PREFER)
   @ApiProduces('text/event-stream')
   @ApiOkResponse(STREAM)
-  @Problems('not_found', 'agent_stopped', 'no_model', 'draining', 'quota_exceeded')
+  @Problems('not_found', 'agent_stopped', 'no_model', 'draining', 'quota_exceeded', 'storage_full')
   async stream(
     @CurrentPrincipal() principal: Principal,
     @Body() body: CreateTaskDto,

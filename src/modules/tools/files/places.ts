@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { AppConfig } from '../../../config/index.js';
+import { freeSpace, isShort, type FreeSpace } from '../../../platform/storage/index.js';
 import { PathRefusedError } from '../boundary/path-refused.js';
 import { parsePath, refuseGit } from '../boundary/relative-path.js';
 import { serviceFolders } from '../sandbox/service-folders.js';
@@ -17,6 +18,8 @@ const SERVICE_ALIAS = '/nova/';
 /** Where the paths of a call lead: what the tier's commands would see there. */
 @Injectable()
 export class Places {
+  protected readonly space: FreeSpace = freeSpace;
+
   constructor(private readonly config: AppConfig) {}
 
   /** @throws PathRefusedError when the tier does not reach `path`. */
@@ -30,13 +33,17 @@ export class Places {
     return { root: context.root, segments };
   }
 
-  /** As `toRead`, for a file that is to be written. */
+  /** As `toRead`, for a file that is to be written: also refused while the disk is nearly full. */
   toWrite(path: string, context: ToolContext): Place {
     if (context.tier === 'nova' && `${path}/`.startsWith(SERVICE_ALIAS)) {
       throw new PathRefusedError(`"${path}" is part of the service and read-only.`);
     }
     const place = this.toRead(path, context);
     refuseGit(place.segments);
+    const free = this.space(place.root);
+    if (free !== null && isShort(free, this.config.disk.minFree)) {
+      throw new PathRefusedError('The disk of the service is nearly full; remove what is not needed.');
+    }
     return place;
   }
 

@@ -1,0 +1,7 @@
+import { Global, Module } from '@nestjs/common';
+import { DiskIndicator } from './disk.indicator.js';
+import { StorageRoom } from './storage-room.js';
+
+@Global()
+@Module({ providers: [StorageRoom, DiskIndicator], exports: [StorageRoom] })
+export class StorageModule {}
