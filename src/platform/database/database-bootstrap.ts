@@ -154,7 +154,7 @@ export class DatabaseBootstrap {
     try {
       const schema = await checkServer(client);
       await checkSessions(client, () => connectClient({ ...connection, application_name: 'nova probe' }));
-      if (this.config.redis.url === null) await takeSingleProcessLock(client, signal);
+      if (this.config.redis.url === null) await takeSingleProcessLock(client, this.clock, signal);
       this.guard = { client, schema, pid: await backendPid(client) };
       return this.guard;
     } catch (error) {

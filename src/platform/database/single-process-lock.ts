@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
+import type { Clock } from '../clock/index.js';
 import { LOCK_CLASS, SINGLE_PROCESS_LOCK } from './advisory-locks.js';
 
 /** Another process keeps its shared state in memory and uses the same database. This process has to end. */
@@ -21,17 +21,18 @@ const POLL_MS = 200;
  * properly or was killed has lost it already; one that is ending gets some time.
  * @throws SingleProcessError when another session still holds it after 15 seconds.
  */
-export async function takeSingleProcessLock(client: pg.Client, signal: AbortSignal): Promise<void> {
+export async function takeSingleProcessLock(client: pg.Client, clock: Clock, signal: AbortSignal): Promise<void> {
   // Lets the server notice in time that this process's machine is gone, so that its successor gets the lock.
   await client.query('set tcp_keepalives_idle = 5; set tcp_keepalives_interval = 2; set tcp_keepalives_count = 3');
-  const deadline = performance.now() + WAIT_MS;
+  const deadline = clock.monotonicMs() + WAIT_MS;
   for (;;) {
     const { rows } = await client.query<{ locked: boolean }>('select pg_try_advisory_lock($1, $2) as locked', [
       LOCK_CLASS,
       SINGLE_PROCESS_LOCK,
     ]);
     if (rows[0]?.locked === true) return;
-    if (performance.now() >= deadline) throw new SingleProcessError();
-    await delay(POLL_MS, undefined, { signal });
+    if (clock.monotonicMs() >= deadline) throw new SingleProcessError();
+    await clock.sleep(POLL_MS, signal);
+    signal.throwIfAborted();
   }
 }

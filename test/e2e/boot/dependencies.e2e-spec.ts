@@ -1,5 +1,5 @@
 /** @needs redis-server */
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { generateApiKey } from '../../../src/modules/auth/api-key.js';
@@ -38,6 +38,18 @@ async function blackHole(): Promise<number> {
   cleanups.push(async () => server.close());
   return (server.address() as AddressInfo).port;
 }
+
+/** Two processes without Redis on one database. The second waits for a while before it ends: the other tests pass meanwhile. */
+let twins: { first: Service; second: Service; live: number; ready: number };
+beforeAll(async () => {
+  const first = await startService();
+  const second = await startService({ DATABASE_URL: first.database?.url ?? '' }, { listening: true });
+  const [{ status: live }, { code: ready }] = await Promise.all([second.fetch('/health/live'), readiness(second)]);
+  twins = { first, second, live, ready };
+});
+afterAll(async () => {
+  await Promise.all([twins?.second.kill(), twins?.first.kill()]);
+});
 
 it('a disk that is nearly full refuses new work, and leaves the service ready and its reads', async () => {
   // More than any disk has.
@@ -156,11 +168,9 @@ it('a model provider that is down is no reason to be unready', async () => {
 });
 
 it('a second process without Redis on the same database ends with that reason', async () => {
-  const first = await startService();
-  services.push(first);
-  const second = await start({ DATABASE_URL: first.database?.url ?? '' });
-  expect((await second.fetch('/health/live')).status).toBe(200);
-  expect((await readiness(second)).code).toBe(503);
+  const { first, second, live, ready } = twins;
+  expect(live).toBe(200);
+  expect(ready).toBe(503);
   expect(await second.exited).toBe(1);
   expect(second.output()).toMatch(/REDIS_URL/);
   expect((await readiness(first)).code).toBe(200);

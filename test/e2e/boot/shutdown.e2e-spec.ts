@@ -4,6 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { sql } from '../../../src/platform/database/index.js';
 import { createTestDatabase } from '../../support/database.js';
 import { eventually } from '../../support/eventually.js';
+import { holdLock } from '../../support/held-lock.js';
 import { startService, type Service } from '../../support/service.js';
 
 const services: Service[] = [];
@@ -96,8 +97,7 @@ it('a signal in the middle of a migration ends it with nothing of that file, and
             applied_at timestamptz not null default clock_timestamp())`,
     );
     // The first file has run then, and cannot be noted.
-    const holder = await db.database.reserve('test holder');
-    await holder.query('begin; lock table schema_migrations in share mode');
+    const release = await holdLock(db.database, 'lock table schema_migrations in share mode');
     const first = await startService({ DATABASE_URL: db.url }, { listening: true });
     services.push(first);
     await eventually('the migration waits', async () => {
@@ -106,8 +106,7 @@ it('a signal in the middle of a migration ends it with nothing of that file, and
     });
     first.signal('SIGTERM');
     expect(await first.exited).toBe(0);
-    await holder.query('rollback');
-    await holder.end();
+    await release();
     expect(await tables()).toEqual({ made: null, noted: 0 });
     services.push(await startService({ DATABASE_URL: db.url }));
     expect(await tables()).toMatchObject({ made: 'api_keys', noted: expect.any(Number) });

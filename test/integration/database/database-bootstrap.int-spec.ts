@@ -1,6 +1,6 @@
 import { chmod, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { AppConfig } from '../../../src/config/index.js';
 import { Clock } from '../../../src/platform/clock/index.js';
@@ -10,8 +10,10 @@ import { findPostmaster } from '../../../src/platform/embedded-postgres/postmast
 import { createTestDatabase } from '../../support/database.js';
 import { eventually } from '../../support/eventually.js';
 import { execute } from '../../support/servers/test-servers.js';
-import { hasPostgres15, startPostgres, temporaryFolder } from '../../support/servers/index.js';
+import { QuickClock } from '../../support/quick-clock.js';
+import { hasPostgres15, startPostgres, temporaryFolder, type TestPostgres } from '../../support/servers/index.js';
 import { endDatabaseProcesses, startDatabaseProcess } from './database-process.js';
+import { makeCluster, type MadeCluster } from './made-cluster.js';
 
 interface Service {
   bootstrap: DatabaseBootstrap;
@@ -19,6 +21,7 @@ interface Service {
   starting: Promise<void>;
 }
 
+let made: MadeCluster;
 let cleanUps: (() => unknown)[] = [];
 afterEach(async () => {
   await endDatabaseProcesses();
@@ -30,9 +33,9 @@ afterEach(async () => {
 const NEVER = new AbortController().signal;
 const REDIS = { REDIS_URL: 'redis://127.0.0.1:1/2' };
 
-function service(env: Record<string, string>, signal = NEVER): Service {
+function service(env: Record<string, string>, signal = NEVER, clock = new Clock()): Service {
   const database = new Database();
-  const bootstrap = new DatabaseBootstrap(AppConfig.from(env), database, new Clock());
+  const bootstrap = new DatabaseBootstrap(AppConfig.from(env), database, clock);
   cleanUps.push(() => bootstrap.stop());
   const starting = bootstrap.start(signal);
   starting.catch(() => undefined);
@@ -86,32 +89,38 @@ describe('the start of the database', () => {
     expect(one.bootstrap.state().ready).toBe(true);
   });
 
-  it.each([
-    ['a wrong password', (url: URL) => (url.password = 'wrong'), 'the database refused the password'],
-    ['an unknown database', (url: URL) => (url.pathname = '/nowhere'), 'the database does not exist on its server'],
-    [
-      'TLS the server does not speak',
-      (url: URL) => url.searchParams.set('sslmode', 'require'),
-      'the database server does not speak TLS',
-    ],
-    ['an unknown host', (url: URL) => url.searchParams.set('host', 'nowhere.invalid'), /host name of the database/],
-    [
-      'a closed port',
-      (url: URL) => (url.searchParams.set('host', '127.0.0.1'), (url.port = '1')),
-      'the database server refuses connections',
-    ],
-  ])('names %s and goes on trying', async (_, spoil, reason) => {
-    // A server of its own: one that DATABASE_URL names may trust everybody.
-    const server = await startPostgres();
-    cleanUps.push(() => server.stop());
-    const url = new URL(server.url());
-    spoil(url);
-    const quit = new AbortController();
-    const one = service({ DATABASE_URL: url.href }, quit.signal);
-    await untilReason(one, reason instanceof RegExp ? reason : new RegExp(`^${reason}$`));
-    expect(one.bootstrap.state().ready).toBe(false);
-    quit.abort();
-    await expect(one.starting).rejects.toMatchObject({ name: 'AbortError' });
+  describe('that cannot be used as it is told', () => {
+    // Of its own: one that DATABASE_URL names may trust everybody.
+    let server: TestPostgres;
+    beforeAll(async () => {
+      server = await startPostgres();
+    });
+    afterAll(() => server?.stop());
+
+    it.each([
+      ['a wrong password', (url: URL) => (url.password = 'wrong'), 'the database refused the password'],
+      ['an unknown database', (url: URL) => (url.pathname = '/nowhere'), 'the database does not exist on its server'],
+      [
+        'TLS the server does not speak',
+        (url: URL) => url.searchParams.set('sslmode', 'require'),
+        'the database server does not speak TLS',
+      ],
+      ['an unknown host', (url: URL) => url.searchParams.set('host', 'nowhere.invalid'), /host name of the database/],
+      [
+        'a closed port',
+        (url: URL) => (url.searchParams.set('host', '127.0.0.1'), (url.port = '1')),
+        'the database server refuses connections',
+      ],
+    ])('names %s and goes on trying', async (_, spoil, reason) => {
+      const url = new URL(server.url());
+      spoil(url);
+      const quit = new AbortController();
+      const one = service({ DATABASE_URL: url.href }, quit.signal);
+      await untilReason(one, reason instanceof RegExp ? reason : new RegExp(`^${reason}$`));
+      expect(one.bootstrap.state().ready).toBe(false);
+      quit.abort();
+      await expect(one.starting).rejects.toMatchObject({ name: 'AbortError' });
+    });
   });
 
   it('is refused by a database that is newer than the program, until that is mended', async () => {
@@ -148,7 +157,7 @@ describe('a process without Redis', () => {
     const url = await emptyDatabase();
     const first = service({ DATABASE_URL: url });
     await first.starting;
-    const second = service({ DATABASE_URL: url });
+    const second = service({ DATABASE_URL: url }, NEVER, new QuickClock());
     await expect(second.starting).rejects.toThrow(SingleProcessError);
     await expect(second.starting).rejects.toThrow(/Another process without REDIS_URL uses this database/);
     expect(second.database.attached).toBe(false);
@@ -194,7 +203,7 @@ describe('a process without Redis', () => {
 
   it('has to end when another one took its place meanwhile', async () => {
     const url = await emptyDatabase();
-    const one = service({ DATABASE_URL: url });
+    const one = service({ DATABASE_URL: url }, NEVER, new QuickClock());
     await one.starting;
     const rival = new pg.Client({ connectionString: url });
     await rival.connect();
@@ -212,6 +221,11 @@ describe('a process without Redis', () => {
 });
 
 describe('a server that goes away', () => {
+  beforeAll(async () => {
+    made = await makeCluster();
+  });
+  afterAll(() => made?.remove());
+
   it.each(['fast', 'immediate'] as const)(
     'and comes back (%s restart) is used again without a restart of the service',
     async (mode) => {
@@ -273,7 +287,9 @@ async function dataFolder(): Promise<string> {
   const folder = temporaryFolder();
   cleanUps.push(() => folder.remove());
   await chmod(folder.path, 0o711);
-  return join(folder.path, 'nova');
+  const dataDir = join(folder.path, 'nova');
+  await made.copyTo(dataDir);
+  return dataDir;
 }
 
 /** Waits until so many processes are at least about to ask for the lock. */

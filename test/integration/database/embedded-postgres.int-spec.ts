@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, chown, cp, lstat, mkdir, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import {
   startEmbeddedPostgres,
@@ -15,11 +15,13 @@ import { run, spawnServer } from '../../../src/platform/embedded-postgres/server
 import { eventually } from '../../support/eventually.js';
 import { temporaryFolder, type TemporaryFolder } from '../../support/servers/index.js';
 import { endDatabaseProcesses, startDatabaseProcess } from './database-process.js';
+import { makeCluster, type MadeCluster } from './made-cluster.js';
 
 const asRoot = process.getuid?.() === 0;
 const NOBODY = { uid: 65_534, gid: 65_534 };
 const NAMELESS = { uid: 54_321, gid: 54_321 };
 
+let made: MadeCluster;
 let folder: TemporaryFolder;
 let dataDir: string;
 let started: EmbeddedPostgres[];
@@ -49,6 +51,11 @@ async function postmaster(): Promise<number> {
   if (found === null) throw new Error('no server runs');
   return found.pid;
 }
+
+beforeAll(async () => {
+  made = await makeCluster();
+});
+afterAll(() => made?.remove());
 
 beforeEach(async () => {
   folder = temporaryFolder();
@@ -93,6 +100,7 @@ describe('an embedded PostgreSQL', () => {
   });
 
   it('inherits nothing of the environment, which holds secrets', async () => {
+    await made.copyTo(dataDir);
     process.env.ADMIN_SECRET = 'a secret of the service';
     try {
       await start();
@@ -115,7 +123,7 @@ describe('an embedded PostgreSQL', () => {
   });
 
   it('ends with the pipe to its owner where only a shell can watch over it', async () => {
-    await (await start()).stop();
+    await made.copyTo(dataDir);
     const account = await serverAccount(cluster());
     const { postgres } = await serverBinaries(folder.path, account);
     const log = await open(join(folder.path, 'log'), 'a');
@@ -135,7 +143,7 @@ describe('an embedded PostgreSQL', () => {
   });
 
   it('replaces a server that an ended process left behind', async () => {
-    await (await start()).stop();
+    await made.copyTo(dataDir);
     const orphan = await startUnowned([`-c`, `${OWNER_SETTING}=1.1`]);
     const server = await start();
     expect(await processRuns(orphan)).toBe(false);
@@ -144,7 +152,7 @@ describe('an embedded PostgreSQL', () => {
   });
 
   it('starts although the pid file names a live process of the same user', async () => {
-    await (await start()).stop();
+    await made.copyTo(dataDir);
     const sleeper = spawn('sleep', ['1000'], { ...(asRoot ? NOBODY : {}), stdio: 'ignore' });
     bystanders.push(sleeper);
     await writeStalePidFile(sleeper.pid ?? 0);
@@ -153,7 +161,7 @@ describe('an embedded PostgreSQL', () => {
   });
 
   it('starts although the killed server was never reaped', async () => {
-    await (await start()).stop();
+    await made.copyTo(dataDir);
     const pid = await startUnowned([]);
     process.kill(pid, 'SIGKILL');
     await eventually('it has ended', async () => !(await processRuns(pid)));
@@ -162,6 +170,7 @@ describe('an embedded PostgreSQL', () => {
   });
 
   it('is shared with a service that lives, and left alone by the one that borrowed it', async () => {
+    await made.copyTo(dataDir);
     const owner = startDatabaseProcess({ NOVA_DATA_DIR: dataDir });
     await owner.ready();
     const pid = await postmaster();
@@ -192,8 +201,7 @@ describe('an embedded PostgreSQL', () => {
   });
 
   it('says why it does not start, and starts when the cause is gone', async () => {
-    const server = await start();
-    await server.stop();
+    await made.copyTo(dataDir);
     const settings = join(cluster(), 'postgresql.conf');
     const good = await readFile(settings, 'utf8');
     await writeFile(settings, `${good}\nshared_buffers = 'nonsense'\n`);
@@ -255,7 +263,7 @@ describe('the binaries', () => {
   });
 
   it('takes a cluster back that was restored as root', async () => {
-    await (await start()).stop();
+    await made.copyTo(dataDir);
     await chown(cluster(), 0, 0);
     for (const name of await readdir(cluster())) await chown(join(cluster(), name), 0, 0);
     expect(await ask(await start(), 'select 1 as one')).toEqual([{ one: 1 }]);

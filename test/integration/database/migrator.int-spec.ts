@@ -6,6 +6,7 @@ import { sql } from '../../../src/platform/database/index.js';
 import { migrate, MigrationError } from '../../../src/platform/database/migrator.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { eventually } from '../../support/eventually.js';
+import { holdLock } from '../../support/held-lock.js';
 import { temporaryFolder, type TemporaryFolder } from '../../support/servers/index.js';
 
 const PROJECT_MIGRATIONS = fileURLToPath(new URL('../../../migrations', import.meta.url));
@@ -141,15 +142,13 @@ describe('migrations', () => {
     write('0001_create_a.sql', 'create table a (id int);');
     await run();
     write('0002_alter_a.sql', 'alter table a add column more int;');
-    const holder = await db.database.reserve('test holder');
-    await holder.query('begin; lock table a in access exclusive mode');
+    const release = await holdLock(db.database, 'lock table a in access exclusive mode');
     const waiting = migrate(db.connection, { folder, lockTimeoutMs: 500 });
     const blocked = async (): Promise<boolean> =>
       (await db.database.query('test.blocked', sql`select 1 from pg_locks where not granted`)).length > 0;
     await eventually('it waits for the table', blocked);
     await eventually('it has let go', async () => !(await blocked()));
-    await holder.query('commit');
-    await holder.end();
+    await release();
     expect(await waiting).toEqual(['0002_alter_a.sql']);
   });
 

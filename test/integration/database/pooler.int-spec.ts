@@ -10,6 +10,7 @@ import {
   sql,
 } from '../../../src/platform/database/index.js';
 import { eventually } from '../../support/eventually.js';
+import { QuickClock } from '../../support/quick-clock.js';
 import { startPgBouncer, startPostgres, type TestPgBouncer, type TestPostgres } from '../../support/servers/index.js';
 
 // Installed by the set-up of the run where that is possible; test/setup/left-out.mjs says what would bring it.
@@ -43,9 +44,9 @@ interface Started {
   starting: Promise<void>;
 }
 
-function start(url: string): Started {
+function start(url: string, clock = new Clock()): Started {
   const database = new Database();
-  const bootstrap = new DatabaseBootstrap(AppConfig.from({ DATABASE_URL: url }), database, new Clock());
+  const bootstrap = new DatabaseBootstrap(AppConfig.from({ DATABASE_URL: url }), database, clock);
   cleanUps.push(() => bootstrap.stop());
   const starting = bootstrap.start(new AbortController().signal);
   starting.catch(() => undefined);
@@ -82,7 +83,7 @@ behindPooler('behind PgBouncer in session mode, with its defaults', () => {
     const { url } = await pooler('session');
     const first = start(url());
     await first.starting;
-    await expect(start(url()).starting).rejects.toThrow(SingleProcessError);
+    await expect(start(url(), new QuickClock()).starting).rejects.toThrow(SingleProcessError);
     await first.bootstrap.stop();
     await start(url()).starting;
   });

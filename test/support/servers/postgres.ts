@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { chmod, chown, mkdir, open, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod, chown, mkdir, open, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { findPostmaster } from '../../../src/platform/embedded-postgres/postmaster.js';
-import { serverAccount } from '../../../src/platform/embedded-postgres/server-account.js';
+import { serverAccount, type ServerAccount } from '../../../src/platform/embedded-postgres/server-account.js';
 import { serverBinaries, type ServerBinaries } from '../../../src/platform/embedded-postgres/server-binaries.js';
 import { run, spawnServer, type ServerProcess } from '../../../src/platform/embedded-postgres/server-process.js';
 import { temporaryFolder } from './temporary-folder.js';
@@ -37,6 +37,10 @@ export interface TestPostgres {
   stop(): Promise<void>;
 }
 
+/** Names in the folder of a server. */
+const CLUSTER = 'data';
+const PASSWORD = 'password';
+
 const DEBIAN_15 = '/usr/lib/postgresql/15/bin';
 
 /** Whether `startPostgres({ major: 15 })` works on this machine. */
@@ -54,14 +58,12 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Test
       : await serverBinaries(folder.path, account);
 
   const home = join(folder.path, 'pg');
-  const cluster = join(home, 'data');
-  const password = randomBytes(12).toString('hex');
-  const passwordFile = join(home, 'password');
-  await mkdir(home, { mode: 0o700 });
-  await writeFile(passwordFile, password, { mode: 0o600 });
-  if (account !== null) for (const path of [home, passwordFile]) await chown(path, account.uid, account.gid);
-  const initArgs = ['-D', cluster, '-U', 'postgres', '-A', 'scram-sha-256', `--pwfile=${passwordFile}`];
-  await run(binaries.initdb, [...initArgs, '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync'], { account });
+  const cluster = join(home, CLUSTER);
+  const template = options.major === 15 ? undefined : process.env['NOVA_TEST_CLUSTER'];
+  // Owners are part of a cluster, and Node's own copying keeps none.
+  if (template) await run('cp', ['-a', template, home], { account: null });
+  else await makeCluster(home, binaries, account);
+  const password = await readFile(join(home, PASSWORD), 'utf8');
 
   const settings: Record<string, string> = {
     listen_addresses: '',
@@ -111,6 +113,22 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Test
       folder.remove();
     },
   };
+}
+
+/** Makes the cluster that every server of a test run is a copy of, in `home`, which must not be there yet. */
+export async function makeClusterTemplate(home: string): Promise<void> {
+  const account = await serverAccount(join(home, CLUSTER));
+  await makeCluster(home, await serverBinaries(dirname(home), account), account);
+}
+
+/** Makes a new cluster in `home`, and beside it a file with its superuser's password. */
+async function makeCluster(home: string, { initdb }: ServerBinaries, account: ServerAccount): Promise<void> {
+  const passwordFile = join(home, PASSWORD);
+  await mkdir(home, { mode: 0o700 });
+  await writeFile(passwordFile, randomBytes(12).toString('hex'), { mode: 0o600 });
+  if (account !== null) for (const path of [home, passwordFile]) await chown(path, account.uid, account.gid);
+  const args = ['-D', join(home, CLUSTER), '-U', 'postgres', '-A', 'scram-sha-256', `--pwfile=${passwordFile}`];
+  await run(initdb, [...args, '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync'], { account });
 }
 
 async function untilItAnswers(url: string, server: ServerProcess): Promise<void> {

@@ -1,9 +1,12 @@
 import { randomBytes } from 'node:crypto';
+import { chmod } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Logger } from '@nestjs/common';
 import pg from 'pg';
 import { migrate } from '../../../src/platform/database/migrator.js';
-import { startPostgres } from './postgres.js';
+import { makeClusterTemplate, startPostgres } from './postgres.js';
 import { hasProgram, needProgram } from './system-program.js';
+import { temporaryFolder } from './temporary-folder.js';
 
 export interface TestServers {
   stop(): Promise<void>;
@@ -13,9 +16,10 @@ const PREFIX = 'nova_test_';
 const ABANDONED_MS = 24 * 3_600_000;
 
 /**
- * Starts one PostgreSQL for a whole test run and makes the migrated database that specs clone. A PostgreSQL that
- * `DATABASE_URL` names is used instead, in databases of our own, if it lets us create them. Specs start their own Redis, since
- * they empty and kill it. The settings of the surrounding shell reach no spec.
+ * Starts one PostgreSQL for a whole test run, and makes the migrated database that specs clone and the cluster that the
+ * servers which they start are copies of. A PostgreSQL that `DATABASE_URL` names is used instead of the one, in databases of
+ * our own, if it lets us create them. Specs start their own Redis, since they empty and kill it. The settings of the
+ * surrounding shell reach no spec.
  */
 export async function startTestServers(): Promise<TestServers> {
   Logger.overrideLogger(['warn', 'error', 'fatal']);
@@ -27,6 +31,11 @@ export async function startTestServers(): Promise<TestServers> {
   hasProgram('pgbouncer', 'pgbouncer');
   const run = `${PREFIX}${Date.now().toString(36)}_${randomBytes(3).toString('hex')}`;
   const external = given ? await usable(given, `${run}_template`) : null;
+  const clusters = temporaryFolder();
+  await chmod(clusters.path, 0o711);
+  const template = join(clusters.path, 'pg');
+  await makeClusterTemplate(template);
+  process.env.NOVA_TEST_CLUSTER = template;
   const own = external === null ? await startPostgres() : null;
   const admin = external ?? own?.url() ?? '';
   if (own !== null) await execute(admin, `create database ${run}_template`);
@@ -36,6 +45,7 @@ export async function startTestServers(): Promise<TestServers> {
     stop: async () => {
       if (external !== null) await dropDatabases(external, (name) => name.startsWith(run));
       await own?.stop();
+      clusters.remove();
     },
   };
 }
