@@ -238,6 +238,19 @@ const ESCAPES: { name: string; script: string; control?: false }[] = [
     script: 'echo -1000 > /proc/self/oom_score_adj',
     control: false,
   },
+  { name: 'steps behind the service in the order of that', script: 'echo 0 > /proc/self/oom_score_adj' },
+  {
+    name: 'is not before everything else in that order',
+    script: '[ "$(cat /proc/self/oom_score_adj)" != 1000 ]',
+  },
+  {
+    name: 'has another process out of that order',
+    script: 'sleep 5 & echo 0 > /proc/$!/oom_score_adj || echo 0 > /proc/$!/task/$!/oom_score_adj',
+  },
+  {
+    name: 'steps behind the service by the older name of that place',
+    script: 'echo 0 > /proc/self/oom_adj',
+  },
 ];
 
 it('is enforced here: these tests mean something', async () => {

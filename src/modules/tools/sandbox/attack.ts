@@ -16,6 +16,8 @@ export const ATTACK = [
   '! touch /probe 2>/dev/null || fell "the root is writable"',
   '! { : > /tmp/probe && chmod u+s /tmp/probe 2>/dev/null; } || fell "it can make set-id files"',
   'for fd in /proc/$$/fd/*; do case ${fd##*/} in 0|1|2) ;; *) [ ! -e "$fd" ] || fell "descriptor ${fd##*/} is open" ;; esac; done',
+  '! echo 0 2>/dev/null > /proc/self/oom_score_adj || fell "it can leave its place when memory runs out"',
+  '[ "$(cat /proc/self/oom_score_adj)" = 1000 ] || fell "it is not the first to go when memory runs out"',
   '[ "$(ulimit -c)" = 0 ] || fell "limits do not hold"',
   'echo held',
 ].join('\n');

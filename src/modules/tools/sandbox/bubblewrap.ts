@@ -61,7 +61,8 @@ const PUBLIC_ETC = ['/etc/alternatives', '/etc/ld.so.cache', '/etc/ssl/certs', '
 /**
  * What bubblewrap is told for one command: options, which go to it by a descriptor since environments may hold secrets and
  * every user of a machine can read argument lists, and the command with what prepares it. Everything not named here is not in the box: it starts from nothing. What is
- * mounted later covers what is mounted earlier; the root and /dev become read-only last.
+ * mounted later covers what is mounted earlier; the root, /dev and /proc become read-only last: by /proc a process
+ * could leave its place in the order in which the kernel takes memory back.
  */
 export function bubblewrapArguments(plan: BoxPlan, fd: BoxDescriptors): { options: string[]; command: string[] } {
   const { limits, user } = plan;
@@ -86,7 +87,8 @@ export function bubblewrapArguments(plan: BoxPlan, fd: BoxDescriptors): { option
     options.push(readOnly ? '--ro-bind-fd' : '--bind-fd', `${descriptor}`, at);
   }
   if (plan.tier === 'nova') for (const { name, path } of plan.service) options.push('--ro-bind', path, `/nova/${name}`);
-  options.push('--remount-ro', '/dev', '--remount-ro', '/', '--chdir', ['/workspace', ...plan.folder].join('/'));
+  for (const path of ['/dev', '/proc', '/']) options.push('--remount-ro', path);
+  options.push('--chdir', ['/workspace', ...plan.folder].join('/'));
 
   const command: string[] = [];
   if (plan.asRoot) {
@@ -100,8 +102,6 @@ export function bubblewrapArguments(plan: BoxPlan, fd: BoxDescriptors): { option
     `--fsize=${limits.fileSize}`,
   );
   command.push(`--nofile=${limits.openFiles}`, `--cpu=${limits.cpuSeconds ?? 'unlimited'}`, '--core=0', '--');
-  // The kernel ends the box before anything of the host when memory runs out.
-  command.push('/usr/bin/choom', '-n', '1000', '--');
   command.push('/usr/bin/timeout', '--signal=KILL', `${plan.lifeSeconds}`);
   return { options, command: [...command, ...plan.command] };
 }

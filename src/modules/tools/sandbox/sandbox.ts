@@ -68,6 +68,11 @@ const LIMITS: BoxLimits = {
 const PROBE_AGAIN_MS = 10_000;
 /** Commands at one time in this process. */
 const MAX_BOXES = 4;
+/**
+ * The place of boxes in the kernel's orders: last for the processor, and first to go when memory runs out. Taken before a box
+ * is made, so that it holds for all of it.
+ */
+const BEHIND_THE_SERVICE = ['/usr/bin/nice', '-n', '10', '/usr/bin/choom', '-n', '1000', '--'] as const;
 const BUBBLEWRAP = ['/usr/bin/bwrap', '/usr/local/bin/bwrap', '/bin/bwrap'];
 /** What makes git run programs, below `.git`. */
 const GIT_SETTINGS = ['config', 'config.worktree', 'hooks', 'info', 'modules'];
@@ -101,7 +106,7 @@ export class Sandbox implements OnModuleInit {
     private readonly egress: Egress = new Egress(config),
   ) {}
 
-  /** How bubblewrap is started; empty where it is not installed now. */
+  /** How bubblewrap is started, which stands last; empty where it is not installed now. */
   protected get bubblewrap(): readonly string[] {
     return BUBBLEWRAP.filter((path) => existsSync(path)).slice(0, 1);
   }
@@ -157,8 +162,9 @@ export class Sandbox implements OnModuleInit {
   }
 
   private async startInBox(box: Box, lifeSeconds: number): Promise<ChildProcess> {
-    const [program, ...before] = this.bubblewrap;
-    if (this.filter === null || program === undefined) throw new SandboxRefusedError('There is no sandbox.');
+    const starters = this.bubblewrap;
+    const bwrap = starters.at(-1);
+    if (this.filter === null || bwrap === undefined) throw new SandboxRefusedError('There is no sandbox.');
     const held = await this.openMounts(box);
     try {
       const owner = await held[0].handle.stat();
@@ -181,7 +187,9 @@ export class Sandbox implements OnModuleInit {
         { mounts, seccomp: pipe, passwd: pipe + 1, group: pipe + 2, info: pipe + 4 },
       );
       const told = [this.filter, files.passwd, files.group, options.map((option) => `${option}\0`).join('')];
-      const child = spawn(program, [...before, '--args', `${pipe + 3}`, '--', ...command], {
+      const line = [...starters.slice(0, -1), ...BEHIND_THE_SERVICE, bwrap, '--args', `${pipe + 3}`, '--', ...command];
+      const [program = '', ...args] = line;
+      const child = spawn(program, args, {
         cwd: '/',
         env: {},
         detached: true,
@@ -257,7 +265,8 @@ export class Sandbox implements OnModuleInit {
       );
     }
     this.logger.warn(`Running a command UNCONFINED on the host, in ${box.root}.`);
-    const child = spawn('/usr/bin/setpriv', ['--pdeathsig=KILL', '--', ...box.command], {
+    const [nice, ...place] = BEHIND_THE_SERVICE;
+    const child = spawn(nice, [...place, '/usr/bin/setpriv', '--pdeathsig=KILL', '--', ...box.command], {
       cwd: join(box.root, ...(box.folder ?? [])),
       env: { ...ENVIRONMENT, ...box.environment },
       detached: true,
