@@ -33,7 +33,9 @@ const servers = {
 };
 export default {
   reporters: ['default', '<rootDir>/test/setup/left-out-reporter.mjs'],
-  maxWorkers: 2,
+  // Suites wait more than they compute: one more than the two processors that the tests are made for.
+  maxWorkers: 3,
+  testSequencer: '<rootDir>/test/setup/longest-first.mjs',
   workerIdleMemoryLimit: '1GB',
   testTimeout: 180_000,
   coverageProvider: 'babel',
