@@ -27,23 +27,15 @@ export class InProcessLiveState extends LiveState {
   }
 
   async set(key: string, value: string, ttlMs: number): Promise<void> {
-    this.write(key, value, ttlMs);
+    const now = this.clock.monotonicMs();
+    this.entries.set(key, { value, expiresAt: now + wholeTtl(ttlMs) });
+    if (this.entries.size < this.sweepAt) return;
+    for (const [other, entry] of this.entries) if (entry.expiresAt <= now) this.entries.delete(other);
+    this.sweepAt = Math.max(1_024, this.entries.size * 2);
   }
 
-  async acquire(key: string, value: string, ttlMs: number): Promise<boolean> {
-    if (this.read(key) !== null) return false;
-    this.write(key, value, ttlMs);
-    return true;
-  }
-
-  async renew(key: string, value: string, ttlMs: number): Promise<boolean> {
-    if (this.read(key) !== value) return false;
-    this.write(key, value, ttlMs);
-    return true;
-  }
-
-  async release(key: string, value?: string): Promise<void> {
-    if (value === undefined || this.read(key) === value) this.entries.delete(key);
+  async release(key: string, value: string): Promise<void> {
+    if (this.read(key) === value) this.entries.delete(key);
   }
 
   /** Forgets every value. */
@@ -62,13 +54,5 @@ export class InProcessLiveState extends LiveState {
     if (entry.expiresAt > this.clock.monotonicMs()) return entry.value;
     this.entries.delete(key);
     return null;
-  }
-
-  private write(key: string, value: string, ttlMs: number): void {
-    const now = this.clock.monotonicMs();
-    this.entries.set(key, { value, expiresAt: now + wholeTtl(ttlMs) });
-    if (this.entries.size < this.sweepAt) return;
-    for (const [other, entry] of this.entries) if (entry.expiresAt <= now) this.entries.delete(other);
-    this.sweepAt = Math.max(1_024, this.entries.size * 2);
   }
 }

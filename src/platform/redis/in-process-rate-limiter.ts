@@ -1,6 +1,6 @@
 import { RateLimiterMemory, type RateLimiterAbstract, type RateLimiterRes } from 'rate-limiter-flexible';
 import { RateLimiter, type RateLimitVerdict } from './ports.js';
-import { verdictAfterTaking, verdictBeforeTaking, type Window } from './rate-limit-verdict.js';
+import { verdictAfterTaking, type Window } from './rate-limit-verdict.js';
 
 const MAX_KEYS = 50_000;
 
@@ -48,11 +48,6 @@ export class CountingRateLimiter extends RateLimiter {
     const seconds = wholeWindow(windowSeconds);
     const found = await this.counters.consume(counterName(key, seconds), 1, { customDuration: seconds });
     return verdictAfterTaking(asWindow(found), limit);
-  }
-
-  async peek(key: string, limit: number, windowSeconds: number): Promise<RateLimitVerdict> {
-    const found = await this.counters.get(counterName(key, wholeWindow(windowSeconds)));
-    return verdictBeforeTaking(found && asWindow(found), limit);
   }
 }
 

@@ -44,15 +44,8 @@ export abstract class LiveState {
   abstract get(key: string): Promise<string | null>;
   /** Stores `value` for `ttlMs`. */
   abstract set(key: string, value: string, ttlMs: number): Promise<void>;
-  /**
-   * Stores `value` only if the key is absent; true when it did. A value of another type counts as absent.
-   * @throws DomainError `dependency_unavailable` when the server is gone: a lock must not be assumed.
-   */
-  abstract acquire(key: string, value: string, ttlMs: number): Promise<boolean>;
-  /** Lets the key live for `ttlMs` from now if it still holds `value`; false when it does not or the server is gone. */
-  abstract renew(key: string, value: string, ttlMs: number): Promise<boolean>;
-  /** Deletes the key if it still holds `value`, or in any case when `value` is absent. */
-  abstract release(key: string, value?: string): Promise<void>;
+  /** Deletes the key if it still holds `value`. */
+  abstract release(key: string, value: string): Promise<void>;
 }
 
 /**
@@ -83,8 +76,6 @@ export interface RateLimitVerdict {
 export abstract class RateLimiter {
   /** Takes one point of `limit` per `windowSeconds` from `key`. The counter belongs to the key and the window together. */
   abstract take(key: string, limit: number, windowSeconds: number): Promise<RateLimitVerdict>;
-  /** Looks without taking; `allowed` tells whether a `take` would be. */
-  abstract peek(key: string, limit: number, windowSeconds: number): Promise<RateLimitVerdict>;
 }
 
 /** Whether the shared state can be reached, for readiness. */

@@ -31,32 +31,8 @@ if rest == 0 then redis.call('del', KEYS[1]) else redis.call('ltrim', KEYS[1], 0
 return 1`;
 
 /**
- * Returns 1 when the lock was taken.
- *
- * | KEYS[1] | lock              |
- * | ARGV[1] | holder's value    |
- * | ARGV[2] | milliseconds      |
- */
-const novaAcquire = `
-local kind = redis.call('type', KEYS[1]).ok
-if kind ~= 'string' and kind ~= 'none' then redis.call('del', KEYS[1]) end
-if redis.call('set', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
-return 0`;
-
-/**
- * Returns 1 when the holder still held it.
- *
- * | KEYS[1] | lock              |
- * | ARGV[1] | holder's value    |
- * | ARGV[2] | milliseconds      |
- */
-const novaRenew = `
-if redis.pcall('get', KEYS[1]) ~= ARGV[1] then return 0 end
-return redis.call('pexpire', KEYS[1], ARGV[2])`;
-
-/**
- * | KEYS[1] | lock           |
- * | ARGV[1] | holder's value |
+ * | KEYS[1] | value                       |
+ * | ARGV[1] | the value it has to hold    |
  */
 const novaRelease = `
 if redis.pcall('get', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -142,8 +118,6 @@ return redis.call('pexpire', KEYS[1], ARGV[2])`;
 export const REDIS_SCRIPTS = {
   novaRing: { lua: novaRing, numberOfKeys: 1 },
   novaHeard: { lua: novaHeard, numberOfKeys: 1 },
-  novaAcquire: { lua: novaAcquire, numberOfKeys: 1 },
-  novaRenew: { lua: novaRenew, numberOfKeys: 1 },
   novaRelease: { lua: novaRelease, numberOfKeys: 1 },
   novaAgentPut: { lua: novaAgentPut, numberOfKeys: 2 },
   novaAgentDrop: { lua: novaAgentDrop },
@@ -171,8 +145,6 @@ declare module 'ioredis' {
   interface RedisCommander<Context> {
     novaRing(key: string, cap: number, ...ids: string[]): Result<number, Context>;
     novaHeard(key: string): Result<number, Context>;
-    novaAcquire(key: string, value: string, ttlMs: number): Result<number, Context>;
-    novaRenew(key: string, value: string, ttlMs: number): Result<number, Context>;
     novaRelease(key: string, value: string): Result<number, Context>;
     novaAgentPut(record: string, index: string, id: string, json: string, ttlMs: number): Result<number, Context>;
     novaAgentDrop(keys: number, ...keysThenArguments: string[]): Result<number, Context>;

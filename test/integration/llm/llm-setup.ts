@@ -1,13 +1,14 @@
 import type { LanguageModelV3Prompt } from '@ai-sdk/provider';
 import { AppConfig } from '../../../src/config/index.js';
 import type { ModelCall, ModelCallError } from '../../../src/modules/llm/index.js';
-import type { LearntOption, LearntOptionsRepository } from '../../../src/modules/llm/learnt-options.repository.js';
+import { LearntOptionsRepository, type LearntOption } from '../../../src/modules/llm/learnt-options.repository.js';
 import { ModelAttempts } from '../../../src/modules/llm/model-attempts.js';
 import { ModelCapabilities } from '../../../src/modules/llm/model-capabilities.js';
 import { ProviderCooldown } from '../../../src/modules/llm/provider-cooldown.js';
 import { ProviderLlmService } from '../../../src/modules/llm/provider-llm.service.js';
 import { ModelProviders } from '../../../src/modules/llm/providers/model-providers.js';
 import { Clock } from '../../../src/platform/clock/index.js';
+import { Database } from '../../../src/platform/database/index.js';
 import type { FormChange } from '../../../src/modules/llm/request-form.js';
 import { EventBus, LiveState } from '../../../src/platform/redis/index.js';
 
@@ -24,14 +25,8 @@ export class MapLiveState extends LiveState {
     if (!this.gone) this.values.set(key, value);
     return Promise.resolve();
   }
-  acquire(): Promise<boolean> {
-    return Promise.resolve(false);
-  }
-  renew(): Promise<boolean> {
-    return Promise.resolve(false);
-  }
-  release(key: string, value?: string): Promise<void> {
-    if (!this.gone && (value === undefined || this.values.get(key) === value)) this.values.delete(key);
+  release(key: string, value: string): Promise<void> {
+    if (!this.gone && this.values.get(key) === value) this.values.delete(key);
     return Promise.resolve();
   }
 }
@@ -44,17 +39,21 @@ export class SetClock extends Clock {
 }
 
 /** What was learnt, in an array that several services may share. */
-export class LearntInMemory implements Pick<LearntOptionsRepository, 'findAll' | 'learn' | 'forget'> {
+export class LearntInMemory extends LearntOptionsRepository {
   rows: LearntOption[] = [];
 
-  findAll(): Promise<LearntOption[]> {
+  constructor() {
+    super(new Database());
+  }
+
+  override findAll(): Promise<LearntOption[]> {
     return Promise.resolve([...this.rows]);
   }
-  learn(provider: string, model: string, change: FormChange): Promise<void> {
+  override learn(provider: string, model: string, change: FormChange): Promise<void> {
     this.rows.push({ provider, model, ...change, learntAt: new Date(0), expiresAt: new Date(86_400_000) });
     return Promise.resolve();
   }
-  forget(): Promise<void> {
+  override forget(): Promise<void> {
     this.rows = [];
     return Promise.resolve();
   }
@@ -92,7 +91,7 @@ export function createLlm(
 ): Llm {
   const config = AppConfig.from(env);
   const providers = new ModelProviders(config, clock);
-  const capabilities = new ModelCapabilities(config, learnt as never, new Listeners(), clock);
+  const capabilities = new ModelCapabilities(config, learnt, new Listeners(), clock);
   capabilities.onModuleInit();
   const attempts = new ModelAttempts(config, capabilities);
   const cooldown = new ProviderCooldown(live, clock);
