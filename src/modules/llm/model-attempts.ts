@@ -1,3 +1,4 @@
+import { addAbortListener } from 'node:events';
 import type { LanguageModelV3, LanguageModelV3CallOptions } from '@ai-sdk/provider';
 import { Injectable } from '@nestjs/common';
 import { AppConfig } from '../../config/index.js';
@@ -132,10 +133,9 @@ export class ModelAttempts {
   /** One request. Whatever ends it, it leaves no connection, timer or listener behind. */
   private async exchange(asked: AttemptedModel, call: ModelCall, form: RequestForm): Promise<ModelAnswer> {
     const { model, address, tariff } = asked;
-    const controller = new AbortController();
-    const onAbort = (): void => controller.abort(call.signal.reason);
-    call.signal.addEventListener('abort', onAbort, { once: true });
-    const timer = setTimeout(() => controller.abort(new CallDeadlinePassedError()), this.settings.deadlinesMs.total);
+    const over = new AbortController();
+    const signal = AbortSignal.any([call.signal, over.signal]);
+    const timer = setTimeout(() => over.abort(new CallDeadlinePassedError()), this.settings.deadlinesMs.total);
     const draft = new AnswerDraft(call.onText);
     const priced = (): { usage: ModelUsage; costUsd: number | null } => {
       const usage = draft.spent(() => estimatePromptTokens(call));
@@ -143,16 +143,15 @@ export class ModelAttempts {
     };
     try {
       const languageModel = await this.modelAt(address);
-      const options = requestOptions(asked, call, form, controller.signal);
-      await untilAborted(this.receive(languageModel, options, draft), controller.signal);
+      const options = requestOptions(asked, call, form, signal);
+      await untilAborted(this.receive(languageModel, options, draft), signal);
       return { model, ...draft.close(), ...priced() };
     } catch (error) {
       if (draft.hasBegun) call.onLost?.({ model, ...priced() });
-      throw controller.signal.aborted ? controller.signal.reason : error;
+      throw signal.aborted ? signal.reason : error;
     } finally {
       clearTimeout(timer);
-      call.signal.removeEventListener('abort', onAbort);
-      controller.abort(CALL_OVER);
+      over.abort(CALL_OVER);
     }
   }
 
@@ -239,7 +238,7 @@ function requestOptions(
 /** `work`, or the signal's reason as soon as it aborts: a provider that ignores its signal must not hold a call. */
 async function untilAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
   const aborted = new Promise<never>((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+    addAbortListener(signal, () => reject(signal.reason as Error));
   });
   await Promise.race([work, aborted]);
 }

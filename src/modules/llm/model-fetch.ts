@@ -1,3 +1,4 @@
+import { addAbortListener } from 'node:events';
 import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import type { Transform } from 'node:stream';
@@ -14,7 +15,7 @@ export interface TransportDeadlines {
 }
 
 /** Bytes that one answer may hold in memory or in all; past them the connection is cut. */
-export const TRANSPORT_LIMITS = { body: 16 << 20, event: 8 << 20, stream: 256 << 20, errorBody: 64 << 10 };
+const TRANSPORT_LIMITS = { body: 16 << 20, event: 8 << 20, stream: 256 << 20, errorBody: 64 << 10 };
 
 export type TransportFault = 'timeout' | 'unreachable' | 'too_large' | 'encoding';
 
@@ -81,7 +82,7 @@ class Exchange {
   private timer: NodeJS.Timeout | undefined;
   private isAnswering = false;
   private ended = false;
-  private stopListening = (): void => undefined;
+  private listening: Disposable | undefined;
 
   constructor(
     private readonly deadlines: TransportDeadlines,
@@ -93,11 +94,7 @@ class Exchange {
   send(input: string | URL | Request, init: RequestInit): void {
     const signal = init.signal;
     if (signal?.aborted) return this.fail(signal.reason);
-    if (signal) {
-      const onAbort = (): void => this.fail(signal.reason);
-      signal.addEventListener('abort', onAbort, { once: true });
-      this.stopListening = () => signal.removeEventListener('abort', onAbort);
-    }
+    if (signal) this.listening = addAbortListener(signal, () => this.fail(signal.reason));
     try {
       this.start(new URL(input instanceof Request ? input.url : input), init, true);
     } catch (error) {
@@ -239,7 +236,7 @@ class Exchange {
   private settle(): void {
     this.ended = true;
     clearTimeout(this.timer);
-    this.stopListening();
+    this.listening?.[Symbol.dispose]();
   }
 }
 

@@ -106,27 +106,22 @@ export class ToolRunner {
 
   private async runGroup(calls: readonly ModelToolCall[]): Promise<ToolCallRecord[]> {
     const { signal } = this.session;
-    const inner = new AbortController();
-    const abort = (): void => inner.abort(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-    try {
-      signal.throwIfAborted();
-      const settled = await Promise.allSettled(
-        calls.map(async (call) => {
-          try {
-            return await this.runCall(call, inner.signal);
-          } catch (error) {
-            inner.abort(error);
-            throw error;
-          }
-        }),
-      );
-      signal.throwIfAborted();
-      inner.signal.throwIfAborted();
-      return settled.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
-    } finally {
-      signal.removeEventListener('abort', abort);
-    }
+    const failed = new AbortController();
+    const inner = AbortSignal.any([signal, failed.signal]);
+    signal.throwIfAborted();
+    const settled = await Promise.allSettled(
+      calls.map(async (call) => {
+        try {
+          return await this.runCall(call, inner);
+        } catch (error) {
+          failed.abort(error);
+          throw error;
+        }
+      }),
+    );
+    signal.throwIfAborted();
+    inner.throwIfAborted();
+    return settled.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
   }
 
   private async runCall(call: ModelToolCall, signal: AbortSignal): Promise<ToolCallRecord> {
@@ -168,7 +163,7 @@ export class ToolRunner {
 }
 
 /** A tool call and its outcome, as results show it. */
-export function toolCallRecord(
+function toolCallRecord(
   call: ModelToolCall,
   result: { text: string; isError?: boolean | undefined },
   durationMs: number,

@@ -1,3 +1,4 @@
+import { addAbortListener } from 'node:events';
 import { Injectable } from '@nestjs/common';
 import { AppConfig } from '../../config/index.js';
 import { Clock } from '../../platform/clock/index.js';
@@ -94,10 +95,9 @@ export class TurnsService {
     const { turn } = started;
     const stop = (): void =>
       turn.stop('cancelled', { code: 'cancelled', message: 'The work that asked for the turn was stopped.' });
-    signal.addEventListener('abort', stop, { once: true });
-    if (signal.aborted) stop();
+    const listening = addAbortListener(signal, stop);
     await turn.done;
-    signal.removeEventListener('abort', stop);
+    listening[Symbol.dispose]();
     const stored = await this.turns.find(turn.id);
     if (stored === null) throw DomainError.notFound('turn', turn.id);
     return stored;

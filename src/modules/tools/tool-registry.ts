@@ -1,3 +1,4 @@
+import { addAbortListener } from 'node:events';
 import { Injectable, Logger } from '@nestjs/common';
 import { z } from 'zod';
 import type { SandboxTier } from '../../config/index.js';
@@ -157,8 +158,7 @@ export class ToolRegistry {
 
   private async run(tool: Tool, args: unknown, context: ToolContext): Promise<ToolResult> {
     const work = new AbortController();
-    const cancel = (): void => work.abort(context.signal.reason);
-    context.signal.addEventListener('abort', cancel, { once: true });
+    const listening = addAbortListener(context.signal, () => work.abort(context.signal.reason));
     const timer = setTimeout(() => work.abort(new ToolTimeoutError()), tool.timeoutMs);
     let windDown: NodeJS.Timeout | undefined;
     const gone = new Promise<never>((_, reject) => {
@@ -178,7 +178,7 @@ export class ToolRegistry {
     } finally {
       clearTimeout(timer);
       clearTimeout(windDown);
-      context.signal.removeEventListener('abort', cancel);
+      listening[Symbol.dispose]();
     }
     context.signal.throwIfAborted();
     if (work.signal.aborted && result.isError) {

@@ -179,17 +179,10 @@ export class RemoteLog {
         return null;
       }
       if (this.clock.monotonicMs() - this.asked.atMs >= WATCH_MS) this.ask();
-      await new Promise<void>((resolve) => {
-        const done = (): void => {
-          clearTimeout(timer);
-          deadline.removeEventListener('abort', done);
-          this.wake = null;
-          resolve();
-        };
-        const timer = setTimeout(done, WATCH_MS);
-        this.wake = done;
-        deadline.addEventListener('abort', done, { once: true });
-      });
+      const heard = new AbortController();
+      this.wake = () => heard.abort();
+      await this.clock.sleep(WATCH_MS, AbortSignal.any([deadline, heard.signal]));
+      this.wake = null;
     }
     return [];
   }
