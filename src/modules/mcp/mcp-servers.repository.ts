@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Database, json, sql, violates, type McpServerRow } from '../../platform/database/index.js';
+import { Database, json, sql, violates, type McpServerRow, type McpToolPinRow } from '../../platform/database/index.js';
 import { DomainError } from '../../platform/errors/index.js';
 import { SecretBox, type Secret, type StoredSecret } from '../../platform/secrets/index.js';
 import type { McpEra, McpServer, McpServerSettings, ToolPin } from './mcp-server.js';
@@ -182,7 +182,7 @@ export class McpServersRepository {
             on conflict (server_id, name) do update set definition = excluded.definition
               where p.hash = excluded.hash and p.definition is null and excluded.definition is not null`,
       );
-      return this.db.query<{ name: string; hash: string }>(
+      return this.db.query<Pick<McpToolPinRow, 'name' | 'hash'>>(
         'mcp.pinnedHashes',
         sql`select name, hash from mcp_tool_pins where server_id = ${id}`,
       );
@@ -192,10 +192,9 @@ export class McpServersRepository {
 
   /** What is pinned of a server, by name. */
   async pins(id: string): Promise<Map<string, ToolPin>> {
-    const rows = await this.db.query<{ name: string; hash: string; definition: Record<string, unknown> | null }>(
-      'mcp.pins',
-      sql`select name, hash, definition from mcp_tool_pins where server_id = ${id} order by name`,
-    );
+    const rows = await this.db.query<
+      Pick<McpToolPinRow, 'name' | 'hash' | 'definition'> & { definition: Record<string, unknown> | null }
+    >('mcp.pins', sql`select name, hash, definition from mcp_tool_pins where server_id = ${id} order by name`);
     return new Map(rows.map(({ name, hash, definition }) => [name, { hash, definition }]));
   }
 

@@ -93,7 +93,7 @@ export class TurnsRepository implements AgentWorkSource {
 
   /** `count` code points of what was said, from the code point `from` on; null when the turn or its words are gone. */
   async words(id: string, from: number, count: number): Promise<string | null> {
-    const row = await this.db.maybeOne<{ piece: string | null }>(
+    const row = await this.db.maybeOne<{ piece: TurnRow['response'] }>(
       'turns.words',
       sql`select substring(response from ${from + 1}::int for ${count}::int) as piece from turns where id = ${id}`,
     );
@@ -102,7 +102,7 @@ export class TurnsRepository implements AgentWorkSource {
 
   /** Renews leases and notes what was said since, unless more is noted already; returns the ids that are still held, the others are lost. */
   async renew(leaseOwner: string, leaseSeconds: number, turns: readonly TurnProgress[]): Promise<Set<string>> {
-    const rows = await this.db.query<{ id: string }>(
+    const rows = await this.db.query<Pick<TurnRow, 'id'>>(
       'turns.renew',
       sql`update turns t set
             lease_until = clock_timestamp() + ${leaseSeconds} * interval '1 second',
@@ -213,7 +213,7 @@ export class TurnsRepository implements AgentWorkSource {
   /** Fails turns whose lease has run out, or which are not leased to `self` when it is given; tells whose agents they were. */
   async interrupt(self: string | null, limit: number): Promise<{ id: string; agentId: string }[]> {
     const dead = self === null ? sql`lease_until < clock_timestamp()` : sql`lease_owner <> ${self}`;
-    const rows = await this.db.query<{ id: string; agent_id: string }>(
+    const rows = await this.db.query<Pick<TurnRow, 'id' | 'agent_id'>>(
       'turns.interrupt',
       sql`update turns set ${INTERRUPT}
           where id in (

@@ -1,3 +1,4 @@
+export type { CamelRow } from './camel-row.js';
 export { Database, type ConnectionOptions } from './database.js';
 export { DatabaseBootstrap, type DatabaseState } from './database-bootstrap.js';
 export { DatabaseModule } from './database.module.js';

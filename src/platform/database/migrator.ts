@@ -71,7 +71,7 @@ export async function migrate(connection: SessionOptions, options: MigrateOption
 }
 
 /** Reads and checks the files. @throws MigrationError for a name, number or content that the rules forbid. */
-export async function readMigrations(folder: string): Promise<Migration[]> {
+async function readMigrations(folder: string): Promise<Migration[]> {
   const names = (await readdir(folder)).filter((name) => name.endsWith('.sql')).sort();
   return Promise.all(
     names.map(async (name, index) => {

@@ -8,7 +8,6 @@ import { situationOf } from '../rules/situation.js';
 import type { TransitionsRepository } from '../store/transitions.repository.js';
 import type { KnownFinding, StageHistoryRecord, LoadedTask } from '../store/loaded-tasks.repository.js';
 import type { AbandonedStage } from '../store/task-spends.repository.js';
-import type { Role } from '../rules/task-status.js';
 
 /** A task as a stage's end leaves it, before that is stored: what is decided from and told of it. */
 export type ForeseenTask = Pick<TaskExecution, 'run' | 'situation' | 'tree' | 'diff' | 'changedFiles'>;
@@ -49,7 +48,7 @@ export class TaskExecution {
   constructor(
     readonly run: LoadedTask,
     readonly lease: Lease,
-    private readonly moves: TransitionsRepository,
+    private readonly moves: Pick<TransitionsRepository, 'commit'>,
     private readonly monotonicMs: () => number,
   ) {
     this.reservedUsd = run.grantedUsd + run.promisedUsd;
@@ -62,12 +61,6 @@ export class TaskExecution {
   /** The row of `role`'s present attempt. */
   stage(id: string): StageHistoryRecord | undefined {
     return this.run.stages.find((stage) => stage.id === id);
-  }
-
-  /** The newest output of `role`, or null. */
-  output(role: Role): unknown {
-    const record = this.situation.newest[role];
-    return record?.status === 'complete' ? record.output : null;
   }
 
   /** The task as it will be once `written` is stored. */
@@ -218,9 +211,6 @@ function stageRecord(write: StageWrite): StageHistoryRecord {
     output: write.output ?? null,
     error: write.error ?? null,
     errorCode: write.error_code ?? null,
-    inputTokens: write.input_tokens ?? 0,
-    outputTokens: write.output_tokens ?? 0,
-    costUsd: write.cost_usd ?? null,
   };
 }
 
@@ -232,8 +222,6 @@ function knownFinding(write: FindingWrite): KnownFinding {
     deterministic: write.deterministic,
     iteration: write.iteration,
     open: true,
-    description: write.description,
-    evidence: write.evidence,
   };
 }
 

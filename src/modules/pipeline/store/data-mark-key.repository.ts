@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Database, sql } from '../../../platform/database/index.js';
+import { Database, sql, type DataMarkKeyRow } from '../../../platform/database/index.js';
 
 /** The key of the marks around data in prompts: made once, by the migration, and the same on every replica. */
 @Injectable()
@@ -11,7 +11,10 @@ export class DataMarkKeyRepository {
   /** 32 bytes. They are read once: nothing changes them. */
   async find(): Promise<Buffer> {
     if (this.key === null) {
-      const row = await this.db.one<{ key: Buffer }>('pipeline.findDataMarkKey', sql`select key from data_mark_key`);
+      const row = await this.db.one<Pick<DataMarkKeyRow, 'key'>>(
+        'pipeline.findDataMarkKey',
+        sql`select key from data_mark_key`,
+      );
       this.key = row.key;
     }
     return this.key;

@@ -8,16 +8,11 @@ import type { TaskStatus } from '../rules/task-status.js';
 
 export interface StageHistoryRecord extends StageRecord {
   position: number;
-  inputTokens: number;
-  outputTokens: number;
-  costUsd: number | null;
 }
 
 export interface KnownFinding extends OpenFinding {
   iteration: number;
   open: boolean;
-  description: string;
-  evidence: string;
 }
 
 /** Everything that is needed to go on with a task. */
@@ -39,7 +34,6 @@ export interface LoadedTask {
   /** USD that calls of earlier workers may have cost which never said so. */
   promisedUsd: number;
   executionMs: number;
-  startedAt: Date | null;
   userInput: string;
   metadata: Record<string, unknown>;
   pod: PodSnapshot;
@@ -59,6 +53,7 @@ type SelectedTask = Pick<
   | 'status'
   | 'epoch'
   | 'version'
+  | 'control'
   | 'max_retries'
   | 'input_tokens'
   | 'output_tokens'
@@ -66,9 +61,8 @@ type SelectedTask = Pick<
   | 'granted_usd'
   | 'promised_usd'
   | 'execution_ms'
-  | 'started_at'
 > &
-  Pick<TaskRequestRow, 'user_input'> & {
+  Pick<TaskRequestRow, 'user_input' | 'metadata' | 'pod'> & {
     control: TaskControl;
     metadata: Record<string, unknown>;
     pod: PodSnapshot;
@@ -89,16 +83,15 @@ export class LoadedTasksRepository {
       'tasks.findRun',
       preparedSql`
         select t.id, t.owner, t.ancestors, t.status, t.epoch, t.version, t.control, t.max_retries, t.input_tokens, t.output_tokens, t.cost_usd,
-          t.granted_usd, t.promised_usd, t.execution_ms, t.started_at, r.user_input, r.metadata, r.pod,
+          t.granted_usd, t.promised_usd, t.execution_ms, r.user_input, r.metadata, r.pod,
           (select coalesce(json_agg(json_build_object(
                'id', s.id, 'role', s.role, 'position', s.position, 'iteration', s.iteration, 'attempt', s.attempt,
-               'status', s.status, 'output', s.output, 'error', s.error, 'errorCode', s.error_code,
-               'inputTokens', s.input_tokens, 'outputTokens', s.output_tokens, 'costUsd', s.cost_usd)
+               'status', s.status, 'output', s.output, 'error', s.error, 'errorCode', s.error_code)
                order by s.started_at, s.id), '[]')
              from stages s where s.task_id = t.id) as stages,
           (select coalesce(json_agg(json_build_object(
                'id', f.id, 'type', f.finding_type, 'severity', f.severity, 'deterministic', f.deterministic,
-               'iteration', f.iteration, 'open', f.status = 'open', 'description', f.description, 'evidence', f.evidence)
+               'iteration', f.iteration, 'open', f.status = 'open')
                order by f.created_at, f.id), '[]')
              from findings f where f.task_id = t.id) as findings,
           (select coalesce(json_agg(json_build_object('stageId', j.stage_id, 'entry', j.entry) order by j.stage_id, j.seq), '[]')
@@ -131,7 +124,6 @@ export class LoadedTasksRepository {
       grantedUsd: row.granted_usd,
       promisedUsd: row.promised_usd,
       executionMs: row.execution_ms,
-      startedAt: row.started_at,
       userInput: row.user_input,
       metadata: row.metadata,
       pod: row.pod,

@@ -24,7 +24,7 @@ export class TaskAdminRepository implements PodTasksSource {
 
   async findHead(taskId: string): Promise<TaskHead | null> {
     const row = await this.database.maybeOne<
-      Pick<TaskRow, 'id' | 'owner' | 'status' | 'epoch' | 'version' | 'gate_id'> & { control: TaskControl }
+      Pick<TaskRow, 'id' | 'owner' | 'status' | 'epoch' | 'version' | 'gate_id' | 'control'> & { control: TaskControl }
     >(
       'tasks.findHead',
       sql`select id, owner, status, epoch, version, control, gate_id from tasks where id = ${taskId}`,
@@ -57,7 +57,7 @@ export class TaskAdminRepository implements PodTasksSource {
       const id = taskOfTree(tree);
       return id === null ? [] : [{ tree, id }];
     });
-    const rows = await this.database.query<Pick<TaskRow, 'id' | 'status'> & { control: TaskControl }>(
+    const rows = await this.database.query<Pick<TaskRow, 'id' | 'status' | 'control'> & { control: TaskControl }>(
       'tasks.fates',
       sql`select id, status, control from tasks where id = any(${named.map(({ id }) => id)}::uuid[])`,
     );

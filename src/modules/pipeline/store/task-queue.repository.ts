@@ -53,7 +53,7 @@ export interface LeasedTask {
   lastHeartbeatAt: string | null;
 }
 
-type SelectedLease = Pick<TaskRow, 'id' | 'status' | 'epoch' | 'version' | 'stage_crashes'> & {
+type SelectedLease = Pick<TaskRow, 'id' | 'status' | 'epoch' | 'version' | 'stage_crashes' | 'control'> & {
   control: TaskControl;
   lease_owner: NonNullable<TaskRow['lease_owner']>;
   last_heartbeat_at: string | null;

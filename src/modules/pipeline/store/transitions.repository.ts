@@ -117,7 +117,7 @@ export class TransitionsRepository {
     const applied = new Set(rows.map((row) => row.move_id));
     const unsure = batch.filter(({ id }) => !applied.has(id));
     if (unsure.length > 0) {
-      const earlier = await this.database.query<{ last_move_id: string }>(
+      const earlier = await this.database.query<{ last_move_id: NonNullable<TaskRow['last_move_id']> }>(
         'tasks.findAppliedTransitions',
         sql`select last_move_id from tasks where last_move_id = any(${unsure.map(({ id }) => id)}::uuid[])
               and id = any(${unsure.map(({ move }) => move.task_id)}::uuid[])`,

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Database, sql } from '../../../platform/database/index.js';
+import { Database, sql, type TaskRow, type WorkerRow } from '../../../platform/database/index.js';
 
 /** First key of every worker's advisory lock; the second one is the worker's id. */
 export const WORKER_LOCK_CLASS = 1_853_190_753;
@@ -23,7 +23,7 @@ export class WorkersRepository {
 
   /** Registers a worker process; returns its id. */
   async register(name: string): Promise<number> {
-    const row = await this.database.one<{ id: number }>(
+    const row = await this.database.one<Pick<WorkerRow, 'id'>>(
       'workers.register',
       sql`insert into workers (name) values (${name}) returning id`,
     );
@@ -69,7 +69,7 @@ export class WorkersRepository {
       from unnest(${leases.map((lease) => lease.taskId)}::uuid[], ${leases.map((lease) => lease.epoch)}::bigint[]) as l(id, epoch)
       where t.id = l.id and t.epoch = l.epoch and t.lease_owner = ${worker}
       returning t.id`.toQuery();
-    const result = await connection.query<{ id: string }>(text, values);
+    const result = await connection.query<Pick<TaskRow, 'id'>>(text, values);
     return new Set(result.rows.map((row) => row.id));
   }
 

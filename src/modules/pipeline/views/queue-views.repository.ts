@@ -1,5 +1,12 @@
 import { Injectable } from '@nestjs/common';
-import { Database, sql } from '../../../platform/database/index.js';
+import {
+  Database,
+  sql,
+  type CamelRow,
+  type DeadLetterRow,
+  type TaskRequestRow,
+  type TaskRow,
+} from '../../../platform/database/index.js';
 import { pageOf, type Cursor, type Page, type PageRequest } from '../../../platform/paging/index.js';
 import { isLeased, TASK_STATUSES, type Role, type TaskStatus } from '../rules/task-status.js';
 import { LISTED_TEXT } from './task-views.repository.js';
@@ -16,17 +23,12 @@ export interface QueueStatsView {
   byStatus: Record<TaskStatus, number>;
 }
 
-export interface DeadLetterView {
-  taskId: string;
-  reason: string;
-  error: string;
-  stage: Role | null;
-  attempts: number;
-  podName: string;
-  userInput: string;
-  queuedAt: Date;
-  deadAt: Date;
-}
+export type DeadLetterView = CamelRow<
+  Pick<DeadLetterRow, 'task_id' | 'reason' | 'error' | 'stage' | 'attempts' | 'dead_at'> & {
+    stage: Role | null;
+  } & Pick<TaskRow, 'pod_name' | 'queued_at'> &
+    Pick<TaskRequestRow, 'user_input'>
+>;
 
 /** Reads the queue as a whole. */
 @Injectable()

@@ -1,16 +1,19 @@
 import { Injectable } from '@nestjs/common';
-import { Database, preparedSql, sql, type TaskRow } from '../../../platform/database/index.js';
+import {
+  Database,
+  preparedSql,
+  sql,
+  type CamelRow,
+  type TaskEventRow,
+  type TaskRow,
+} from '../../../platform/database/index.js';
 import type { EventType } from '../store/transition.js';
-import { isTerminal, type TaskStatus } from '../rules/task-status.js';
+import { isTerminal } from '../rules/task-status.js';
 
 /** One event of one task. */
-export interface TaskEventView {
-  seq: number;
-  type: EventType;
-  taskId: string;
-  at: Date;
-  data: Record<string, unknown>;
-}
+export type TaskEventView = CamelRow<
+  Pick<TaskEventRow, 'seq' | 'type' | 'task_id' | 'at' | 'data'> & { data: Record<string, unknown> }
+>;
 
 /** A stretch of one task's log. */
 export interface EventBatch {
@@ -20,10 +23,7 @@ export interface EventBatch {
 }
 
 /** An event together with what decides who hears of it. */
-export interface OwnedEvent extends TaskEventView {
-  owner: string;
-  podName: string;
-}
+export type OwnedEvent = TaskEventView & CamelRow<Pick<TaskRow, 'owner' | 'pod_name'>>;
 
 /** Reads the log of what happened to tasks. */
 @Injectable()
@@ -36,13 +36,7 @@ export class TaskEventsRepository {
    * the status is read in the same snapshot, so nothing can come between the last event and the end.
    */
   async after(taskId: string, seq: number, limit: number): Promise<EventBatch | null> {
-    const rows = await this.db.query<{
-      status: TaskStatus;
-      seq: number | null;
-      type: EventType;
-      at: Date;
-      data: Record<string, unknown>;
-    }>(
+    const rows = await this.db.query<Pick<TaskRow, 'status'> & (Omit<TaskEventView, 'taskId'> | { seq: null })>(
       'pipeline.readTaskEvents',
       preparedSql`select t.status, e.seq, e.type, e.at, e.data from tasks t left join lateral (
           select v.seq, v.type, v.at, v.data from task_events v

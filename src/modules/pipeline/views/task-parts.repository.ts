@@ -1,5 +1,14 @@
 import { Injectable } from '@nestjs/common';
-import { Database, sql, type Sql } from '../../../platform/database/index.js';
+import {
+  Database,
+  sql,
+  type ArtifactRow,
+  type CamelRow,
+  type FindingRow,
+  type ReviewRow,
+  type Sql,
+  type StageRow,
+} from '../../../platform/database/index.js';
 import { pageOf, type Cursor, type Page, type PageRequest } from '../../../platform/paging/index.js';
 import type { FindingType } from '../guardrail/finding.js';
 import type { Severity } from '../../pods/index.js';
@@ -8,22 +17,25 @@ import type { Role } from '../rules/task-status.js';
 /** Bytes of artifact content after which a page ends early: one answer never holds more than this and one artifact. */
 const ARTIFACT_PAGE_BYTES = 8 * 1024 * 1024;
 
-export interface FindingView {
-  id: string;
-  taskId: string;
-  stageId: string;
-  findingType: FindingType;
-  severity: Severity;
-  description: string;
-  evidence: string;
-  iteration: number;
-  deterministic: boolean;
-  status: 'open' | 'resolved';
-  resolvedBy: string | null;
-  resolutionNotes: string | null;
-  createdAt: Date;
-  resolvedAt: Date | null;
-}
+export type FindingView = CamelRow<
+  Pick<
+    FindingRow,
+    | 'id'
+    | 'task_id'
+    | 'stage_id'
+    | 'finding_type'
+    | 'severity'
+    | 'description'
+    | 'evidence'
+    | 'iteration'
+    | 'deterministic'
+    | 'status'
+    | 'resolved_by'
+    | 'resolution_notes'
+    | 'created_at'
+    | 'resolved_at'
+  > & { finding_type: FindingType }
+>;
 
 export interface ReviewIssueView {
   severity: Severity;
@@ -33,49 +45,50 @@ export interface ReviewIssueView {
   suggestion?: string | null;
 }
 
-export interface ReviewView {
-  id: string;
-  taskId: string;
-  stageId: string;
-  iteration: number;
-  verdict: 'pass' | 'needs_refactor' | 'reject';
-  issues: ReviewIssueView[];
-  summary: string;
-  createdAt: Date;
-}
+export type ReviewView = CamelRow<
+  Pick<ReviewRow, 'id' | 'task_id' | 'stage_id' | 'iteration' | 'verdict' | 'issues' | 'summary' | 'created_at'> & {
+    issues: ReviewIssueView[];
+  }
+>;
 
-export interface ArtifactView {
-  id: string;
-  taskId: string;
-  stageId: string | null;
-  artifactType: string;
-  name: string;
-  content: string;
-  contentHash: string;
-  filePath: string | null;
-  metadata: Record<string, unknown>;
-  createdAt: Date;
-}
+export type ArtifactView = CamelRow<
+  Pick<
+    ArtifactRow,
+    | 'id'
+    | 'task_id'
+    | 'stage_id'
+    | 'artifact_type'
+    | 'name'
+    | 'content'
+    | 'content_hash'
+    | 'file_path'
+    | 'metadata'
+    | 'created_at'
+  > & { metadata: Record<string, unknown> }
+>;
 
-export interface StageView {
-  id: string;
-  taskId: string;
-  role: Role;
-  position: number;
-  attempt: number;
-  iteration: number;
-  status: 'running' | 'complete' | 'failed' | 'skipped' | 'cancelled';
-  model: string | null;
-  inputTokens: number;
-  cachedInputTokens: number;
-  outputTokens: number;
-  costUsd: number | null;
-  usageEstimated: boolean;
-  durationMs: number | null;
-  error: string | null;
-  startedAt: Date;
-  completedAt: Date | null;
-}
+export type StageView = CamelRow<
+  Pick<
+    StageRow,
+    | 'id'
+    | 'task_id'
+    | 'role'
+    | 'position'
+    | 'attempt'
+    | 'iteration'
+    | 'status'
+    | 'model'
+    | 'input_tokens'
+    | 'cached_input_tokens'
+    | 'output_tokens'
+    | 'cost_usd'
+    | 'usage_estimated'
+    | 'duration_ms'
+    | 'error'
+    | 'started_at'
+    | 'completed_at'
+  > & { role: Role }
+>;
 
 interface Paged {
   id: string;

@@ -7,6 +7,7 @@ import {
   type Sql,
   type GateRow,
   type TaskRequestRow,
+  type TaskResultRow,
   type TaskRow,
 } from '../../../platform/database/index.js';
 import { pageOf, type Cursor, type Page, type PageRequest } from '../../../platform/paging/index.js';
@@ -51,8 +52,10 @@ type SelectedTask = Pick<
   | 'cached_input_tokens'
   | 'output_tokens'
   | 'cost_usd'
+  | 'error_context'
 > &
-  Pick<TaskRequestRow, 'user_input'> & {
+  Pick<TaskRequestRow, 'user_input' | 'metadata'> &
+  Pick<TaskResultRow, 'output' | 'summary'> & {
     metadata: Record<string, unknown>;
     output: TaskOutput | null;
     summary: TaskSummary | null;

@@ -1,0 +1,6 @@
+type Camel<Name extends string> = Name extends `${infer Head}_${infer Tail}`
+  ? `${Head}${Capitalize<Camel<Tail>>}`
+  : Name;
+
+/** A row of a statement that names its columns as code does, for example `task_id as "taskId"`. */
+export type CamelRow<Row> = { [Column in keyof Row & string as Camel<Column>]: Row[Column] };
