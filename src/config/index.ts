@@ -1,4 +1,4 @@
-export { AppConfig, isLoopbackHost, type LogLevel, type ProcessRole } from './app-config.js';
+export { AppConfig, isLoopbackHost, type LogLevel } from './app-config.js';
 export { ConfigModule } from './config.module.js';
 export { EnvironmentError, foreignLibpqVariables, SECRET_VARIABLES, secretFileVariable } from './environment.js';
 export { parseRedisUrl } from './redis-url.js';

@@ -1,6 +1,7 @@
+import type { PodRole } from '../modules/pods/index.js';
 import type { Artifact, ShownFinding, Review, Task, TaskEvent } from './api.js';
 
-const SAW: Record<string, (feedback: number) => string> = {
+const SAW: Record<PodRole, (feedback: number) => string> = {
   context: () => 'the request; it may read the workspace',
   task: (feedback) =>
     feedback === 0
@@ -28,9 +29,9 @@ export class Narrator {
   }
 
   stageStarted(event: TaskEvent, feedback: number): void {
-    const { role, iteration } = event.data as { role: string; iteration: number };
+    const { role, iteration } = event.data as { role: PodRole; iteration: number };
     this.write(`\n  ${this.paint('36', role)}${iteration > 1 ? `, iteration ${iteration}` : ''}\n`);
-    this.detail(`sees: ${SAW[role]?.(feedback) ?? 'the task'}`);
+    this.detail(`sees: ${SAW[role](feedback)}`);
   }
 
   stageFinished(event: TaskEvent): void {

@@ -62,10 +62,6 @@ export class AgentsRepository {
     );
   }
 
-  find(id: string): Promise<StoredAgent | null> {
-    return this.one('agents.find', id, sql``);
-  }
-
   async findCanonical(): Promise<StoredAgent | null> {
     const row = await this.db.maybeOne<AgentRow>(
       'agents.findCanonical',

@@ -24,7 +24,7 @@ export function callerOf(request: FastifyRequest): Caller | null {
  * Who makes `request`.
  * @throws Error on a route that asks for no credential: there is nobody to name.
  */
-export function principalOfRequest(request: FastifyRequest): Principal {
+function principalOfRequest(request: FastifyRequest): Principal {
   const caller = callerOf(request);
   if (caller === null) throw new Error('the route does not ask who calls it');
   return caller.principal;

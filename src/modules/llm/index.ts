@@ -1,13 +1,11 @@
 export { isAllowedModel } from './allowed-model.js';
 export { assistantMessage } from './assistant-message.js';
-export { finishReasonOf, type FinishReason } from './finish-reason.js';
 export { LlmModule } from './llm.module.js';
 export { LlmService } from './llm.service.js';
 export {
   ModelCallError,
   type ModelAnswer,
   type ModelCall,
-  type ModelFailureKind,
   type ModelToolCall,
   type ModelUsage,
   type OfferedTool,

@@ -1,19 +1,7 @@
 /** The exchange between one model and its tools, for turns and stages alike. Words: docs/glossary.md. */
-export {
-  converse,
-  runAgentLoop,
-  type AgentLoopInput,
-  type AgentLoopResult,
-  type ConversationInput,
-} from './conversation.js';
+export { converse, runAgentLoop, type AgentLoopInput } from './conversation.js';
 export { cutMiddle, fitHistory, withoutToolParts, withUserText } from './history.js';
-export {
-  UnknownToolOutcomeError,
-  type JournalEntry,
-  type LoopJournal,
-  type ModelEntry,
-  type ToolEntry,
-} from './journal.js';
+export { UnknownToolOutcomeError, type JournalEntry, type LoopJournal } from './journal.js';
 export type { LoopToolRegistry, LoopTools } from './tool-runner.js';
 export {
   ModelSession,

@@ -6,7 +6,7 @@ export type McpTransport = (typeof TRANSPORTS)[number];
 export const MCP_SANDBOXES = ['none', 'workspace', 'workspace_network'] as const;
 export type McpSandbox = (typeof MCP_SANDBOXES)[number];
 
-export const MCP_STATUSES = ['disabled', 'connecting', 'connected', 'failed'] as const;
+const MCP_STATUSES = ['disabled', 'connecting', 'connected', 'failed'] as const;
 export type McpStatus = (typeof MCP_STATUSES)[number];
 
 /**

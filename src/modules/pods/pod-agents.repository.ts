@@ -20,15 +20,6 @@ export const AGENT_COLUMNS = sql`
 export class PodAgentsRepository {
   constructor(private readonly db: Database) {}
 
-  /** The agents of a pod by position, disabled ones too; none when there is no such pod. */
-  async list(podId: string): Promise<PodAgent[]> {
-    const rows = await this.db.query<SelectedPodAgent>(
-      'podAgents.list',
-      sql`select ${AGENT_COLUMNS} from pod_agents a where a.pod_id = ${podId} order by a.position`,
-    );
-    return rows.map(toPodAgent);
-  }
-
   /** @throws DomainError position_taken, role_taken. */
   async insert(id: string, podId: string, agent: PodAgentSettings): Promise<PodAgent> {
     return this.guarded(

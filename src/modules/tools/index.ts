@@ -8,10 +8,9 @@ export {
   type ToolContext,
   type ToolResult,
   type ToolSource,
-  type Work,
 } from './tool.js';
-export { ToolRegistry, type ToolCategory } from './tool-registry.js';
-export { Sandbox, SandboxRefusedError, type Box } from './sandbox/sandbox.js';
+export { ToolRegistry } from './tool-registry.js';
+export { Sandbox, SandboxRefusedError } from './sandbox/sandbox.js';
 export { ToolsModule } from './tools.module.js';
 export type { GitTrap, GitTrapKind, GitTraps } from './work-tree/git-traps.js';
 export type { Conflict, ConflictCause } from './work-tree/publication.js';

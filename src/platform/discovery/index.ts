@@ -1,1 +1,1 @@
-export { decoratedMethods, type DecoratedMethod } from './decorated-methods.js';
+export { decoratedMethods } from './decorated-methods.js';

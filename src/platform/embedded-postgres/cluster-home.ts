@@ -8,7 +8,7 @@ import type { ServerAccount } from './server-account.js';
 import { run } from './server-process.js';
 
 /** The server's major version; it names the cluster's folder, so that another one never opens it. */
-export const MAJOR_VERSION = 16;
+const MAJOR_VERSION = 16;
 
 /** Bytes that a socket's path may have, without the terminating one. */
 const SOCKET_PATH_LIMIT = 107;

@@ -51,7 +51,7 @@ function validation(root: string, refuseUnknown: boolean): ValidationPipe {
 }
 
 /** The 422 of `errors`, whose sentences become the detail. */
-export function validationFailed(errors: readonly ValidationError[], root: string): DomainError {
+function validationFailed(errors: readonly ValidationError[], root: string): DomainError {
   const faults = faultsOf(errors, root).slice(0, MOST_FAULTS);
   const sentences = faults.slice(0, 3).map((fault) => fault.detail.replace(/\.$/, ''));
   const more = faults.length > sentences.length ? ` (and ${faults.length - sentences.length} more)` : '';

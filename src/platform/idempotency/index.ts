@@ -1,2 +1,2 @@
 export { idempotencyOf } from './idempotency-key.js';
-export { IdempotencyRepository, type IdempotencyClaim } from './idempotency.repository.js';
+export { IdempotencyRepository } from './idempotency.repository.js';

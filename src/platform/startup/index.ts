@@ -1,1 +1,1 @@
-export { START_STEP, START_STEPS, StartStep, type StartStepName } from './start-step.js';
+export { START_STEP, START_STEPS, StartStep } from './start-step.js';

@@ -1,3 +1,3 @@
 export { Metrics } from './metrics.js';
 export { TelemetryModule } from './telemetry.module.js';
-export { outgoingTraceparent, traceOf } from './traceparent.js';
+export { traceOf } from './traceparent.js';

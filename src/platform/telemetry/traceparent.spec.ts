@@ -1,6 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { withLogContext } from '../logging/index.js';
-import { outgoingTraceparent, traceOf } from './traceparent.js';
+import { traceOf } from './traceparent.js';
 
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
 
@@ -9,7 +8,7 @@ describe('traceparent', () => {
     const trace = traceOf(`00-${TRACE}-00f067aa0ba902b7-01`);
     expect(trace).toMatchObject({ trace_id: TRACE, trace_flags: '01' });
     expect(trace.span_id).not.toBe('00f067aa0ba902b7');
-    expect(withLogContext(trace, outgoingTraceparent)).toBe(`00-${TRACE}-${trace.span_id}-01`);
+    expect(trace.span_id).toMatch(/^[0-9a-f]{16}$/);
   });
 
   it('takes versions of the future, which may say more', () => {
@@ -29,6 +28,5 @@ describe('traceparent', () => {
     `00-${TRACE}-00f067aa0ba902b7-01\r\nx: y`,
   ])('ignores %p', (header) => {
     expect(traceOf(header)).toEqual({});
-    expect(outgoingTraceparent()).toBeNull();
   });
 });

@@ -1,14 +1,16 @@
+import type { PodAgentRow } from '../../../platform/database/index.js';
 import { filesRead, kindOf } from './demo-work.js';
 import { SCRIPTED, type ScriptTurn } from './script.js';
 import { fitToSchema } from './schema-value.js';
 import { hasWrongDiscount } from './source-edits.js';
 
 /** What the reviewer complains of; it never does so twice. */
-export const REPEATED = 'The same calculation stands in two places; extract it into one function.';
+const REPEATED = 'The same calculation stands in two places; extract it into one function.';
 
-type Answers = Readonly<Record<string, (turn: ScriptTurn) => Record<string, unknown>>>;
+/** By the name of a stage's schema: a stage of any role has its answer. */
+type StageSchemaName = `${PodAgentRow['role']}_output`;
 
-const ANSWERS: Answers = {
+const ANSWERS: Readonly<Record<StageSchemaName, (turn: ScriptTurn) => Record<string, unknown>>> = {
   context_output: contextOutput,
   task_output: taskOutput,
   guardrail_output: () => ({
@@ -28,7 +30,7 @@ const ANSWERS: Answers = {
 /** An answer of the schema that was asked for, whatever it is. */
 export function structuredAnswer(turn: ScriptTurn): unknown {
   const { name, schema } = turn.schema ?? { name: '', schema: {} };
-  const wish = Object.hasOwn(ANSWERS, name) ? ANSWERS[name]?.(turn) : undefined;
+  const wish = Object.hasOwn(ANSWERS, name) ? ANSWERS[name as StageSchemaName](turn) : undefined;
   return fitToSchema(schema, wish, echo(turn));
 }
 

@@ -62,7 +62,7 @@ export function toTurn(options: LanguageModelV3CallOptions): ScriptTurn {
 }
 
 /** What stands between the marks around a tool's result; the whole text where there are none. */
-export function unwrapped(result: string): string {
+function unwrapped(result: string): string {
   return /^<tool_output id="(\w+)"[^>]*>\n([\s\S]*)\n<\/tool_output id="\1">/.exec(result)?.[2] ?? result;
 }
 

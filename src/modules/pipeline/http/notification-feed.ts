@@ -147,7 +147,7 @@ export class NotificationFeed {
 }
 
 /** One listener's notifications: those that are for it, in order, as they come. */
-export class Listener {
+class Listener {
   private readonly waiting: Notification[] = [];
   private wake: () => void = () => undefined;
   private closed = false;

@@ -5,7 +5,7 @@ const MOST_BYTES = 16 * 1024;
 const LONGEST_MODEL = 200;
 
 /** Checks a task's metadata: the end of a sentence that says the fault, or null. */
-export function metadataFault(metadata: unknown): string | null {
+function metadataFault(metadata: unknown): string | null {
   if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata)) return ' must be an object';
   if (Buffer.byteLength(JSON.stringify(metadata)) > MOST_BYTES) return ' must be at most 16 KiB of JSON';
   const { model_override: model, sandbox_override: sandbox } = metadata as Record<string, unknown>;

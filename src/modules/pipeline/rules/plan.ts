@@ -180,7 +180,7 @@ function approvedVersions(
 }
 
 /** The flags that conditions read. */
-export function conditionFlags(situation: Situation): ConditionFlags {
+function conditionFlags(situation: Situation): ConditionFlags {
   const review = current(situation, 'code_review');
   return {
     guardrail_blocked: situation.control.flags.guardrailBlocked,

@@ -1,4 +1,5 @@
 import { Injectable, Logger } from '@nestjs/common';
+import { isAway } from '../../../platform/database/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
 import {
   ToolRegistry,
@@ -59,7 +60,7 @@ export class TaskTrees {
         execution.diff = await this.trees.diff(execution.tree, lease.signal);
       return null;
     } catch (error) {
-      if (error instanceof DomainError && error.code !== 'dependency_unavailable') {
+      if (error instanceof DomainError && !isAway(error)) {
         return { code: error.code, message: error.detail };
       }
       if (error instanceof WorkTreeFencedError) {

@@ -22,14 +22,14 @@ function judgements<Item extends z.ZodObject<{ severity: typeof severity }>>(ite
   );
 }
 
-export const contextOutput = z.object({
+const contextOutput = z.object({
   curated_context: requiredText(200_000).describe('Everything that whoever does the task has to know.'),
   relevant_files: texts({ items: 1_000, characters: 1_000 }).describe('Paths of files that matter.'),
   key_patterns: texts({ items: 200, characters: 4_000 }).describe('Conventions the work has to keep.'),
   recommendations: text(50_000).describe('How to go about it.'),
 });
 
-export const taskOutput = z.object({
+const taskOutput = z.object({
   output: requiredText(400_000).describe('The result itself, as the person who asked will read it.'),
   files_changed: texts({ items: 5_000, characters: 1_000 }).describe('Paths of the files that were changed.'),
   explanation: text(100_000).describe('What was done and why.'),
@@ -37,7 +37,7 @@ export const taskOutput = z.object({
 });
 
 /** The answer of the guardrail's model; the deterministic findings are added to it. */
-export const guardrailOutput = z.object({
+const guardrailOutput = z.object({
   blocked: z.boolean().describe('Whether the work must not be released as it is.'),
   findings: judgements(
     z.object({
@@ -51,7 +51,7 @@ export const guardrailOutput = z.object({
   summary: text(20_000),
 });
 
-export const codeReviewOutput = z.object({
+const codeReviewOutput = z.object({
   verdict: z.enum(['pass', 'needs_refactor', 'reject']),
   issues: judgements(
     z.object({
@@ -66,7 +66,7 @@ export const codeReviewOutput = z.object({
   summary: text(20_000),
 });
 
-export const decisionOutput = z.object({
+const decisionOutput = z.object({
   action: z.enum(['override', 'escalate']),
   reasoning: text(50_000),
   adr: text(100_000).describe('A decision record in markdown: context, decision, consequences.'),

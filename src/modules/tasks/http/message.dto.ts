@@ -81,7 +81,7 @@ export class MessageDto {
 }
 
 /** Checks a message's content: the end of a sentence that says the fault, or null. */
-export function contentFault(content: unknown): string | null {
+function contentFault(content: unknown): string | null {
   if (typeof content === 'string') return null;
   if (!Array.isArray(content)) return ' must be a text or an array of parts';
   if (content.length < 1 || content.length > MOST_PARTS) return ` must have 1 to ${MOST_PARTS} parts`;

@@ -286,17 +286,6 @@ export class Directory {
     }
   }
 
-  /** Creates the file `name`, where nothing may be, for writing. */
-  async createFile(name: string, mode: number): Promise<FileHandle> {
-    try {
-      const handle = await open(this.at(name), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
-      await this.adopt(name);
-      return handle;
-    } catch (error) {
-      throw asRefusal(error, name);
-    }
-  }
-
   /** Puts a link in the place of `name`, which is a file, a link, or nothing. */
   async replaceLink(
     name: string,

@@ -14,9 +14,6 @@ const O_PATH = 0o10000000;
 export interface WalkEntry {
   /** Relative, with `/`. */
   path: string;
-  name: string;
-  /** The open folder that holds the entry; closed when the walk moves on. */
-  parent: Directory;
   kind: EntryKind;
 }
 
@@ -56,7 +53,7 @@ export async function* walkTree(
     const kind = entryKind(entry);
     const path = prefix + name;
     if (options.include?.(path, kind === 'folder') === false) continue;
-    yield { path, name, parent: directory, kind };
+    yield { path, kind };
     if (kind !== 'folder') continue;
     const inner = await directory.directoryOrNull(name);
     if (inner === null) continue;
