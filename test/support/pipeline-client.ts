@@ -4,9 +4,8 @@ import { api, type Answer, type Api } from './openapi.js';
 import { expectSeenOrListed } from './seen-work.js';
 import { LEGAL_TRANSITIONS } from './legal-moves.js';
 import type { Service } from './service.js';
+import { POD_ROLES } from '../../src/modules/pods/pod.js';
 import type { StageRole } from './stage-models.js';
-
-const ROLES: StageRole[] = ['context', 'task', 'guardrail', 'code_review', 'decision'];
 
 export interface PodPlan {
   pod?: Record<string, unknown>;
@@ -33,7 +32,7 @@ export class PipelineClient {
   async createPod(model: string, plan: PodPlan = {}): Promise<{ id: string; name: string }> {
     const pod = { name: `pod ${randomUUID()}`, default_model: model, ...plan.pod };
     const created = await this.admin('POST', '/api/v1/pods', pod, 201);
-    for (const [index, role] of ROLES.entries()) {
+    for (const [index, role] of POD_ROLES.entries()) {
       const changes = plan.agents?.[role];
       if (changes === null) continue;
       await this.admin(

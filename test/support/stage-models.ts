@@ -1,6 +1,7 @@
+import type { PodRole } from '../../src/modules/pods/pod.js';
 import { chunk, END, ModelServer, streams, USAGE, type Answer, type Asked } from './model-server.js';
 
-export type StageRole = 'context' | 'task' | 'guardrail' | 'code_review' | 'decision';
+export type StageRole = PodRole;
 
 /** JSON for a structured answer, tool calls for a tool round, words, or whatever the answer function sends. */
 export type StageAnswer =

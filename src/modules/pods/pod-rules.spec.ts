@@ -1,28 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { faultsOf, MAX_POSITION, nextPosition, type TeamMember } from './pod-rules.js';
+import { agentSettings } from '../../../test/support/pods.js';
 import { stepsOf } from './pod.js';
 
-const DEFAULTS: Omit<TeamMember, 'id' | 'role' | 'position'> = {
-  name: 'An agent',
-  description: '',
-  enabled: true,
-  parallelGroup: null,
-  model: null,
-  fallbackModels: [],
-  temperature: 0.3,
-  maxTokens: 4096,
-  timeoutSeconds: 120,
-  maxRetries: 2,
-  systemPrompt: null,
-  allowedTools: [],
-  onFailure: 'abort',
-  runCondition: null,
-  artifactType: null,
-};
-
 function agent(role: TeamMember['role'], position: number, rest: Partial<TeamMember> = {}): TeamMember {
-  return { ...DEFAULTS, id: role, name: role, role, position, ...rest };
+  return { id: role, ...agentSettings(role, position), ...rest };
 }
 
 const holdsWriting = (allowed: readonly string[] | null): boolean => allowed === null || allowed.includes('write_file');

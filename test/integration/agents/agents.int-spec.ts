@@ -152,7 +152,7 @@ describe('the copy in the shared state', () => {
     await Promise.all(
       Array.from({ length: 40 }, (_, n) => replicas[n % 4]?.service.updateConfig(agent.id, { name: `Name ${n}` })),
     );
-    const stored = await replicas[0]?.agents.find(agent.id);
+    const stored = (await replicas[0]?.agents.findAll())?.find(({ id }) => id === agent.id);
     expect(await state.agents.get(agent.id)).toEqual(JSON.parse(JSON.stringify(stored)));
     await Promise.allSettled([
       replicas[0]?.service.delete(agent.id),

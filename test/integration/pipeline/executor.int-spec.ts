@@ -1,20 +1,19 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { AppConfig } from '../../../src/config/index.js';
 import { Lease } from '../../../src/modules/pipeline/store/lease.js';
 import { TaskExecutor } from '../../../src/modules/pipeline/run/task-executor.js';
-import type { StageRunner } from '../../../src/modules/pipeline/run/stage-runner.js';
+import { StageRunner } from '../../../src/modules/pipeline/run/stage-runner.js';
 import { initialControl } from '../../../src/modules/pipeline/rules/task-control.js';
 import { LoadedTasksRepository } from '../../../src/modules/pipeline/store/loaded-tasks.repository.js';
 import type { TaskExecution } from '../../../src/modules/pipeline/run/task-execution.js';
-import { TaskSpendsRepository } from '../../../src/modules/pipeline/store/task-spends.repository.js';
-import type { TaskTrees } from '../../../src/modules/pipeline/run/task-trees.js';
+import { TaskTrees } from '../../../src/modules/pipeline/run/task-trees.js';
 import type { Role } from '../../../src/modules/pipeline/rules/task-status.js';
 import type { AgentSnapshot } from '../../../src/modules/pods/index.js';
 import { sql } from '../../../src/platform/database/index.js';
 import { DomainError } from '../../../src/platform/errors/index.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
+import { agentSnapshot, podSnapshot } from '../../support/pods.js';
 import { PASSING } from '../../support/stage-models.js';
-import { agentOf, POD, queueOn } from './queue-setup.js';
+import { queueOn } from './queue-setup.js';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -22,7 +21,8 @@ beforeAll(async () => {
 });
 afterAll(() => db.drop());
 
-const judge = (role: Role, position: number): AgentSnapshot => agentOf(role, position, { parallelGroup: 'review' });
+const judge = (role: Role, position: number): AgentSnapshot =>
+  agentSnapshot(role, position, { parallelGroup: 'review', maxRetries: 0, onFailure: 'escalate' });
 
 /** Judges that answer at once: the guardrail with a finding that only a person may clear. */
 const stages = {
@@ -33,21 +33,17 @@ const stages = {
     output: role === 'guardrail' ? { ...PASSING.guardrail, findings: [GRAVE] } : PASSING[role],
     used: { model: 'm', inputTokens: 1, outputTokens: 1, costUsd: 0, estimated: false, durationMs: 1 },
   }),
-} as unknown as StageRunner;
+};
 const GRAVE = { type: 'harmful_content', severity: 'critical', description: 'harm', evidence: 'here' };
-const noTrees = {
-  open: async () => null,
-  measure: async () => null,
-  drop: async () => undefined,
-} as unknown as TaskTrees;
+const noTrees = { open: async () => null, measure: async () => null, drop: async () => undefined };
 
 it('a verdict that could not be stored is not decided upon when its neighbour ends', async () => {
-  const { clock, queue, moves } = queueOn(db.database);
+  const { clock, queue, moves, wire } = queueOn(db.database);
   const id = clock.newId();
   await queue.insert({
     id,
     owner: 'admin',
-    pod: { ...POD, agents: [judge('guardrail', 1), judge('code_review', 2)] },
+    pod: podSnapshot([judge('guardrail', 1), judge('code_review', 2)]),
     userInput: 'work',
     metadata: {},
     maxRetries: 0,
@@ -65,9 +61,13 @@ it('a verdict that could not be stored is not decided upon when its neighbour en
     }
     return commit(move, signal);
   };
-  const runs = new LoadedTasksRepository(db.database);
-  const spends = new TaskSpendsRepository(db.database);
-  const executor = new TaskExecutor(AppConfig.from({}), clock, runs, moves, spends, stages, noTrees);
+  const module = await wire(
+    TaskExecutor,
+    { provide: StageRunner, useValue: stages },
+    { provide: TaskTrees, useValue: noTrees },
+  );
+  const runs = module.get(LoadedTasksRepository);
+  const executor = module.get(TaskExecutor);
   const run = async (): Promise<boolean> => {
     const [task] = await queue.claim(1, 1, 60, 'any');
     return executor.run(task!, new Lease(id, 1, task!.epoch, task!.version));

@@ -1,11 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import type { AppConfig } from '../../../src/config/index.js';
 import { type Database, type Sql, sql } from '../../../src/platform/database/index.js';
 import { JournalRepository } from '../../../src/modules/pipeline/store/journal.repository.js';
 import { Lease, LeaseLostError } from '../../../src/modules/pipeline/store/lease.js';
 import { PipelineReaper } from '../../../src/modules/pipeline/worker/pipeline.reaper.js';
-import type { PipelineConsumer } from '../../../src/modules/pipeline/worker/pipeline.consumer.js';
-import type { PipelineRetention } from '../../../src/modules/pipeline/worker/pipeline.retention.js';
+import { PipelineConsumer } from '../../../src/modules/pipeline/worker/pipeline.consumer.js';
+import { PipelineRetention } from '../../../src/modules/pipeline/worker/pipeline.retention.js';
 import { initialControl } from '../../../src/modules/pipeline/rules/task-control.js';
 import type { ClaimedTask } from '../../../src/modules/pipeline/store/task-queue.repository.js';
 import { LoadedTasksRepository } from '../../../src/modules/pipeline/store/loaded-tasks.repository.js';
@@ -13,7 +12,7 @@ import { TaskExecution } from '../../../src/modules/pipeline/run/task-execution.
 import { TaskSpendsRepository } from '../../../src/modules/pipeline/store/task-spends.repository.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { LEGAL_TRANSITIONS } from '../../support/legal-moves.js';
-import { progress, queueOn, SilentBell } from './queue-setup.js';
+import { progress, queueOn } from './queue-setup.js';
 
 let db: TestDatabase;
 let setup: ReturnType<typeof queueOn>;
@@ -28,12 +27,13 @@ beforeEach(async () => {
 afterAll(() => db?.drop());
 
 /** A replica's reaper, which shares nothing but the database with others. */
-function reaper(): PipelineReaper {
-  const { queue, moves, workers } = queueOn(db.database);
-  const config = { pipeline: { maxCrashes: 3, reaperSeconds: 15 } } as AppConfig;
-  const retention = { pass: async () => undefined } as unknown as PipelineRetention;
-  const consumer = { worker: null } as PipelineConsumer;
-  return new PipelineReaper(config, consumer, queue, moves, workers, new SilentBell(), retention);
+async function reaper(): Promise<PipelineReaper> {
+  const module = await queueOn(db.database).wire(
+    PipelineReaper,
+    { provide: PipelineConsumer, useValue: { worker: null } },
+    { provide: PipelineRetention, useValue: { pass: async () => undefined } },
+  );
+  return module.get(PipelineReaper);
 }
 
 async function expireLeases(): Promise<void> {
@@ -48,7 +48,7 @@ async function zombieAndHolder(): Promise<{ zombie: ClaimedTask; holder: Claimed
   await setup.submit();
   const [zombie] = await setup.queue.claim(1, 1, 150, 'any');
   await expireLeases();
-  await reaper().pass();
+  await (await reaper()).pass();
   const [holder] = await setup.queue.claim(1, 1, 150, 'any');
   if (!zombie || !holder) throw new Error('The task was not claimed twice.');
   expect(holder.id).toBe(zombie.id);
@@ -100,6 +100,7 @@ describe('a zombie', () => {
   });
 
   describe('that writes its journal', () => {
+    const entry = { seq: 1, kind: 'result', callId: '1', text: '', isError: false, durationMs: 0 } as const;
     const append = async (journals: JournalRepository, task: ClaimedTask): Promise<void> => {
       const [stage] = await db.database.query<{ id: string }>(
         'test.stage',
@@ -109,7 +110,6 @@ describe('a zombie', () => {
           on conflict (task_id, role, iteration, attempt) do update set position = 1
           returning id`,
       );
-      const entry = { seq: 1, kind: 'result' } as unknown as Parameters<JournalRepository['append']>[2];
       await journals.append(new Lease(task.id, 1, task.epoch, task.version), stage?.id ?? '', entry, {
         input_tokens: 10,
         cached_input_tokens: 4,
@@ -149,7 +149,7 @@ describe('a zombie', () => {
         journals.carry(new Lease(task.id, 1, task.epoch, task.version), from!.id, to, life);
       await expect(carry(zombie)).rejects.toThrow(LeaseLostError);
       expect(await carry(holder, holder.epoch)).toEqual([]);
-      const carried = [{ seq: 1, kind: 'result', carried: true }];
+      const carried = [{ ...entry, carried: true }];
       expect(await carry(holder)).toEqual(carried);
       // The answer of the first may have been lost.
       expect(await carry(holder)).toEqual(carried);
@@ -290,7 +290,8 @@ describe('reapers of three replicas and a worker that finishes', () => {
       });
       return [task.id, await finishing.moves.commit(move)];
     };
-    const passes = [reaper(), reaper(), reaper()].map((one) => one.pass());
+    const reapers = await Promise.all([reaper(), reaper(), reaper()]);
+    const passes = reapers.map((one) => one.pass());
     const finished = new Map(await Promise.all(claimed.map(finish)));
     await Promise.all(passes);
     const rows = await db.database.query<{ id: string; status: string; stage_crashes: number; moves: number }>(
@@ -312,7 +313,7 @@ describe('reapers of three replicas and a worker that finishes', () => {
   it('leave a lease alone that was renewed in time', async () => {
     await setup.submit();
     const [task] = await setup.queue.claim(1, 1, 150, 'any');
-    await reaper().pass();
+    await (await reaper()).pass();
     expect(await setup.moves.commit(progress(task!))).toBe(true);
   });
 
@@ -323,7 +324,7 @@ describe('reapers of three replicas and a worker that finishes', () => {
       await db.database.query('test.due', sql`update tasks set ready = true where id = ${id} and status = 'queued'`);
       await setup.queue.claim(crash, 1, 150, crash > 2 ? 'suspect' : 'any');
       await expireLeases();
-      await reaper().pass();
+      await (await reaper()).pass();
       const { status } = await db.database.one<{ status: string }>(
         'test.status',
         sql`select status from tasks where id = ${id}`,

@@ -6,19 +6,18 @@ import { AppConfig } from '../../../src/config/index.js';
 import { Lease } from '../../../src/modules/pipeline/store/lease.js';
 import { TaskExecutor } from '../../../src/modules/pipeline/run/task-executor.js';
 import { TaskCommandsService } from '../../../src/modules/pipeline/commands/task-commands.service.js';
-import type { StageRunner } from '../../../src/modules/pipeline/run/stage-runner.js';
+import { StageRunner } from '../../../src/modules/pipeline/run/stage-runner.js';
 import { TaskAdminRepository } from '../../../src/modules/pipeline/store/task-admin.repository.js';
 import { initialControl, treeName } from '../../../src/modules/pipeline/rules/task-control.js';
-import { LoadedTasksRepository } from '../../../src/modules/pipeline/store/loaded-tasks.repository.js';
 import type { TaskExecution } from '../../../src/modules/pipeline/run/task-execution.js';
-import { TaskSpendsRepository } from '../../../src/modules/pipeline/store/task-spends.repository.js';
 import { TaskTrees } from '../../../src/modules/pipeline/run/task-trees.js';
-import { type Published, WorkTrees, type ToolRegistry, type WorkTree } from '../../../src/modules/tools/index.js';
+import { ToolRegistry, WorkTrees, type Published, type WorkTree } from '../../../src/modules/tools/index.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { eventually } from '../../support/eventually.js';
+import { agentSnapshot, podSnapshot } from '../../support/pods.js';
 import { temporaryFolder, type TemporaryFolder } from '../../support/servers/index.js';
 import { PASSING } from '../../support/stage-models.js';
-import { agentOf, POD, queueOn, SilentBell } from './queue-setup.js';
+import { queueOn } from './queue-setup.js';
 
 let db: TestDatabase;
 let folder: TemporaryFolder;
@@ -43,32 +42,36 @@ type Work = (session: TaskExecution) => Promise<'failed' | 'complete'>;
 
 /** The pipeline of one task, over real work trees; its stages do the `work`. */
 async function setup(trees: WorkTrees, ...lives: Work[]) {
-  const { clock, queue, moves } = queueOn(db.database);
-  const runs = new LoadedTasksRepository(db.database);
-  const admin = new TaskAdminRepository(db.database);
-  const taskTrees = new TaskTrees(trees, { holdsWriting: () => true } as unknown as ToolRegistry);
-  const stages = {
-    run: async (session: TaskExecution) => {
-      await taskTrees.forCalls(session, session.lease.signal).tree!.open();
-      const ended = await lives.shift()!(session);
-      await taskTrees.measure(session);
-      return {
-        ...(ended === 'failed'
-          ? { kind: 'failed', code: 'model_refused', message: 'no' }
-          : { kind: 'complete', output: PASSING.task }),
-        stageId: session.situation.newest.task?.id,
-        role: 'task',
-        used: { model: 'm', inputTokens: 0, outputTokens: 0, costUsd: 0, estimated: false, durationMs: 1 },
-      };
-    },
-  } as unknown as StageRunner;
-  const spends = new TaskSpendsRepository(db.database);
-  const executor = new TaskExecutor(config, clock, runs, moves, spends, stages, taskTrees);
+  const { clock, queue, moves, wire } = queueOn(db.database);
+  const module = await wire(
+    TaskExecutor,
+    TaskCommandsService,
+    TaskTrees,
+    { provide: AppConfig, useValue: config },
+    { provide: WorkTrees, useValue: trees },
+    { provide: ToolRegistry, useValue: { holdsWriting: () => true } },
+    { provide: StageRunner, useValue: { run: (session: TaskExecution) => runStage(session) } },
+  );
+  const taskTrees = module.get(TaskTrees);
+  const runStage = async (session: TaskExecution): Promise<object> => {
+    await taskTrees.forCalls(session, session.lease.signal).tree!.open();
+    const ended = await lives.shift()!(session);
+    await taskTrees.measure(session);
+    return {
+      ...(ended === 'failed'
+        ? { kind: 'failed', code: 'model_refused', message: 'no' }
+        : { kind: 'complete', output: PASSING.task }),
+      stageId: session.situation.newest.task?.id,
+      role: 'task',
+      used: { model: 'm', inputTokens: 0, outputTokens: 0, costUsd: 0, estimated: false, durationMs: 1 },
+    };
+  };
+  const admin = module.get(TaskAdminRepository);
   const id = clock.newId();
   await queue.insert({
     id,
     owner: 'admin',
-    pod: { ...POD, agents: [agentOf('task', 1, { onFailure: 'abort' })] },
+    pod: podSnapshot([agentSnapshot('task', 1)]),
     userInput: 'work',
     metadata: {},
     maxRetries: 0,
@@ -80,10 +83,10 @@ async function setup(trees: WorkTrees, ...lives: Work[]) {
     id,
     admin,
     moves,
-    pipeline: new TaskCommandsService(config, admin, runs, moves, taskTrees, new SilentBell()),
+    pipeline: module.get(TaskCommandsService),
     run: async (): Promise<boolean> => {
       const [task] = await queue.claim(1, 1, 60, 'any');
-      return executor.run(task!, new Lease(id, 1, task!.epoch, task!.version));
+      return module.get(TaskExecutor).run(task!, new Lease(id, 1, task!.epoch, task!.version));
     },
     status: async () => (await admin.findHead(id))?.status,
   };

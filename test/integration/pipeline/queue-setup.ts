@@ -1,51 +1,19 @@
+import type { Provider } from '@nestjs/common';
+import { Test, type TestingModule } from '@nestjs/testing';
+import { AppConfig } from '../../../src/config/index.js';
 import { Clock } from '../../../src/platform/clock/clock.js';
-import type { Database } from '../../../src/platform/database/index.js';
-import { TaskBell } from '../../../src/platform/redis/index.js';
-import type { AgentSnapshot, PodSnapshot } from '../../../src/modules/pods/index.js';
+import { Database } from '../../../src/platform/database/index.js';
+import { EventBus, TaskBell } from '../../../src/platform/redis/index.js';
 import type { Transition } from '../../../src/modules/pipeline/store/transition.js';
 import { initialControl } from '../../../src/modules/pipeline/rules/task-control.js';
+import { LoadedTasksRepository } from '../../../src/modules/pipeline/store/loaded-tasks.repository.js';
+import { TaskAdminRepository } from '../../../src/modules/pipeline/store/task-admin.repository.js';
 import { TaskEventPublisher, type PublishedEvent } from '../../../src/modules/pipeline/store/task-event-publisher.js';
 import { TransitionsRepository } from '../../../src/modules/pipeline/store/transitions.repository.js';
+import { TaskSpendsRepository } from '../../../src/modules/pipeline/store/task-spends.repository.js';
 import { TaskQueueRepository, type ClaimedTask } from '../../../src/modules/pipeline/store/task-queue.repository.js';
-import type { Role } from '../../../src/modules/pipeline/rules/task-status.js';
 import { WorkersRepository } from '../../../src/modules/pipeline/store/workers.repository.js';
-
-export const POD: PodSnapshot = {
-  id: '00000000-0000-7000-8000-000000000001',
-  name: 'Quartet',
-  defaultModel: null,
-  maxCostUsd: null,
-  maxExecutionSeconds: 1800,
-  reviewBy: 'owner',
-  network: 'off',
-  requireHumanReview: 'on_escalation',
-  escalationThreshold: 'medium',
-  sandbox: 'workspace',
-  agents: [],
-};
-
-/** An agent without tools. */
-export function agentOf(role: Role, position: number, changes: Partial<AgentSnapshot> = {}): AgentSnapshot {
-  return {
-    id: role,
-    name: role,
-    role,
-    position,
-    parallelGroup: null,
-    model: null,
-    fallbackModels: [],
-    temperature: 0,
-    maxTokens: 1,
-    timeoutSeconds: 60,
-    maxRetries: 0,
-    systemPrompt: null,
-    allowedTools: [],
-    onFailure: 'escalate',
-    runCondition: null,
-    artifactType: null,
-    ...changes,
-  };
-}
+import { podSnapshot, SYSTEM_POD } from '../../support/pods.js';
 
 export class SilentBell extends TaskBell {
   override async ring(): Promise<void> {}
@@ -70,18 +38,38 @@ export function queueOn(database: Database) {
   const clock = new Clock();
   const bus = new SilentBus();
   const queue = new TaskQueueRepository(database);
+  const moves = new TransitionsRepository(database, clock, new TaskEventPublisher(bus));
+  const workers = new WorkersRepository(database);
   return {
     clock,
     bus,
     queue,
-    moves: new TransitionsRepository(database, clock, new TaskEventPublisher(bus)),
-    workers: new WorkersRepository(database),
-    submit: async (owner = 'admin', priority = 5, podId = POD.id): Promise<string> => {
+    moves,
+    workers,
+    /** Nest's own wiring of `providers` on this queue; the last of two for one token is taken. */
+    wire: (...providers: Provider[]): Promise<TestingModule> =>
+      Test.createTestingModule({
+        providers: [
+          { provide: AppConfig, useFactory: () => AppConfig.from({}) },
+          { provide: Clock, useValue: clock },
+          { provide: Database, useValue: database },
+          { provide: EventBus, useValue: bus },
+          { provide: TaskBell, useClass: SilentBell },
+          { provide: TaskQueueRepository, useValue: queue },
+          { provide: TransitionsRepository, useValue: moves },
+          { provide: WorkersRepository, useValue: workers },
+          LoadedTasksRepository,
+          TaskAdminRepository,
+          TaskSpendsRepository,
+          ...providers,
+        ],
+      }).compile(),
+    submit: async (owner = 'admin', priority = 5, podId = SYSTEM_POD): Promise<string> => {
       const id = clock.newId();
       await queue.insert({
         id,
         owner,
-        pod: { ...POD, id: podId },
+        pod: podSnapshot([], { id: podId }),
         userInput: 'work',
         metadata: {},
         maxRetries: 2,
@@ -95,7 +83,10 @@ export function queueOn(database: Database) {
 }
 
 /** Progress within the stage, under the claim's guard. */
-export function progress(task: ClaimedTask, changes: Partial<Transition> = {}): Transition {
+export function progress(
+  task: Pick<ClaimedTask, 'id' | 'status' | 'epoch' | 'version'>,
+  changes: Partial<Transition> = {},
+): Transition {
   return {
     task_id: task.id,
     from: task.status,

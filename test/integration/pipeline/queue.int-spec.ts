@@ -211,7 +211,7 @@ describe('moves', () => {
 });
 
 describe('plans', () => {
-  const DEPTH = Number(process.env.NOVA_TEST_QUEUE_DEPTH ?? 100_000);
+  const DEPTH = Number(process.env.NOVA_TEST_QUEUE_DEPTH ?? 20_000);
   let client: pg.Client;
   beforeEach(async () => {
     client = new pg.Client(db.connection);
@@ -219,14 +219,14 @@ describe('plans', () => {
   });
   afterEach(() => client.end());
 
+  // By a connection whose statements may take as long as they take.
   const fill = (count: number, status: string, ready: boolean, done: boolean) =>
-    db.database.query(
-      'test.fill',
-      sql`
-      insert into tasks (id, owner, pod_name, status, next_status, ready, priority, vstart, max_retries, control, run_at, completed_at)
-      select gen_random_uuid(), 'o' || n % 50, 'p', ${status}, 'task_running', ${ready}, n % 10, n, 2, '{}',
-        clock_timestamp() + interval '1 hour', case when ${done}::boolean then clock_timestamp() end
-      from generate_series(1, ${count}) n`,
+    client.query(
+      `insert into tasks (id, owner, pod_name, status, next_status, ready, priority, vstart, max_retries, control, run_at, completed_at)
+      select gen_random_uuid(), 'o' || n % 50, 'p', $2, 'task_running', $3, n % 10, n, 2, '{}',
+        clock_timestamp() + interval '1 hour', case when $4::boolean then clock_timestamp() end
+      from generate_series(1, $1::int) n`,
+      [count, status, ready, done],
     );
   const explain = async (statement: string, values: unknown[] = []): Promise<string> => {
     const plan = await client.query<{ 'QUERY PLAN': string }>(`explain (costs off) ${statement}`, values);
@@ -244,8 +244,8 @@ describe('plans', () => {
       await fill(DEPTH, 'queued', true, false);
       await fill(DEPTH, 'queued', false, false);
       await fill(DEPTH, 'complete', false, true);
-      await db.database.query('test.analyze', sql`analyze tasks`);
-      await db.database.query('test.crash', sql`update tasks set stage_crashes = 1 where ready and vstart % 2 = 0`);
+      await client.query('analyze tasks');
+      await client.query('update tasks set stage_crashes = 1 where ready and vstart % 2 = 0');
       for (const [kind, index] of claims) {
         const { text, values } = claimStatement(1, 5, 150, kind).toQuery();
         const plan = await explain(text, values);

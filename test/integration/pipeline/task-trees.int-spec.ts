@@ -3,14 +3,17 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppConfig } from '../../../src/config/index.js';
-import { TaskExecution } from '../../../src/modules/pipeline/run/task-execution.js';
+import type { TaskExecution } from '../../../src/modules/pipeline/run/task-execution.js';
 import { TaskTrees } from '../../../src/modules/pipeline/run/task-trees.js';
+import type { StageEntry } from '../../../src/modules/pipeline/store/journal.repository.js';
 import { Places } from '../../../src/modules/tools/files/places.js';
 import { ReadFileTool } from '../../../src/modules/tools/files/read-file.tool.js';
 import { ListDirTool } from '../../../src/modules/tools/files/list-dir.tool.js';
 import { SearchCodebaseTool } from '../../../src/modules/tools/files/search-codebase.tool.js';
 import { WriteFileTool } from '../../../src/modules/tools/files/write-file.tool.js';
 import { ToolRegistry, WorkTrees, type ToolContext, type ToolResult } from '../../../src/modules/tools/index.js';
+import { agentSnapshot, podSnapshot } from '../../support/pods.js';
+import { executionOf, loadedTask, runningStage } from '../../support/tasks.js';
 import { contextFor, scratch } from '../tools/sandbox-folder.js';
 
 const ID = '0190a000-0000-7000-8000-000000000001';
@@ -37,23 +40,17 @@ beforeEach(async () => {
 afterEach(() => remove());
 
 /** One lease on a task whose agents hold `tools`; `recorded` is the journal of its unfinished task stage. */
-function execution(epoch: number, tools: string[] | null, recorded: object[] = []): TaskExecution {
-  const control = { diffHash: null, publishForce: [] };
-  return Object.assign(Object.create(TaskExecution.prototype) as TaskExecution, {
-    run: {
+function execution(epoch: number, tools: string[] | null, recorded: StageEntry[] = []): TaskExecution {
+  const stage = runningStage('task');
+  return executionOf(
+    loadedTask({
       id: ID,
-      control,
-      pod: { agents: [{ allowedTools: tools }], sandbox: 'workspace' },
-      stages: [{ id: 'stage', role: 'task' }],
-      journals: new Map(recorded.length === 0 ? [] : [['stage', recorded]]),
-      metadata: {},
-    },
-    lease: { epoch, signal: new AbortController().signal },
-    tree: null,
-    making: null,
-    mayMakeTree: false,
-    diff: null,
-  });
+      epoch,
+      pod: podSnapshot([agentSnapshot('task', 1, { allowedTools: tools })]),
+      stages: [stage],
+      journals: new Map(recorded.length === 0 ? [] : [[stage.id, recorded]]),
+    }),
+  );
 }
 
 function call(of: TaskExecution, name: string, args: object): Promise<ToolResult> {
@@ -126,7 +123,7 @@ describe('the work tree of a task', () => {
   });
 
   it('is lost when it is gone with the effects of recorded calls, and not when nothing was done in it', async () => {
-    const result = { kind: 'result', seq: 1, callId: 'c', text: '', isError: false, durationMs: 1 };
+    const result = { kind: 'result', seq: 1, callId: 'c', text: '', isError: false, durationMs: 1 } as const;
     expect(await taskTrees.open(execution(2, null, [{ ...result, inTree: true }]))).toMatchObject({
       code: 'work_tree_lost',
     });

@@ -1,14 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { AppConfig } from '../../../src/config/index.js';
-import type { TaskExecutor } from '../../../src/modules/pipeline/run/task-executor.js';
+import { TaskExecutor } from '../../../src/modules/pipeline/run/task-executor.js';
+import { initialControl } from '../../../src/modules/pipeline/rules/task-control.js';
 import type { Lease } from '../../../src/modules/pipeline/store/lease.js';
 import { PipelineConsumer } from '../../../src/modules/pipeline/worker/pipeline.consumer.js';
 import type { ClaimedTask } from '../../../src/modules/pipeline/store/task-queue.repository.js';
 import { sql } from '../../../src/platform/database/index.js';
 import { InProcessTaskBell } from '../../../src/platform/redis/in-process-task-bell.js';
-import type { LiveState, TaskBell } from '../../../src/platform/redis/index.js';
-import type { StorageRoom } from '../../../src/platform/storage/index.js';
+import { LiveState, TaskBell } from '../../../src/platform/redis/index.js';
+import { StorageRoom } from '../../../src/platform/storage/index.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { progress, queueOn } from './queue-setup.js';
 import { eventually } from '../../support/eventually.js';
@@ -19,7 +20,6 @@ let worker: PipelineConsumer | null = null;
 const mirrored: string[] = [];
 /** Whether the disk is nearly full. */
 let short = false;
-const room = { shortOf: () => (short ? 'NOVA_DATA_DIR' : null) } as unknown as StorageRoom;
 
 beforeAll(async () => {
   db = await createTestDatabase();
@@ -36,9 +36,11 @@ afterEach(async () => {
 afterAll(() => db.drop());
 
 /** A bell that rings by itself all the time. */
-function restlessBell(): TaskBell {
-  const wait = (_: number, signal: AbortSignal) => setup.clock.sleep(20, signal);
-  return { ring: async () => undefined, wait } as unknown as TaskBell;
+class RestlessBell extends InProcessTaskBell {
+  override async wait(_: number, signal: AbortSignal): Promise<boolean> {
+    await setup.clock.sleep(20, signal);
+    return true;
+  }
 }
 
 /** A bell that only rings wake. */
@@ -49,23 +51,20 @@ class PatientBell extends InProcessTaskBell {
 }
 
 /** A worker whose runs do what `run` says, and leave their lease behind where that answers false. */
-function workerWith(
+async function workerWith(
   run: (task: ClaimedTask, lease: Lease) => Promise<boolean>,
-  bell: TaskBell = restlessBell(),
+  bell: TaskBell = new RestlessBell(),
   env: Record<string, string> = {},
-): PipelineConsumer {
-  return new PipelineConsumer(
-    AppConfig.from({ SHUTDOWN_GRACE_SECONDS: '1', ...env }),
-    setup.clock,
-    bell,
-    setup.bus,
-    { set: async (key: string) => void mirrored.push(key) } as unknown as LiveState,
-    setup.queue,
-    setup.moves,
-    setup.workers,
-    { run } as unknown as TaskExecutor,
-    room,
+): Promise<PipelineConsumer> {
+  const module = await setup.wire(
+    PipelineConsumer,
+    { provide: AppConfig, useFactory: () => AppConfig.from({ SHUTDOWN_GRACE_SECONDS: '1', ...env }) },
+    { provide: TaskBell, useValue: bell },
+    { provide: LiveState, useValue: { set: async (key: string) => void mirrored.push(key) } },
+    { provide: TaskExecutor, useValue: { run } },
+    { provide: StorageRoom, useValue: { shortOf: () => (short ? 'NOVA_DATA_DIR' : null) } },
   );
+  return module.get(PipelineConsumer);
 }
 
 const row = (id: string) =>
@@ -83,13 +82,13 @@ describe('a disk that is nearly full', () => {
       return claim(...args);
     };
     let waits = 0;
-    const bell = restlessBell();
+    const bell = new RestlessBell();
     const wait = bell.wait.bind(bell);
     bell.wait = (...args) => {
       waits += 1;
       return wait(...args);
     };
-    worker = workerWith(async (task) => ran.push(task.id) > 0, bell);
+    worker = await workerWith(async (task) => ran.push(task.id) > 0, bell);
     await worker.start();
     await eventually('it has looked several times', () => waits > 3);
     expect(claims).toBe(0);
@@ -111,14 +110,14 @@ describe('a lease that no run holds', () => {
       lost = true;
       throw new Error('the answer was lost');
     };
-    worker = workerWith(async (task) => {
+    worker = await workerWith(async (task) => {
       ran.push(task);
       return setup.moves.commit({
         task_id: task.id,
         from: task.status,
         to: 'cancelled',
         guard: { epoch: task.epoch, version: task.version },
-        control: {} as never,
+        control: initialControl(null),
         events: [],
       });
     });
@@ -138,7 +137,7 @@ describe('a lease that no run holds', () => {
       looks += 1;
       return suspectDue();
     };
-    worker = workerWith(async () => {
+    worker = await workerWith(async () => {
       runs += 1;
       return false;
     });
@@ -162,7 +161,7 @@ it('claims once for a ring and not again for what ends, while nothing was left d
     return tasks;
   };
   const ended: string[] = [];
-  worker = workerWith(async (task) => {
+  worker = await workerWith(async (task) => {
     const left = await setup.moves.commit(progress(task, { to: 'cancelled' }));
     ended.push(task.id);
     return left;
@@ -202,20 +201,24 @@ function heldRuns() {
     },
   };
 }
-const crash = (ids: string[], crashes: number) =>
-  db.database.query(
-    'test.crash',
-    sql`update tasks set stage_crashes = ${crashes}, suspect = ${crashes > 1} where id = any(${ids}::uuid[])`,
-  );
+/** Submits a task that crashed already: no worker sees it without its crashes. */
+const submitCrashed = (crashes: number): Promise<string> =>
+  db.database.transaction('test.submitCrashed', async () => {
+    const id = await setup.submit();
+    await db.database.query(
+      'test.crash',
+      sql`update tasks set stage_crashes = ${crashes}, suspect = ${crashes > 1} where id = ${id}`,
+    );
+    return id;
+  });
 
 it('takes a suspect once it is alone, and nothing else meanwhile, while others claim', async () => {
   const runs = heldRuns();
   const first = await setup.submit();
-  worker = workerWith(runs.run);
+  worker = await workerWith(runs.run);
   await worker.start();
   await eventually('the first one runs', () => runs.ran.length === 1);
-  const suspect = await setup.submit();
-  await crash([suspect], 2);
+  const suspect = await submitCrashed(2);
   const others: string[] = [];
   const elsewhere: string[] = [];
   // Once this worker drains, what comes is for others, whose claims no suspect stops.
@@ -240,14 +243,13 @@ it('takes a suspect once it is alone, and nothing else meanwhile, while others c
 it('drains one worker of all for suspects', async () => {
   const [one, two] = [heldRuns(), heldRuns()];
   const ids = [await setup.submit(), await setup.submit()];
-  worker = workerWith(one.run, restlessBell(), { PIPELINE_MAX_CONCURRENT: '1' });
-  const second = workerWith(two.run, restlessBell(), { PIPELINE_MAX_CONCURRENT: '1' });
+  worker = await workerWith(one.run, new RestlessBell(), { PIPELINE_MAX_CONCURRENT: '1' });
+  const second = await workerWith(two.run, new RestlessBell(), { PIPELINE_MAX_CONCURRENT: '1' });
   try {
     await worker.start();
     await second.start();
     await eventually('both are full', () => one.running.size + two.running.size === 2);
-    const suspects = [await setup.submit(), await setup.submit()];
-    await crash(suspects, 2);
+    const suspects = [await submitCrashed(2), await submitCrashed(2)];
     const release = (ids: string[]): void => [one, two].forEach((runs) => runs.release(...ids));
     const running = (): string[] => [...one.running, ...two.running];
     const suspect = (): boolean => running().some((id) => suspects.includes(id));
@@ -276,11 +278,10 @@ it('drains one worker of all for suspects', async () => {
 it('runs at most 8 tasks at a time that crashed, and all others beside them', async () => {
   const runs = heldRuns();
   const crashed: string[] = [];
-  for (let count = 0; count < 20; count += 1) crashed.push(await setup.submit());
-  await crash(crashed, 1);
+  for (let count = 0; count < 20; count += 1) crashed.push(await submitCrashed(1));
   const fresh: string[] = [];
   for (let count = 0; count < 20; count += 1) fresh.push(await setup.submit());
-  worker = workerWith(runs.run, restlessBell(), { PIPELINE_MAX_CONCURRENT: '30' });
+  worker = await workerWith(runs.run, new RestlessBell(), { PIPELINE_MAX_CONCURRENT: '30' });
   await worker.start();
   const of = (ids: string[]): string[] => [...runs.running].filter((id) => ids.includes(id));
   await eventually('28 run', () => runs.running.size === 28);
@@ -313,7 +314,7 @@ it('a look at a lease that has ended does not cost the task’s next one', async
     setTimeout(() => answer());
     return lost;
   };
-  worker = workerWith(async (task, lease) => {
+  worker = await workerWith(async (task, lease) => {
     leases.push(lease);
     if (leases.length === 1) {
       await looked;
@@ -339,7 +340,7 @@ it('a run that winds up does not take the task’s next one out of sight', async
   let wound: () => void = () => undefined;
   const cameBack = new Promise<void>((resolve) => (again = resolve));
   const woundUp = new Promise<void>((resolve) => (wound = resolve));
-  worker = workerWith(async (task, lease) => {
+  worker = await workerWith(async (task, lease) => {
     leases.push(lease);
     if (leases.length > 1) {
       again();
@@ -358,7 +359,7 @@ it('a run that winds up does not take the task’s next one out of sight', async
   await woundUp;
   expect(leases[1]?.lost).toBe(false);
   const { epoch, version } = leases[1] ?? { epoch: 0, version: 0 };
-  const cancel = { ...progress({ id, status: 'task_running', epoch, version } as ClaimedTask), raise_epoch: true };
+  const cancel = { ...progress({ id, status: 'task_running', epoch, version }), raise_epoch: true };
   expect(await setup.moves.commit({ ...cancel, to: 'cancelled' })).toBe(true);
   await eventually('leases[1]?.lost === true', () => leases[1]?.lost === true);
 });
@@ -372,7 +373,7 @@ it('claims what a suspect was before, also when another worker takes the suspect
     return suspectDue();
   };
   const ran: string[] = [];
-  worker = workerWith(async (task) => {
+  worker = await workerWith(async (task) => {
     ran.push(task.id);
     return setup.moves.commit(progress(task, { to: 'cancelled' }));
   }, new PatientBell());
@@ -396,7 +397,7 @@ describe('a worker that nobody rings for', () => {
       ran.push(task.id);
       return setup.moves.commit(progress(task, { to: 'cancelled' }));
     };
-    worker = workerWith(run, new PatientBell(), { PIPELINE_MAX_CONCURRENT: '1' });
+    worker = await workerWith(run, new PatientBell(), { PIPELINE_MAX_CONCURRENT: '1' });
     await worker.start();
     await eventually('ran.length === 3', () => ran.length === 3);
     expect(ran).toEqual(ids);
@@ -407,7 +408,7 @@ describe('a worker that nobody rings for', () => {
     await setup.submit();
     const bell = new PatientBell();
     let runs = 0;
-    worker = workerWith(async () => {
+    worker = await workerWith(async () => {
       runs += 1;
       await eventually('bell.waiting === 1 || runs === 3', () => bell.waiting === 1 || runs === 3);
       return false;

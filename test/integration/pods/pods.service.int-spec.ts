@@ -1,7 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { AppConfig } from '../../../src/config/index.js';
 import { PodAgentsRepository } from '../../../src/modules/pods/pod-agents.repository.js';
-import type { NewPodAgent, PodAgent, PodDetail, PodSettings } from '../../../src/modules/pods/pod.js';
+import {
+  POD_ROLES,
+  type NewPodAgent,
+  type PodAgent,
+  type PodDetail,
+  type PodSettings,
+} from '../../../src/modules/pods/pod.js';
 import { TaskAdminRepository } from '../../../src/modules/pipeline/store/task-admin.repository.js';
 import { PodTasks } from '../../../src/modules/pods/pod-tasks.js';
 import { PodsRepository } from '../../../src/modules/pods/pods.repository.js';
@@ -10,6 +16,7 @@ import { ToolRegistry } from '../../../src/modules/tools/index.js';
 import { Clock } from '../../../src/platform/clock/index.js';
 import { Database, sql } from '../../../src/platform/database/index.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
+import { agentSettings, podSettings, SYSTEM_POD } from '../../support/pods.js';
 import { queueOn } from '../pipeline/queue-setup.js';
 import { insertTask } from './insert-task.js';
 import { eventually } from '../../support/eventually.js';
@@ -21,42 +28,7 @@ class Tools extends ToolRegistry {
   }
 }
 
-const POD: PodSettings = {
-  name: '',
-  description: '',
-  enabled: true,
-  defaultModel: null,
-  maxCostUsd: null,
-  maxExecutionSeconds: 1800,
-  reviewBy: 'owner',
-  network: 'off',
-  requireHumanReview: 'on_escalation',
-  escalationThreshold: 'medium',
-  sandbox: 'workspace',
-  routingKeywords: [],
-  metadata: {},
-};
-const AGENT: NewPodAgent = {
-  name: 'An agent',
-  role: 'task',
-  description: '',
-  enabled: true,
-  position: undefined,
-  parallelGroup: null,
-  model: null,
-  fallbackModels: [],
-  temperature: 0.3,
-  maxTokens: 4096,
-  timeoutSeconds: 120,
-  maxRetries: 2,
-  systemPrompt: null,
-  allowedTools: [],
-  onFailure: 'abort',
-  runCondition: null,
-  artifactType: null,
-};
-const SYSTEM_POD = '00000000-0000-7000-8000-000000000001';
-const ROLES = ['context', 'task', 'guardrail', 'code_review', 'decision'] as const;
+const AGENT: NewPodAgent = { ...agentSettings('task', 1), position: undefined };
 
 const clock = new Clock();
 let db: TestDatabase;
@@ -96,7 +68,7 @@ afterAll(async () => {
 
 function newPod(settings: Partial<PodSettings> = {}): Promise<PodDetail> {
   names += 1;
-  return pods.create({ ...POD, name: `Pod ${names}`, ...settings });
+  return pods.create(podSettings({ name: `Pod ${names}`, ...settings }));
 }
 
 const code = (value: string): object => expect.objectContaining({ code: value }) as object;
@@ -234,7 +206,7 @@ describe('deleting pods', () => {
 describe('editing agents', () => {
   it('gives agents that name no position the next free one, also when they come at once', async () => {
     const pod = await newPod();
-    await Promise.all(ROLES.map((role) => pods.addAgent(pod.id, { ...AGENT, role })));
+    await Promise.all(POD_ROLES.map((role) => pods.addAgent(pod.id, { ...AGENT, role })));
     expect((await agentsOf(pod.id)).map((agent) => agent.position)).toEqual([1, 2, 3, 4, 5]);
   });
 
@@ -252,10 +224,10 @@ describe('editing agents', () => {
   it('answers every clash of edits at once with a conflict, never with a fault', async () => {
     const pod = await newPod();
     const all = [];
-    for (const role of ROLES) all.push(await pods.addAgent(pod.id, { ...AGENT, role }));
+    for (const role of POD_ROLES) all.push(await pods.addAgent(pod.id, { ...AGENT, role }));
     const edits = all.flatMap((agent, index) => [
       pods.updateAgent(pod.id, agent.id, { position: 9 }),
-      pods.updateAgent(pod.id, agent.id, { role: ROLES[(index + 1) % ROLES.length]! }),
+      pods.updateAgent(pod.id, agent.id, { role: POD_ROLES[(index + 1) % POD_ROLES.length]! }),
       pods.addAgent(pod.id, { ...AGENT, role: agent.role }),
     ]);
     for (const result of await Promise.allSettled(edits)) {
@@ -316,7 +288,7 @@ describe('snapshotForTask', () => {
 
   it('takes the system pod when none is named', async () => {
     expect(await snapshot({})).toMatchObject({ id: SYSTEM_POD, name: 'Quartet' });
-    expect((await snapshot({})).agents.map((agent) => agent.role)).toEqual([...ROLES]);
+    expect((await snapshot({})).agents.map((agent) => agent.role)).toEqual([...POD_ROLES]);
   });
 
   it('finds a pod by id, by name and by both', async () => {

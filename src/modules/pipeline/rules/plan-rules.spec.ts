@@ -8,6 +8,8 @@ import { initialControl, type GateKind, type TaskControl } from './task-control.
 import type { KnownFinding, StageHistoryRecord } from '../store/loaded-tasks.repository.js';
 import { situationOf } from './situation.js';
 import { ROLES, type Role } from './task-status.js';
+import { agentSnapshot, podSnapshot } from '../../../../test/support/pods.js';
+import { runningStage } from '../../../../test/support/tasks.js';
 
 interface Finding {
   type: string;
@@ -71,22 +73,10 @@ const agents = fc
   .map(({ roles, settings }) =>
     roles.map((role, index): AgentSnapshot => {
       const { onFailure, ...rest } = settings[index]!;
-      return {
-        id: role,
-        name: role,
-        role,
-        position: index,
-        model: null,
-        fallbackModels: [],
-        temperature: 0,
-        maxTokens: 1,
-        timeoutSeconds: 1,
-        systemPrompt: null,
-        allowedTools: [],
-        artifactType: null,
+      return agentSnapshot(role, index, {
         ...rest,
         onFailure: onFailure === 'skip' && role !== 'context' ? 'abort' : (onFailure as AgentSnapshot['onFailure']),
-      };
+      });
     }),
   );
 
@@ -138,19 +128,10 @@ class Play {
   private turn = 0;
 
   constructor(private readonly given: Team) {
-    this.pod = {
-      id: 'pod',
-      name: 'pod',
-      defaultModel: null,
-      maxCostUsd: null,
-      maxExecutionSeconds: 60,
-      reviewBy: 'owner',
-      network: 'off',
+    this.pod = podSnapshot(given.agents, {
       requireHumanReview: given.requireHumanReview,
       escalationThreshold: given.escalationThreshold,
-      sandbox: 'workspace',
-      agents: given.agents,
-    };
+    });
     this.facts = {
       agents: given.agents.map(({ role, parallelGroup, maxRetries, onFailure, runCondition }) => ({
         role,
@@ -236,7 +217,7 @@ class Play {
       for (const finding of this.known) if (finding.iteration < stage.iteration) finding.open = false;
       for (const finding of fated.findings) {
         const id = `finding ${this.known.length}`;
-        this.known.push({ ...finding, id, iteration: stage.iteration, open: true, description: '', evidence: '' });
+        this.known.push({ ...finding, id, iteration: stage.iteration, open: true });
       }
     } else if (role === 'code_review') stage.output = { verdict: fated.verdict };
     else stage.output = role === 'decision' ? { action: fated.action } : { run: this.runs };
@@ -249,20 +230,7 @@ class Play {
     if (newest?.status === 'running') return newest;
     const outOfLoop = this.loops(role) ? this.control.iteration : 1;
     const attempt = newest?.iteration === outOfLoop ? newest.attempt + 1 : 1;
-    const stage: StageHistoryRecord = {
-      id: `stage ${this.stages.length}`,
-      role,
-      position: 0,
-      iteration: outOfLoop,
-      attempt,
-      status: 'running',
-      output: null,
-      error: null,
-      errorCode: null,
-      inputTokens: 0,
-      outputTokens: 0,
-      costUsd: null,
-    };
+    const stage = runningStage(role, { id: `stage ${this.stages.length}`, iteration: outOfLoop, attempt });
     this.stages.push(stage);
     return stage;
   }

@@ -11,51 +11,28 @@ import {
   type StageRecord,
 } from './plan.js';
 import { initialControl, type TaskControl } from './task-control.js';
-import type { Role } from './task-status.js';
+import { agentSnapshot, podSnapshot } from '../../../../test/support/pods.js';
+import { ROLES, type Role } from './task-status.js';
 
 const RETRIES: Record<Role, number> = { context: 0, task: 0, guardrail: 3, code_review: 3, decision: 0 };
 
 function agent(role: Role, position: number, changes: Partial<AgentSnapshot> = {}): AgentSnapshot {
-  return {
-    id: role,
-    name: role,
-    role,
-    position,
+  return agentSnapshot(role, position, {
     parallelGroup: role === 'guardrail' || role === 'code_review' ? 'review' : null,
-    model: null,
-    fallbackModels: [],
-    temperature: 0,
-    maxTokens: 1,
-    timeoutSeconds: 1,
     maxRetries: RETRIES[role],
-    systemPrompt: null,
-    allowedTools: [],
     onFailure: role === 'context' || role === 'task' ? 'abort' : 'escalate',
-    runCondition: null,
-    artifactType: null,
     ...changes,
-  };
+  });
 }
 
 function quartet(
   changes: Partial<PodSnapshot> = {},
   agents: Partial<Record<Role, Partial<AgentSnapshot> | null>> = {},
 ): PodSnapshot {
-  const roles: Role[] = ['context', 'task', 'guardrail', 'code_review', 'decision'];
-  return {
-    id: 'pod',
-    name: 'Quartet',
-    defaultModel: null,
-    maxCostUsd: null,
-    maxExecutionSeconds: 1800,
-    reviewBy: 'owner',
-    network: 'off',
-    requireHumanReview: 'on_escalation',
-    escalationThreshold: 'medium',
-    sandbox: 'workspace',
-    agents: roles.flatMap((role, index) => (agents[role] === null ? [] : [agent(role, index + 1, agents[role] ?? {})])),
-    ...changes,
-  };
+  const team = ROLES.flatMap((role, index) =>
+    agents[role] === null ? [] : [agent(role, index + 1, agents[role] ?? {})],
+  );
+  return podSnapshot(team, changes);
 }
 
 let ids = 0;

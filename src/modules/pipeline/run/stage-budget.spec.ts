@@ -1,11 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import type { ModelCall } from '../../llm/index.js';
-import { Lease } from '../store/lease.js';
 import { CostLimitReachedError, PriceUnknownError, StageBudget } from './stage-budget.js';
 import { initialControl } from '../rules/task-control.js';
-import type { TransitionsRepository } from '../store/transitions.repository.js';
-import type { LoadedTask } from '../store/loaded-tasks.repository.js';
-import { TaskExecution } from './task-execution.js';
+import { executionOf, loadedTask } from '../../../../test/support/tasks.js';
 
 const WORST: Record<string, number> = { cheap: 1, dear: 4 };
 const USAGE = { inputTokens: 10, outputTokens: 5, estimated: false };
@@ -21,16 +18,7 @@ function setup(
   promise?: () => Promise<void>,
   recorded: ConstructorParameters<typeof StageBudget>[2] = [],
 ) {
-  const control = initialControl(limit);
-  const run = {
-    control,
-    inputTokens: 0,
-    outputTokens: 0,
-    costUsd: 0,
-    grantedUsd: granted,
-    promisedUsd: 0,
-  } as LoadedTask;
-  const execution = new TaskExecution(run, new Lease('task', 1, 1, 1), {} as TransitionsRepository, () => 0);
+  const execution = executionOf(loadedTask({ control: initialControl(limit), grantedUsd: granted }));
   const grants: number[] = [];
   const promises: number[] = [];
   const llm = { worstCaseCostUsd: (model: string) => WORST[model] ?? null };

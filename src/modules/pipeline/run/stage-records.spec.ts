@@ -3,12 +3,12 @@ import { createHash } from 'node:crypto';
 import { storableJson } from '../../../platform/database/index.js';
 import { artifact, outcomeParts } from './stage-records.js';
 import { reviewedContentHash } from '../rules/situation.js';
-import type { TaskExecution } from './task-execution.js';
+import { executionOf, loadedTask, runningStage } from '../../../../test/support/tasks.js';
 
 describe('what a stage hands over', () => {
   it('has the same hash when it is read back, also with text that PostgreSQL refuses', () => {
-    const stage = { id: 's', role: 'task', position: 1, iteration: 1, attempt: 1, status: 'running', output: null };
-    const execution = { stage: () => stage } as unknown as TaskExecution;
+    const stage = runningStage('task', { id: 's' });
+    const execution = executionOf(loadedTask({ stages: [stage] }));
     const used = {
       model: null,
       inputTokens: 9,
@@ -21,13 +21,9 @@ describe('what a stage hands over', () => {
     const output = { output: 'done', commands_run: ['echo \ud800', 'echo \u0000'] };
     const parts = outcomeParts(execution, { kind: 'complete', stageId: 's', role: 'task', output, used }, () => 'id');
     const written = parts.stages?.[0]?.output;
-    const shown = reviewedContentHash({ task: { ...stage, status: 'complete', output: written } as never }, null);
-    const readBack = {
-      ...stage,
-      status: 'complete',
-      output: JSON.parse(JSON.stringify(storableJson(written))) as unknown,
-    };
-    expect(reviewedContentHash({ task: readBack as never }, null)).toBe(shown);
+    const shown = reviewedContentHash({ task: { ...stage, status: 'complete', output: written } }, null);
+    const readBack = JSON.parse(JSON.stringify(storableJson(written))) as unknown;
+    expect(reviewedContentHash({ task: { ...stage, status: 'complete', output: readBack } }, null)).toBe(shown);
   });
 
   it('hashes an artifact as it is stored', () => {
