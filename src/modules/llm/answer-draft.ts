@@ -16,7 +16,10 @@ import { estimateTokens } from './token-estimate.js';
 import { isObject } from './wire/json-value.js';
 import { reportedError } from './wire/reported-error.js';
 
-/** The provider metadata in which `CompatibleProvider` hands on what goes back to an endpoint. */
+/**
+ * The provider metadata in which `CompatibleProvider` hands on what goes back to an endpoint, and as `leaked` how many characters of
+ * the streamed text turned out to be thoughts.
+ */
 export const RETURNED = 'returned';
 /** The provider options that its SDK adds to a message or a tool call as they are. */
 const AS_THEY_ARE = 'openaiCompatible';
@@ -133,7 +136,9 @@ export class AnswerDraft {
     if (!this.finish || (this.finish.unified === 'other' && this.finish.raw === undefined)) {
       throw new UnusableAnswerError('broke off in mid-answer');
     }
-    const { text, toolCalls } = this;
+    const { toolCalls } = this;
+    const leaked = this.metadata?.[RETURNED]?.leaked;
+    const text = typeof leaked === 'number' ? this.text.slice(leaked) : this.text;
     const { raw, unified } = this.finish;
     // A refusal is an end by the provider's own words, whatever name it gives to it.
     const end = raw === undefined || unified === 'content-filter' ? unified : finishReasonOf(raw);

@@ -14,3 +14,4 @@ export {
 export { modelChain } from './model-chain.js';
 export { noModel } from './no-model.js';
 export { estimatePromptTokens, estimateTokens } from './token-estimate.js';
+export { withEscapes } from './wire/json-value.js';

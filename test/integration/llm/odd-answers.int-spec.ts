@@ -9,6 +9,13 @@ const DONE = event('[DONE]');
 const HI = chunk({ content: 'Hi' });
 const STOP = chunk({}, 'stop');
 
+/** The chunks of one answer. */
+const ROW = [
+  { delta: { content: 'H' } },
+  { delta: { content: 'i' }, finish_reason: null },
+  { delta: {}, finish_reason: 'eos' },
+].map((choice) => JSON.stringify({ choices: [choice] }));
+
 /** A piece of a tool call as one delta. */
 const call = (piece: Record<string, unknown>): string => chunk({ tool_calls: [piece] });
 const named = (args: unknown, more: Record<string, unknown> = {}): Record<string, unknown> => ({
@@ -62,8 +69,49 @@ describe('answers of endpoints that make something else of the format', () => {
     ['no blank after the colon', [HI.replace('data: ', 'data:'), STOP.replace('data: ', 'data:'), DONE]],
     ['refusals and annotations that are null', [chunk({ content: 'Hi', refusal: null, annotations: [] }), STOP, DONE]],
     ['tool calls that are null', [chunk({ content: 'Hi', tool_calls: null }), STOP, DONE]],
+    [
+      'numbers that JSON does not have',
+      [HI, 'data: {"choices":[],"usage":{"cost":NaN,"x":-Infinity}}\n\n', STOP, DONE],
+    ],
+    ['a ping that is no JSON but looks like it', [HI, "data: {'type': 'ping'}\n\n", 'data: {ping}\n\n', STOP, DONE]],
+    ['no blank lines between its events', [`${HI.trimEnd()}\n${STOP.trimEnd()}\n${DONE}`]],
+    ['a prefix that is given twice', [`data: ${HI}`, `data: ${STOP}`, DONE]],
+    ['blanks before its fields', [` ${HI}`, ` ${STOP}`, DONE]],
+    ['fields in capitals', [HI.replace('data', 'Data'), STOP.replace('data', 'DATA'), DONE]],
+    ['chunks that were encoded twice', [event(JSON.stringify(HI.slice(6).trim())), STOP, DONE]],
+    ['an end mark in small letters', [HI, event('[done]')]],
+    ['an end mark of JSON', [HI, event('"[DONE]"')]],
+    ['an event for its end', [HI, 'event: done\ndata: {}\n\n']],
+    ['a text in the place of a delta', [event({ choices: [{ delta: 'Hi', finish_reason: 'stop' }] }), DONE]],
+    ['content as an object', [chunk({ content: { text: 'Hi' } }), STOP]],
+    ['content as a list of lists', [chunk({ content: [[{ type: 'text', text: 'Hi' }]] }), STOP]],
+    ['its end as an object', [HI, event({ choices: [{ delta: {}, finish_reason: { type: 'stop' } }] })]],
+    ['its end as a list', [HI, event({ choices: [{ delta: {}, finish_reason: ['stop'] }] })]],
+    ['its end as a number', [HI, event({ choices: [{ delta: {}, finish_reason: 1 }] })]],
+    ['its end beside the choices', [HI, event({ choices: [], finish_reason: 'stop' })]],
+    ['its end in the delta', [HI, event({ choices: [{ delta: { finish_reason: 'stop' } }] })]],
+    ['its end by another name', [HI, event({ choices: [{ delta: {}, stop_reason: 'end_turn' }] })]],
+    ['its end in details', [HI, event({ choices: [{ delta: {}, finish_details: { type: 'stop' } }] })]],
+    [
+      'choices that are wrapped',
+      [event({ code: 0, msg: 'ok', data: { choices: [{ delta: { content: 'Hi' } }] } }), STOP],
+    ],
   ])('streamed, %s cost nothing', async (_, pieces) => {
-    expect(await ask(streams(...pieces))).toMatchObject({ text: 'Hi', finishReason: 'stop' });
+    const answer = await ask(streams(...pieces));
+    expect(answer).toMatchObject({ text: 'Hi', finishReason: 'stop' });
+    expect(answer).not.toHaveProperty('returned');
+  });
+
+  it.each([
+    ['a filter', [{ promptFeedback: { blockReason: 'SAFETY' }, choices: [] }], 'content-filter'],
+    [
+      'a cut that a normal end follows',
+      [{ choices: [{ finish_reason: 'length' }] }, { choices: [{ finish_reason: 'stop' }] }],
+      'length',
+    ],
+  ])('%s is no normal end', async (_, parts, end) => {
+    expect((await ask(streams(...parts.map(event), DONE))).finishReason).toBe(end);
+    expect((await ask(fails(200, parts), 'false')).finishReason).toBe(end);
   });
 
   const message = { role: 'assistant', content: 'Hi' };
@@ -97,6 +145,39 @@ describe('answers of endpoints that make something else of the format', () => {
     expect(await ask(stream, 'false')).toMatchObject({ text: 'Hi', usage });
   });
 
+  it('a row of chunks that breaks off, or that holds an error, is no answer', async () => {
+    const rows = [
+      ROW.slice(0, 2),
+      [ROW[0], ROW[1]!.slice(0, 30)],
+      [...ROW.slice(0, 2), '{"error":{"message":"out of luck"}}'],
+    ];
+    for (const row of rows) {
+      server.willAnswer(fails(200, row.join('\n'), { 'content-type': 'application/x-ndjson' }));
+      await failureOf(createLlm({ LLM_BASE_URL: server.url }).service.call(['m'], callOf()));
+    }
+  });
+
+  it.each([
+    ['an object', '{"verdict":"reject", "verdict":"pass"}'],
+    ['a list', '[{"severity":"low","severity":"high"}]'],
+    ['an object with line ends in its texts', '{"summary":"a\nb","a":{"b":1,"b":2}}'],
+  ])('content that is %s keeps the keys that it gives twice', async (_, content) => {
+    const answers: [string, string][] = [
+      ['message', 'false'],
+      ['delta', 'true'],
+    ];
+    for (const [place, streaming] of answers) {
+      for (const [before, after] of [
+        ['{"choices":[{"finish_reason":"stop",', '}]}'],
+        ['{"data":{"choices":{"finish_reason":"stop",', '}}}'],
+      ]) {
+        const body = `${before}"${place}":{"content":1,"role":"assistant", "content" : ${content} }${after}`;
+        const answer = await ask(fails(200, body), streaming);
+        expect(answer.text).toBe(content);
+      }
+    }
+  });
+
   it('a stream whose header says something else is read as one', async () => {
     const answer: Answer = (response) => {
       response.writeHead(200, { 'content-type': 'text/plain' });
@@ -116,6 +197,14 @@ describe('answers of endpoints that make something else of the format', () => {
       ]),
       'stop',
     ],
+    ['one chunk a line', ROW.join('\n'), 'stop'],
+    ['one chunk a line, with an end mark and blank lines', `${ROW.join('\r\n\r\n')}\r\n[DONE]\r\n`, 'stop'],
+    ['one chunk a line after a record separator', ROW.map((one) => `\u001e${one}\n`).join(''), 'stop'],
+    ['one chunk behind the other', ROW.join(''), 'stop'],
+    ['one chunk a line over many lines', ROW.map((one) => JSON.stringify(JSON.parse(one), null, 2)).join('\n'), 'stop'],
+    ['an answer that was encoded twice', JSON.stringify(JSON.stringify({ choices: [{ text: 'Hi' }] })), 'stop'],
+    ['an answer in a wrapper', '{"success":true,"errors":[],"result":{"choices":[{"text":"Hi"}]}}', 'stop'],
+    ['an answer with bare numbers', '{"choices":[{"text":"Hi","logprobs":[-Infinity,NaN]}]}', 'stop'],
   ])('%s is read as what it is, whatever its header says and whichever was asked for', async (_, body, end) => {
     for (const streaming of ['true', 'false']) {
       for (const type of ['text/event-stream', 'application/json']) {
@@ -255,6 +344,11 @@ describe('answers of endpoints that make something else of the format', () => {
         [call(named('{}', { function: { name: 'read_file<|channel|>json', arguments: '{}' } }))],
         ['{}'],
       ],
+      [
+        'a part of the content in its place',
+        [chunk({ content: [{ type: 'tool_use', id: 'a', name: 'read_file', input: { a: 1 } }] })],
+        ['{"a":1}'],
+      ],
       ['a call of the older kind', [chunk({ function_call: { name: 'read_file', arguments: '{}' } })], ['{}']],
     ])('with %s are understood', async (_, pieces, args) => {
       const answer = await ask(streams(...pieces, chunk({}, 'tool_calls'), DONE), 'true', { tools: [TOOL] });
@@ -274,6 +368,11 @@ describe('answers of endpoints that make something else of the format', () => {
 
   describe('usage', () => {
     it.each<[string, ...Record<string, unknown>[]]>([
+      ['numbers with separators', { usage: { prompt_tokens: '1,000', completion_tokens: ' 5e2 ' } }],
+      ['a list', { usage: [USAGE] }],
+      ['an object of its own', { usage: { tokens: { input_tokens: 1_000, output_tokens: 500 } } }],
+      ['a total beside the prompt', { usage: { prompt_tokens: 1_000, total_tokens: 1_500 } }],
+      ['a choice', { choices: [{ delta: {}, usage: USAGE }] }],
       ['numbers as text', { usage: { prompt_tokens: '1000', completion_tokens: '500' } }],
       ['a text of JSON', { usage: JSON.stringify(USAGE) }],
       ['other names', { usage: { input_tokens: 1_000, output_tokens: 500 } }],
@@ -349,6 +448,20 @@ describe('answers of endpoints that make something else of the format', () => {
         'refused',
         401,
       ],
+      ['in a message', { choices: [{ message: { error: { code: 401, message: 'out of luck' } } }] }, 'refused', 401],
+      ['in a delta, as a text', { choices: [{ delta: { error: 'out of luck' } }] }, 'unavailable', undefined],
+      ['as a list', { error: [{ message: 'out of luck', code: 403 }] }, 'refused', 403],
+      ['as a number', { error: 429, message: 'out of luck' }, 'rate_limited', 429],
+      ['as a name and words', { error: 'rate_limit', error_description: 'out of luck' }, 'rate_limited', 429],
+      ['as a truth', { error: true, message: 'out of luck', code: 401 }, 'refused', 401],
+      ['as a fault', { fault: { faultstring: 'out of luck' } }, 'unavailable', undefined],
+      ['in capitals', { ErrorMessage: 'out of luck' }, 'unavailable', undefined],
+      [
+        'as words within words',
+        { message: { detail: [{ loc: ['body'], msg: 'out of luck' }] } },
+        'unavailable',
+        undefined,
+      ],
       ['in a list', { success: false, errors: [{ code: 7003, message: 'out of luck' }] }, 'unavailable', undefined],
       ['as a code and words', { code: '1305', msg: 'out of luck' }, 'unavailable', undefined],
       [
@@ -384,6 +497,10 @@ describe('answers of endpoints that make something else of the format', () => {
     it.each<[string, string]>([
       ['a named event', 'event: error\ndata: {"message":"out of luck","code":500}\n\n'],
       ['a named event of plain text', 'event: error\ndata: out of luck\n\n'],
+      ['a named event of another name', 'event: exception\ndata: {"message":"out of luck","code":500}\n\n'],
+      ['a text', 'data: [ERROR] out of luck\n\n'],
+      ['words', event({ detail: 'out of luck' })],
+      ['a dictionary of Python', "data: {'error': 'out of luck'}\n\n"],
       ['a field of its own', 'error: {"code":500,"message":"out of luck","type":"server_error"}\n\n'],
       [
         'a choice beside it',
@@ -402,6 +519,88 @@ describe('answers of endpoints that make something else of the format', () => {
       const failure = await failureOf(service.call(['m'], callOf()));
       expect(failure.message).toContain('Invalid key [redacted]');
       expect(failure.message).not.toContain('canary');
+    });
+  });
+
+  describe('what chat templates leave in the text', () => {
+    const inPieces = (text: string, size: number): Answer => {
+      const pieces = text.match(new RegExp(`[\\s\\S]{1,${size}}`, 'g')) ?? [];
+      return streams(...pieces.map((content) => chunk({ content })), STOP, DONE);
+    };
+
+    it.each([
+      'Hi<|im_end|>',
+      'Hi<|eot_id|>\n',
+      'Hi<|im_end|>\n<|endoftext|>',
+      'Hi</s>',
+      'Hi<eos>',
+      'Hi<end_of_turn>\n',
+      'Hi<｜end▁of▁sentence｜>',
+      '<|im_start|>assistant\nHi<|im_end|>',
+      '<|channel|>final<|message|>Hi<|return|>',
+      '<|start_header_id|>assistant<|end_header_id|>Hi<|eot_id|>',
+      '<think>Hm</think>Hi<|im_end|>',
+    ])('is taken off its ends, however it is cut: %j', async (text) => {
+      for (const size of [1, 3, 1_000]) {
+        const heard: string[] = [];
+        const answer = await ask(inPieces(text, size), 'true', { onText: (delta) => heard.push(delta) });
+        expect([answer.text, heard.join('')]).toEqual(['Hi', 'Hi']);
+      }
+      const body = { choices: [{ message: { content: text }, finish_reason: 'stop' }] };
+      expect((await ask(fails(200, body), 'false')).text).toBe('Hi');
+    });
+
+    it.each([
+      'It ends with `<|im_end|>`.',
+      '<s>old</s>',
+      'a <| b |>',
+      'Hi<|',
+      'x < y',
+      'a[',
+      'Hi<|im_end|> and on',
+      'Write `</think>` last',
+      'Write "</think>" last',
+      'Between <think> and </think> it thinks',
+    ])('but %j is text', async (text) => {
+      for (const size of [1, 1_000]) expect((await ask(inPieces(text, size))).text).toBe(text);
+      const body = { choices: [{ message: { content: text }, finish_reason: 'stop' }] };
+      expect((await ask(fails(200, body), 'false')).text).toBe(text);
+    });
+
+    it.each(['Hm.\n</think>\n\nHi', 'Hm</THINK>Hi', 'a < b[/THINK]Hi', 'Hm◁/think▷\nHi<|im_end|>'])(
+      'and thoughts of which only the end is marked are none of the answer: %j',
+      async (text) => {
+        const body = { choices: [{ message: { content: text }, finish_reason: 'stop' }] };
+        expect((await ask(fails(200, body), 'false')).text).toBe('Hi');
+        expect((await ask(fails(200, body), 'true')).text).toBe('Hi');
+        for (const size of [1, 1_000]) {
+          const { service } = createLlm({ LLM_BASE_URL: server.url });
+          for (const [model, isKept] of [
+            ['deepseek-r1', true],
+            ['m', false],
+            ['m', true],
+          ] as const) {
+            server.willAnswer(inPieces(text, size));
+            const heard: string[] = [];
+            const answer = await service.call([model], callOf({ onText: (delta) => heard.push(delta) }));
+            expect([answer.text, heard.join('')]).toEqual(['Hi', isKept ? 'Hi' : expect.stringContaining('Hi')]);
+            expect(JSON.stringify(answer.returned)).toMatch(/(Hm|a < b).*Hi"/);
+          }
+        }
+      },
+    );
+
+    it('and a model that is known to think elsewhere speaks at once', async () => {
+      server.willAnswer(streams(chunk({ reasoning_content: 'Hm' }), HI, STOP, DONE), async (response) => {
+        response.writeHead(200, { 'content-type': 'text/event-stream' });
+        response.write(HI);
+        await new Promise<void>((resolve) => (spoken = resolve));
+        response.end(STOP + DONE);
+      });
+      let spoken = (): void => undefined;
+      const { service } = createLlm({ LLM_BASE_URL: server.url });
+      await service.call(['qwq'], callOf());
+      expect((await service.call(['qwq'], callOf({ onText: () => spoken() }))).text).toBe('Hi');
     });
   });
 
@@ -439,7 +638,7 @@ describe('answers of endpoints that make something else of the format', () => {
       }
     });
 
-    it.each(['Use <think> as a tag.', '<thin ice', '<think>never ended', '<b>bold</b>', 'Hm</think>Hi', '<think x>Hi'])(
+    it.each(['Use <think> as a tag.', '<thin ice', '<think>never ended', '<b>bold</b>', '<think x>Hi'])(
       'but %j is an answer',
       async (text) => {
         expect((await ask(streams(...text.split('').map((content) => chunk({ content })), STOP, DONE))).text).toBe(

@@ -110,9 +110,13 @@ function marked(messages: readonly unknown[], hasTools: boolean): unknown[] {
   });
 }
 
+/** What `AnswerDraft` is told beside the answer. */
 function returnedOf(body: unknown): SharedV3ProviderMetadata | undefined {
-  const returned = isObject(body) ? body.returned : undefined;
-  return isObject(returned) ? { [RETURNED]: returned as SharedV3ProviderMetadata[string] } : undefined;
+  if (!isObject(body)) return undefined;
+  const { returned, leaked } = body;
+  if (!isObject(returned) && leaked === undefined) return undefined;
+  const told = { ...(isObject(returned) && returned), ...(leaked !== undefined && { leaked }) };
+  return { [RETURNED]: told as SharedV3ProviderMetadata[string] };
 }
 
 /** Counts as `ChatUsage` has them; one that is absent stays unknown. */

@@ -1,9 +1,14 @@
 import { finishReasonOf } from '../finish-reason.js';
 import { ReportedInStreamError, UnusableAnswerError } from '../model-failure.js';
 import { usageOf, type ChatUsage } from './chat-usage.js';
+import { choiceIn, endIn } from './chat-choice.js';
+import { contentPieces } from './content-pieces.js';
+import { EndTokens } from './end-tokens.js';
 import { InlineThoughts, type SaidOrThought } from './inline-thoughts.js';
-import { isObject, wordsOf, type JsonObject } from './json-value.js';
-import { reportedError, type ReportedError } from './reported-error.js';
+import { textAt } from './json-texts.js';
+import { isObject, parsedJson, type JsonObject } from './json-value.js';
+import { closingMark } from './leaked-thoughts.js';
+import { errorInWords, reportedError, type ReportedError } from './reported-error.js';
 import { ReturnedFields } from './returned-fields.js';
 import { ToolCallPieces, type ToolCallPiece } from './tool-call-pieces.js';
 
@@ -13,6 +18,8 @@ export interface MendedChunk {
   usage?: ChatUsage;
   /** With the last one: the parts of the answer that the endpoint wants back in the next prompt. */
   returned?: ReturnedParts;
+  /** With the last one: how many characters of the text so far turned out to be thoughts. */
+  leaked?: number;
 }
 
 interface MendedDelta {
@@ -30,31 +37,45 @@ export interface ReturnedParts {
   calls?: Record<string, JsonObject>;
 }
 
-/** The kinds of a message's parts that hold thoughts, sealed ones too. */
-const THOUGHT = /think|thought|reason/i;
-
-/** A part of a message: said, thought, or of no interest. */
-interface ContentPiece extends SaidOrThought {
-  /** The part itself, where it is a thought in a list of parts. */
-  part?: JsonObject;
-}
-
 /**
  * Reads one answer of a chat completions endpoint, whatever the endpoint makes of the format: of each chunk it takes what it
  * knows, in whichever form, and leaves the rest.
  */
 export class ChatMender {
-  private readonly thoughts = new InlineThoughts();
+  private readonly thoughts: InlineThoughts;
+  private readonly tokens = new EndTokens();
   private readonly calls = new ToolCallPieces();
   private readonly returned = new ReturnedFields();
   /** Thoughts that came as parts of the content, and the text after them. */
   private readonly thoughtParts: JsonObject[] = [];
   private text = '';
+  /** Characters at the start of the text that turned out to be thoughts. */
+  private leaked = '';
+  private hasContent = false;
+  private hasReasoned = false;
   private finishReason: string | null = null;
   private usage: ChatUsage | null = null;
   private isRefused = false;
-  /** The first words beside any answer: an error where none follows. */
+  /** The last words beside any answer: an error where it does not end. */
   private aside: ReportedError | null = null;
+
+  /** `waits` says that the text may begin with thoughts of which only the end is marked. */
+  constructor(waits = false) {
+    this.thoughts = new InlineThoughts(waits);
+  }
+
+  /** Whether that was no normal end. */
+  get hasFailed(): boolean {
+    return this.finishReason !== null && finishReasonOf(this.finishReason) !== 'stop';
+  }
+
+  /** Whether the text began with thoughts of which only the end was marked; null where the answer does not tell. */
+  get thinksAloud(): boolean | null {
+    if (this.thoughts.hasWaited || this.leaked !== '') return true;
+    const isTold =
+      this.text.trim() !== '' && this.finishReason !== null && finishReasonOf(this.finishReason) === 'stop';
+    return isTold || this.hasReasoned ? false : null;
+  }
 
   /** Whether the endpoint has said how the answer ended. */
   get hasEnded(): boolean {
@@ -62,26 +83,30 @@ export class ChatMender {
   }
 
   /**
-   * The next chunk, or a whole answer in the place of one.
+   * The next chunk, or a whole answer in the place of one; `json` is its text.
    * @throws ReportedInStreamError for an error, UnusableAnswerError past an answer's limits.
    */
-  take(value: unknown, isWholeBody = false): MendedChunk | null {
-    const choices = isObject(value) ? choicesOf(value) : [];
-    const choice = choices.find(({ index }) => Number(index ?? 0) === 0) ?? choices[0];
-    const reported = reportedError(value, isWholeBody) ?? (isObject(choice?.error) ? reportedError(choice) : null);
+  take(value: unknown, json: string, isWholeBody = false): MendedChunk | null {
+    const found = isObject(value) ? choiceIn(value) : null;
+    const reported = reportedError(found?.body ?? value, isWholeBody && !found) ?? errorInside(found?.choice);
     if (reported) throw new ReportedInStreamError(reported);
     if (!isObject(value)) return null;
-    const usage = usageOf(value, choice);
+    const usage = usageOf(found?.body ?? value, found?.choice);
     if (usage) this.usage = greater(this.usage, usage);
-    if (!choice) {
-      if (!usage) this.aside ??= reportedError(value, true);
+    this.note(endIn(value, found?.choice));
+    if (!found) {
+      if (!usage) this.aside = reportedError(value, true) ?? this.aside;
       return null;
     }
-    const reason = nameOfEnd(choice.finish_reason ?? choice.finishReason);
-    if (reason !== null) this.finishReason = reason;
-    const isWhole = !isObject(choice.delta);
-    const delta = isWhole ? this.messageOf(choice) : (choice.delta as JsonObject);
-    return chunk(this.mend(delta, isWhole));
+    const isWhole = found.place !== 'delta';
+    const delta = isWhole ? this.messageOf(found.choice) : messageIn(found.choice.delta);
+    const source = (): string | null => textAt(json, [...found.path, found.place, 'content']);
+    return chunk(this.mend(delta, isWhole, source));
+  }
+
+  /** Takes words that came in the place of a chunk: an error, where no answer follows. */
+  takeWords(words: string): void {
+    this.aside = errorInWords(words);
   }
 
   /**
@@ -90,51 +115,85 @@ export class ChatMender {
    */
   end(isMarked: boolean): MendedChunk[] {
     const delta: MendedDelta = {};
-    addPieces(delta, this.thoughts.end(!this.calls.isEmpty));
-    this.text += delta.content ?? '';
+    this.say(delta, this.thoughts.end(!this.calls.isEmpty));
+    const rest = this.tokens.end(this.text);
+    if (rest !== '') addPieces(delta, [{ thought: false, text: rest }]);
+    this.text += rest;
+    this.takeLeak();
     const calls = this.calls.end();
     if (calls.length > 0) delta.tool_calls = calls;
     const isAnswered = this.text.trim() !== '' || !this.calls.isEmpty || this.isRefused;
     const reason = this.finishReason ?? (isMarked && isAnswered ? 'stop' : null);
-    if (!isAnswered && reason === null && this.aside) throw new ReportedInStreamError(this.aside);
+    if (reason === null && this.aside) throw new ReportedInStreamError(this.aside);
     if (reason === null) throw new UnusableAnswerError('broke off in mid-answer');
     // The words of a refusal are no answer, however they end.
     const last = chunk(delta, this.isRefused && finishReasonOf(reason) === 'stop' ? 'refusal' : reason);
     if (this.usage) last.usage = this.usage;
     const returned = this.returnedParts();
     if (returned) last.returned = returned;
+    if (this.leaked !== '') last.leaked = this.leaked.length;
     return [last];
   }
 
-  private mend(delta: JsonObject, isWhole: boolean): MendedDelta {
+  private say(delta: MendedDelta, pieces: readonly SaidOrThought[]): void {
+    for (const { thought, text } of pieces) {
+      const passed = thought ? text : this.tokens.take(text);
+      if (passed !== '') addPieces(delta, [{ thought, text: passed }]);
+      if (!thought) this.text += passed;
+    }
+  }
+
+  /** Tells thoughts from the text that has been passed on as such before its mark was seen. */
+  private takeLeak(): void {
+    const mark = this.hasReasoned || this.thoughts.raw !== '' ? null : closingMark(this.text);
+    if (!mark?.isLeak) return;
+    const answer = this.text.slice(mark.end).replace(/^\s+/, '');
+    // Thoughts may be all that was said.
+    if (answer === '' && this.calls.isEmpty) return;
+    this.leaked = this.text.slice(0, this.text.length - answer.length);
+    this.text = answer;
+  }
+
+  /** How the answer ends. A failure stays one, whatever is said after it. */
+  private note(end: string | null): void {
+    if (end !== null && !this.hasFailed) this.finishReason = end;
+  }
+
+  private mend(delta: JsonObject, isWhole: boolean, source: () => string | null): MendedDelta {
     const mended: MendedDelta = {};
     this.returned.add(delta);
     const reasoning = [delta.reasoning_content, delta.reasoning, delta.thinking, delta.reasoning_text].find(
-      (text) => wordsOf(text) !== undefined || (typeof text === 'string' && text !== ''),
+      (text) => typeof text === 'string' && text !== '',
     );
-    if (typeof reasoning === 'string') mended.reasoning_content = reasoning;
-    for (const piece of contentPieces(delta.content)) {
-      if (piece.part) this.addThoughtPart(piece.part, piece.text);
-      addPieces(mended, piece.thought ? [piece] : this.thoughts.take(piece.text));
+    if (typeof reasoning === 'string') {
+      mended.reasoning_content = reasoning;
+      this.hasReasoned = true;
     }
-    this.text += mended.content ?? '';
-    if (typeof delta.refusal === 'string' && delta.refusal !== '') {
-      mended.refusal = delta.refusal;
+    const calls: unknown[] = [];
+    let { refusal } = delta;
+    for (const piece of contentPieces(delta.content, source)) {
+      if (piece.part) this.addThoughtPart(piece.part, piece.text);
+      if (piece.call) calls.push(piece.call);
+      refusal ??= piece.refusal;
+      this.hasContent ||= piece.text !== '';
+      this.say(mended, piece.thought ? [piece] : this.thoughts.take(piece.text));
+    }
+    if (typeof refusal === 'string' && refusal !== '') {
+      mended.refusal = refusal;
       this.isRefused = true;
     }
-    const calls = delta.tool_calls ?? delta.toolCalls ?? delta.function_call;
-    if (calls !== null && calls !== undefined) {
-      const pieces = this.calls.take(calls, isWhole);
-      if (pieces.length > 0) mended.tool_calls = pieces;
-    }
+    const pieces = [
+      ...this.calls.take(delta.tool_calls ?? delta.toolCalls ?? delta.function_call, isWhole),
+      ...this.calls.take(calls, true),
+    ];
+    if (pieces.length > 0) mended.tool_calls = pieces;
     return mended;
   }
 
   /** A message, or a text, in the place of a delta; one that repeats what was said in deltas is no news. */
   private messageOf(choice: JsonObject): JsonObject {
-    if (this.text !== '' || !this.calls.isEmpty) return {};
-    if (isObject(choice.message)) return choice.message;
-    return typeof choice.text === 'string' ? { content: choice.text } : {};
+    if (this.hasContent || !this.calls.isEmpty) return {};
+    return messageIn(choice.message ?? choice.text);
   }
 
   private addThoughtPart(part: JsonObject, text: string): void {
@@ -149,7 +208,9 @@ export class ChatMender {
     const message: JsonObject = { ...this.returned.all };
     if (this.thoughtParts.length > 0) {
       message.content = [...this.thoughtParts, ...(this.text === '' ? [] : [{ type: 'text', text: this.text }])];
-    } else if (this.thoughts.raw !== '') message.content = this.thoughts.raw + this.text;
+    } else if (this.thoughts.raw + this.leaked !== '') {
+      message.content = this.thoughts.raw + this.leaked + this.text;
+    }
     const calls = this.calls.extras;
     const returned = {
       ...(Object.keys(message).length > 0 && { message }),
@@ -159,13 +220,40 @@ export class ChatMender {
   }
 }
 
-/** The chunks of a body of JSON, which is a whole answer or a list of chunks. */
-export function chunksOfBody(body: unknown): MendedChunk[] {
-  const mender = new ChatMender();
-  const values: unknown[] = Array.isArray(body) ? body : [body];
-  const chunks = values.flatMap((value) => mender.take(value, true) ?? []);
-  if (chunks.length === 0) throw new UnusableAnswerError('sent no answer');
-  return [...chunks, ...mender.end(true)];
+/** A message, or the text that stands in its place. */
+function messageIn(value: unknown): JsonObject {
+  if (isObject(value)) return value;
+  return typeof value === 'string' ? { content: value } : {};
+}
+
+/** An error that stands in a choice or in its message. */
+function errorInside(choice: JsonObject | undefined): ReportedError | null {
+  const place = [choice, choice?.message, choice?.delta].find(
+    (one): one is JsonObject => isObject(one) && hasError(one),
+  );
+  return place ? reportedError(place) : null;
+}
+
+function hasError({ error }: JsonObject): boolean {
+  return typeof error === 'string' || (typeof error === 'object' && error !== null);
+}
+
+/**
+ * The chunks of a body of JSON: of one value, which is a whole answer or a list of chunks, or of a row of them. `isWhole` says
+ * that the body is known to have come to its end.
+ */
+export function chunksOfBody(mender: ChatMender, texts: readonly string[], isWhole: boolean): MendedChunk[] {
+  const chunks: MendedChunk[] = [];
+  for (const text of texts) {
+    const value = parsedJson(text);
+    const values: unknown[] = Array.isArray(value) ? value : [value];
+    for (const one of values) {
+      const mended = mender.take(one, one === value ? text : JSON.stringify(one), true);
+      if (mended) chunks.push(mended);
+    }
+  }
+  if (chunks.length === 0 && !mender.hasFailed) throw new UnusableAnswerError('sent no answer');
+  return [...chunks, ...mender.end(isWhole)];
 }
 
 /** The greater of each count, since some endpoints count on, and some end with zeros. */
@@ -213,45 +301,9 @@ function chunk(delta: MendedDelta, finishReason: string | null = null): MendedCh
   return { choices: [{ index: 0, delta, finish_reason: finishReason }] };
 }
 
-function choicesOf(value: JsonObject): JsonObject[] {
-  const { choices } = value;
-  if (Array.isArray(choices)) return choices.filter(isObject);
-  return isObject(choices) ? [choices] : [];
-}
-
-/** The endpoint's name for an end; null while there is none, in whichever form that is said. */
-function nameOfEnd(reason: unknown): string | null {
-  const name = wordsOf(reason) ?? (isObject(reason) ? wordsOf(reason.type) : undefined);
-  return name === undefined || /^(null|none|undefined)$/i.test(name) ? null : name;
-}
-
 function addPieces(delta: MendedDelta, pieces: readonly SaidOrThought[]): void {
   for (const { thought, text } of pieces) {
     const key = thought ? 'reasoning_content' : 'content';
     delta[key] = (delta[key] ?? '') + text;
   }
-}
-
-/** The content of a message, which is a text, a list of parts, or the value that a text should have held. */
-function contentPieces(content: unknown): ContentPiece[] {
-  if (typeof content === 'string') return content === '' ? [] : [{ thought: false, text: content }];
-  if (content === null || content === undefined) return [];
-  if (Array.isArray(content)) return content.flatMap((part: unknown) => partPieces(part));
-  if (isObject(content) && typeof content.type === 'string') return partPieces(content);
-  return [{ thought: false, text: JSON.stringify(content) }];
-}
-
-function partPieces(part: unknown): ContentPiece[] {
-  if (typeof part === 'string') return [{ thought: false, text: part }];
-  if (!isObject(part)) return [];
-  const { type, text, thinking } = part;
-  if ((typeof type === 'string' && THOUGHT.test(type)) || thinking !== undefined) {
-    const inner: unknown[] = Array.isArray(thinking) ? thinking : [thinking ?? part.reasoning ?? text];
-    const words = inner
-      .map((piece) => (isObject(piece) ? piece.text : piece))
-      .filter((piece) => typeof piece === 'string');
-    return [{ thought: true, text: words.join(''), part }];
-  }
-  const said = typeof text === 'string' ? text : isObject(text) ? text.value : part.content;
-  return typeof said === 'string' && said !== '' ? [{ thought: false, text: said }] : [];
 }

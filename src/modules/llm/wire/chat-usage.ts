@@ -12,8 +12,24 @@ export interface ChatUsage {
 
 /** Where endpoints put the same count; a path's parts are joined by dots. */
 const PLACES: Readonly<Record<keyof ChatUsage, readonly string[]>> = {
-  prompt_tokens: ['prompt_tokens', 'input_tokens', 'promptTokenCount', 'inputTokens', 'prompt_eval_count'],
-  completion_tokens: ['completion_tokens', 'output_tokens', 'candidatesTokenCount', 'outputTokens', 'eval_count'],
+  prompt_tokens: [
+    'prompt_tokens',
+    'input_tokens',
+    'promptTokenCount',
+    'promptTokens',
+    'inputTokens',
+    'total_input_tokens',
+    'prompt_eval_count',
+  ],
+  completion_tokens: [
+    'completion_tokens',
+    'output_tokens',
+    'candidatesTokenCount',
+    'completionTokens',
+    'outputTokens',
+    'total_output_tokens',
+    'eval_count',
+  ],
   cache_read_tokens: [
     'prompt_tokens_details.cached_tokens',
     'input_tokens_details.cached_tokens',
@@ -40,7 +56,15 @@ const PLACES: Readonly<Record<keyof ChatUsage, readonly string[]>> = {
 /** The usage that a chunk or a whole answer tells, in whichever place and form; null when it tells none. */
 export function usageOf(value: JsonObject, choice: JsonObject | undefined): ChatUsage | null {
   const groq = isObject(value.x_groq) ? value.x_groq.usage : undefined;
-  const places = [value.usage, groq, choice?.usage, value.usageMetadata, value.token_usage];
+  const message = choice?.message ?? choice?.delta;
+  const places = [
+    value.usage,
+    groq,
+    choice?.usage,
+    isObject(message) ? message.usage : undefined,
+    value.usageMetadata,
+    value.token_usage,
+  ];
   for (const place of places) {
     const usage = countsOf(place);
     if (usage) return usage;
@@ -49,14 +73,21 @@ export function usageOf(value: JsonObject, choice: JsonObject | undefined): Chat
 }
 
 function countsOf(place: unknown): ChatUsage | null {
-  const usage = typeof place === 'string' && place.trimStart().startsWith('{') ? parsedJson(place) : place;
+  const told = typeof place === 'string' && /^\s*[[{]/.test(place) ? parsedJson(place) : place;
+  const usage = Array.isArray(told) ? (told as unknown[]).at(-1) : told;
   if (!isObject(usage)) return null;
+  const inner = usage.tokens ?? usage.billed_units;
+  if (isObject(inner)) return countsOf(inner);
   const counts: ChatUsage = {};
   for (const [name, places] of Object.entries(PLACES) as [keyof ChatUsage, readonly string[]][]) {
     // A zero of one spelling stands beside the count in another one.
     const found = places.map((path) => countAt(usage, path)).filter((count) => count !== undefined);
     const count = found.find((number) => number > 0) ?? found[0];
     if (count !== undefined) counts[name] = count;
+  }
+  const total = countAt(usage, 'total_tokens');
+  if (counts.completion_tokens === undefined && counts.prompt_tokens !== undefined && total !== undefined) {
+    counts.completion_tokens = Math.max(0, total - counts.prompt_tokens);
   }
   // Anthropic's own counting leaves what a cache held out of the input.
   if (

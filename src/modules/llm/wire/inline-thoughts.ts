@@ -1,3 +1,5 @@
+import { closingMark, LONGEST_CLOSING } from './leaked-thoughts.js';
+
 /** How models without a parser of their server's mark their thoughts, in any case, each with what ends them. */
 const MARKS: readonly (readonly [string, string])[] = [
   ['<think>', '</think>'],
@@ -10,6 +12,16 @@ const MARKS: readonly (readonly [string, string])[] = [
   ['<|begin_of_thought|>', '<|end_of_thought|>'],
   ['<|channel|>analysis<|message|>', '<|channel|>final<|message|>'],
   ['<|start|>assistant<|channel|>analysis<|message|>', '<|channel|>final<|message|>'],
+];
+/** What chat templates write before an answer; it is no part of it. */
+const BEGINNINGS = [
+  '<|channel|>final<|message|>',
+  '<|start|>assistant<|channel|>final<|message|>',
+  '<|im_start|>assistant\n',
+  '<|start_header_id|>assistant<|end_header_id|>',
+  '<start_of_turn>model\n',
+  '<|assistant|>',
+  '<｜assistant｜>',
 ];
 /** Characters, blanks included, that are kept back until it is known whether they begin thoughts. */
 const MOST_HELD = 1_000;
@@ -25,12 +37,19 @@ export interface SaidOrThought {
  * them. Blank lines between thoughts and answer belong to neither.
  */
 export class InlineThoughts {
-  private state: 'undecided' | 'thinking' | 'answering' = 'undecided';
+  private state: 'undecided' | 'thinking' | 'waiting' | 'answering' = 'undecided';
   private held = '';
+  private hasBegun = false;
   private closing: RegExp = /$/;
   private closingLength = 0;
   /** The thoughts with their marks, as they came; empty when there are none. */
   raw = '';
+
+  /** Whether thoughts came of which only the end was marked. */
+  hasWaited = false;
+
+  /** `waits` says that the answer may begin with thoughts of which only the end is marked. */
+  constructor(private readonly waits = false) {}
 
   /** The pieces that `text`, the next of the answer, makes known. */
   take(text: string): SaidOrThought[] {
@@ -40,6 +59,7 @@ export class InlineThoughts {
       if (this.state === 'undecided') this.decide();
       const { state } = this;
       if (state === 'thinking') pieces.push(...this.think());
+      if (state === 'waiting') pieces.push(...this.wait(text.length));
       goesOn = this.state !== state;
     }
     if (this.state === 'answering') pieces.push(...this.release(false));
@@ -61,7 +81,14 @@ export class InlineThoughts {
   private decide(): void {
     const start = this.held.replace(/^[\s\uFEFF]+/, '');
     if (this.raw !== '') this.held = start;
-    const mark = MARKS.find(([opening]) => start.slice(0, opening.length).toLowerCase() === opening);
+    const startsWith = (token: string): boolean => start.slice(0, token.length).toLowerCase() === token;
+    const mark = MARKS.find(([opening]) => startsWith(opening));
+    const beginning = this.hasBegun ? undefined : BEGINNINGS.find(startsWith);
+    if (beginning !== undefined && !mark) {
+      this.hasBegun = true;
+      this.held = start.slice(beginning.length);
+      return this.decide();
+    }
     if (mark) {
       const [opening, closing] = mark;
       this.closing = new RegExp(closing.replace(/[[\]|]/g, '\\$&'), 'i');
@@ -72,8 +99,25 @@ export class InlineThoughts {
       return;
     }
     const lower = start.toLowerCase();
-    const mayBecome = this.held.length < MOST_HELD && MARKS.some(([opening]) => opening.startsWith(lower));
-    if (!mayBecome) this.state = 'answering';
+    const openings = [...MARKS.map(([opening]) => opening), ...BEGINNINGS];
+    const mayBecome = this.held.length < MOST_HELD && openings.some((opening) => opening.startsWith(lower));
+    if (!mayBecome) this.state = this.waits && this.raw === '' ? 'waiting' : 'answering';
+  }
+
+  /** Takes the thoughts whose end the last `fresh` characters hold, if they do. */
+  private wait(fresh: number): SaidOrThought[] {
+    const found = closingMark(this.held, Math.max(0, this.held.length - fresh - LONGEST_CLOSING));
+    if (!found) return [];
+    if (!found.isLeak) {
+      this.state = 'answering';
+      return [];
+    }
+    const text = this.held.slice(0, found.start);
+    this.hasWaited = true;
+    this.raw = this.held.slice(0, found.end);
+    this.held = this.held.slice(found.end);
+    this.state = 'undecided';
+    return [{ thought: true, text }];
   }
 
   /** Takes what was thought; more thoughts may follow those that end. */

@@ -34,19 +34,25 @@ const STATUS_OF_WORDS: readonly (readonly [RegExp, number])[] = [
   [/invalid api key|incorrect api key|unauthorized/i, 401],
 ];
 
-/** Fields in which errors are told, in the order in which they say most. */
+/** Fields in which errors are told, in the order in which they say most; as `plainly` writes names. */
 const WORDS = [
   'message',
-  'error_msg',
-  'error_message',
+  'errormessage',
+  'errormsg',
+  'errmsg',
   'msg',
+  'errordescription',
+  'faultstring',
   'detail',
   'details',
   'description',
   'reason',
-  'status_msg',
+  'statusmsg',
+  'title',
 ];
 const NAMES = ['type', 'code', 'status', 'error_type', 'error_code', 'reason'];
+/** Objects within objects in which words are looked for. */
+const DEEPEST = 4;
 const NUMBERS = ['status', 'code', 'status_code', 'statusCode', 'http_status', 'error_code'];
 
 /**
@@ -56,14 +62,16 @@ const NUMBERS = ['status', 'code', 'status_code', 'statusCode', 'http_status', '
 export function reportedError(value: unknown, isWhole = false): ReportedError | null {
   if (Array.isArray(value)) return value.length > 0 && isObject(value[0]) ? reportedError(value[0], isWhole) : null;
   if (!isObject(value)) return null;
-  const { error, errors } = value;
+  const { errors } = value;
+  const error = firstOf(value.error) ?? value.fault;
   if (isObject(error) ? Object.keys(error).length > 0 : wordsOf(error) !== undefined) return describe(error, value);
+  if (typeof error === 'number' && error !== 0) return describe({ ...value, code: error }, value);
   if (value.object === 'error' || value.type === 'error') return describe(value, value);
   if (holdsAnswer(value)) return null;
   if (Array.isArray(errors) && errors.length > 0) return describe(errors[0], value);
   const base = value.base_resp;
   if (isObject(base) && (numberOf(base.status_code) ?? 0) > 0) return describe(base, base);
-  if (!WORDS.some((key) => wordsOf(value[key]) !== undefined || Array.isArray(value[key]))) return null;
+  if (wordsIn(value) === '') return null;
   const told = describe(value, value);
   return isWhole || (told.status !== undefined && told.status >= 400) ? told : null;
 }
@@ -88,7 +96,9 @@ function describe(error: unknown, around: JsonObject): ReportedError {
     const words = typeof error === 'string' ? error : '';
     const inner = parsedJson(words);
     if (isObject(inner)) return describe(isObject(inner.error) ? inner.error : inner, around);
-    return finished(words, namesOf(around), statusNumber(around));
+    const { error: _, ...beside } = around;
+    const told = [words, wordsIn(beside)].filter((text) => text !== '').join(': ');
+    return finished(told, [words, ...namesOf(around)], statusNumber(around));
   }
   const names = [...namesOf(error), ...(error === around ? [] : namesOf(around))];
   return finished(wordsIn(error), names, statusNumber(error) ?? statusNumber(around));
@@ -110,11 +120,27 @@ function statusNumber(value: JsonObject): number | undefined {
 }
 
 /** The words of an error, and those that a gateway hands on from the provider behind it. */
-function wordsIn(error: JsonObject): string {
-  const own = WORDS.map((key) => wordsOf(error[key]) ?? listed(error[key])).find((words) => words !== undefined) ?? '';
-  const nested = isObject(error.error) ? wordsIn(error.error) : wordsOf(error.error);
+function wordsIn(error: JsonObject, depth = 0): string {
+  const said = new Map(Object.entries(error).map(([key, value]) => [plainly(key), value]));
+  const own = WORDS.map((key) => saidBy(said.get(key), depth)).find((words) => words !== undefined) ?? '';
+  const nested = isObject(error.error) && depth < DEEPEST ? wordsIn(error.error, depth + 1) : wordsOf(error.error);
   const raw = isObject(error.metadata) ? wordsOf(error.metadata.raw) : undefined;
   return [own, nested, raw].filter((words) => words !== undefined && words !== '').join(': ');
+}
+
+/** What a field says: a text, a list of validation errors, or an object that holds either. */
+function saidBy(value: unknown, depth: number): string | undefined {
+  if (isObject(value) && depth < DEEPEST) return wordsOf(wordsIn(value, depth + 1));
+  return wordsOf(value) ?? listed(value);
+}
+
+/** A name without case and separators, which endpoints write in every way. */
+function plainly(name: string): string {
+  return name.toLowerCase().replace(/[_-]/g, '');
+}
+
+function firstOf(value: unknown): unknown {
+  return Array.isArray(value) ? (value as unknown[])[0] : value;
 }
 
 /** Validation errors come as lists of `{loc, msg}`. */

@@ -2,6 +2,8 @@ import { isObject, type JsonObject } from './json-value.js';
 
 /** Fields of a message by which endpoints show thoughts and seal them; they want them back as they came. */
 const WANTED_BACK = /reason|think|thought|signature|encrypted|opaque|provider_specific/i;
+/** Their names for an end are none of them. */
+const END = /finish|stop|done/i;
 /** Characters of all fields of one answer. */
 const MOST_CHARACTERS = 4 << 20;
 const MOST_FIELDS = 32;
@@ -16,7 +18,7 @@ export class ReturnedFields {
 
   add(delta: JsonObject): void {
     for (const [key, value] of Object.entries(delta)) {
-      if (!WANTED_BACK.test(key) || value === null || value === undefined || value === '') continue;
+      if (!WANTED_BACK.test(key) || END.test(key) || value === null || value === undefined || value === '') continue;
       const isNew = !Object.hasOwn(this.fields, key);
       if (isNew && Object.keys(this.fields).length >= MOST_FIELDS) continue;
       this.characters += typeof value === 'string' ? value.length : JSON.stringify(value).length;

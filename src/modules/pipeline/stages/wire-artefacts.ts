@@ -1,3 +1,5 @@
+import { withEscapes } from '../../llm/index.js';
+
 /** What transports and chat templates leave at the start of an answer. Each is taken off whole. */
 const LEADING: readonly RegExp[] = [
   // Thoughts, in the marks of the models that write them out.
@@ -27,12 +29,6 @@ const END_OF_THOUGHTS = /<\/(?:think|thinking|thought|reasoning|seed:think)>|◁
 
 /** Thoughts at the end of an answer. */
 const THOUGHTS_AFTER = /<\/(think|thinking|thought|thoughts|reasoning|reflection)>$/;
-
-const SPACE = 0x20;
-/** By the code of a control character. */
-const ESCAPES = Array.from({ length: SPACE }, (_, code) => `\\u${code.toString(16).padStart(4, '0')}`);
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
 
 /** Layers of artefacts; real answers have two or three. */
 const MOST_LAYERS = 20;
@@ -106,21 +102,4 @@ function withoutBlanks(text: string): string {
   let end = text.length;
   while (end > start && isBlank(end - 1)) end -= 1;
   return text.slice(start, end);
-}
-
-/** `text` with the control characters inside of its JSON strings escaped, which models write as they are. */
-function withEscapes(text: string): string {
-  const pieces: string[] = [];
-  let from = 0;
-  let isInString = false;
-  for (let at = 0; at < text.length; at += 1) {
-    const code = text.charCodeAt(at);
-    if (code === QUOTE) isInString = !isInString;
-    else if (isInString && code === BACKSLASH) at += 1;
-    else if (isInString && code < SPACE) {
-      pieces.push(text.slice(from, at), ESCAPES[code] ?? '');
-      from = at + 1;
-    }
-  }
-  return pieces.join('') + text.slice(from);
 }
