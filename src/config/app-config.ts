@@ -1,6 +1,9 @@
 import { resolve } from 'node:path';
-import { Environment, EnvironmentError, type ModelPrice, parseEnvironment, type VariableFault } from './environment.js';
+import { EnvironmentError, type VariableFault } from './environment-error.js';
+import type { Environment } from './environment.js';
 import type { ModelOptions } from './model-options.js';
+import type { ModelPrice } from './model-prices.js';
+import { parseEnvironment } from './read-environment.js';
 import type { SandboxTier } from './sandbox-tiers.js';
 
 export type ProcessRole = 'api' | 'worker' | 'scheduler';

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { getMetadataStorage } from 'class-validator';
 import { AppConfig } from './app-config.js';
-import { Environment, SECRET_VARIABLES, secretFileVariable } from './environment.js';
+import { Environment } from './environment.js';
+import { SECRET_VARIABLES, secretFileVariable } from './secret-variables.js';
 
 const read = (file: string): string => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
 

@@ -1,10 +1,7 @@
-import { readFileSync, statSync } from 'node:fs';
-import { plainToInstance, Transform } from 'class-transformer';
 import {
   ArrayNotEmpty,
   IsBoolean,
   IsIn,
-  IsInt,
   IsNumber,
   IsObject,
   IsOptional,
@@ -13,144 +10,30 @@ import {
   Matches,
   Max,
   Min,
-  ValidateBy,
-  validateSync,
 } from 'class-validator';
-import { modelOptionsFault, type ModelOptions } from './model-options.js';
-import { parseRedisUrl } from './redis-url.js';
+import type { ModelOptions } from './model-options.js';
+import type { ModelPrice } from './model-prices.js';
 import { SANDBOX_TIERS, type SandboxTier } from './sandbox-tiers.js';
+import {
+  Bool,
+  Bytes,
+  Folder,
+  HOST_NAME,
+  Int,
+  Json,
+  List,
+  Num,
+  ORIGIN,
+  PLACEHOLDER_SECRETS,
+  PostgresUrl,
+  ProxyUrl,
+  RedisUrl,
+  Upper,
+} from './variable-rules.js';
 
 const LOG_LEVELS = ['DEBUG', 'INFO', 'WARN', 'WARNING', 'ERROR', 'CRITICAL'];
 const ROLES = ['api', 'worker', 'scheduler'];
 const HTTP_URL = { protocols: ['http', 'https'], require_tld: false, require_protocol: true };
-
-/** Variables that hold a secret; they leave the process's environment once they are read, so that no child inherits them. */
-export const SECRET_VARIABLES = [
-  'DATABASE_URL',
-  'REDIS_URL',
-  'ADMIN_SECRET',
-  'SECRETS_KEY',
-  'LLM_BASE_URL',
-  'LLM_API_KEY',
-  'OPENAI_API_KEY',
-  'ANTHROPIC_API_KEY',
-  'GOOGLE_GENERATIVE_AI_API_KEY',
-  'MISTRAL_API_KEY',
-  'GROQ_API_KEY',
-  'HTTP_PROXY',
-  'HTTPS_PROXY',
-] as const;
-
-/** The variable that names the file which holds the secret of `name`: a secret that is given so is never in an environment. */
-export const secretFileVariable = (name: string): string => `${name}_FILE`;
-
-const LARGEST_SECRET_FILE = 65_536;
-
-/** Variables that many programs read in lower case; that form wins here too. */
-const EITHER_CASE = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY'] as const;
-
-/** Variables of libpq that fill in what `DATABASE_URL` leaves out, as they do for every client of PostgreSQL. */
-const LIBPQ_ADDRESS = /^PG(HOST|PORT|USER|PASSWORD|PASSFILE|DATABASE|SSLMODE|SSLNEGOTIATION)$/;
-
-/**
- * The variables of libpq in `source` that the service must not see: the database driver reads them behind everybody's back. All of
- * them where the embedded database is used; else those that change sessions, which the service sets itself.
- */
-export function foreignLibpqVariables(source: Record<string, string | undefined>): string[] {
-  const embedded = [source.DATABASE_URL, source[secretFileVariable('DATABASE_URL')]].every(
-    (url = '') => url.trim() === '',
-  );
-  return Object.keys(source).filter((name) => /^PG[A-Z]/.test(name) && (embedded || !LIBPQ_ADDRESS.test(name)));
-}
-
-/** Making a folder under /proc never returns: Node tries for ever. */
-const Folder = (): PropertyDecorator =>
-  Matches(/^(?!\/proc(\/|$))[^\0]*$/, { message: 'must be a folder outside /proc' });
-/** An origin as browsers send it, or `*` for all of them. */
-const ORIGIN = /^(\*|[a-z][a-z\d+.-]*:\/\/[^\s/?#@]+\/?)$/i;
-/** A host name or an address, with a port or without. */
-const HOST_NAME = /^[\w.\-[\]:]{1,255}$/;
-
-/** Secrets that documentation and compose files show; none of them protects anything. */
-const PLACEHOLDER_SECRETS =
-  /^(?!(?:(?:change|replace)[-_ ]?me.*|nova-admin-secret.*|admin|secret|password|placeholder|example|test|your[-_ ].*|<.*>|x+|\*+)$)/i;
-
-const Bool = (): PropertyDecorator =>
-  Transform(({ value }) => ({ true: true, '1': true, false: false, '0': false })[String(value).toLowerCase()] ?? value);
-const Num = (): PropertyDecorator =>
-  Transform(({ value }) => (/^-?\d+(\.\d+)?$/.test(String(value)) ? Number(value) : value));
-const List = (separator: string | RegExp = ','): PropertyDecorator =>
-  Transform(({ value }) =>
-    String(value)
-      .split(separator)
-      .map((item) => item.trim())
-      .filter(Boolean),
-  );
-const Json = (): PropertyDecorator =>
-  Transform(({ value }) => {
-    try {
-      return JSON.parse(String(value)) as unknown;
-    } catch {
-      return value as unknown;
-    }
-  });
-/** Bytes, with a unit of 1,024 or without. */
-const Bytes = (): PropertyDecorator => (target, key) => {
-  const units = ['', 'k', 'm', 'g', 't'];
-  const parse = Transform(({ value }) => {
-    const [, number, unit = ''] = /^(\d{1,12}) ?([kmgt]?)(?:i?b)?$/i.exec(String(value)) ?? [];
-    return number === undefined ? value : Number(number) * 1024 ** units.indexOf(unit.toLowerCase());
-  });
-  const isBytes = ValidateBy({
-    name: 'bytes',
-    validator: {
-      validate: (value) => Number.isSafeInteger(value),
-      defaultMessage: () => 'must be a number of bytes, with KiB, MiB, GiB or TiB after it or without',
-    },
-  });
-  for (const decorate of [IsOptional(), parse, isBytes]) decorate(target, key);
-};
-/** The address of an HTTP proxy; without a scheme it is `http`, as everywhere. */
-const ProxyUrl = (): PropertyDecorator => (target, key) => {
-  const isProxyUrl = ValidateBy({
-    name: 'proxyUrl',
-    validator: {
-      validate: (value) => isHttpProxyUrl(String(value)),
-      defaultMessage: () =>
-        'must be the http or https URL of a proxy; reserved characters of a password must be percent-encoded',
-    },
-  });
-  const withScheme = Transform(({ value }) =>
-    String(value)
-      .trim()
-      .replace(/^(?![a-z][a-z\d+.-]*:\/\/)/i, 'http://'),
-  );
-  for (const decorate of [IsOptional(), withScheme, isProxyUrl]) decorate(target, key);
-};
-/** A connection string whose parts can be told apart. */
-const PostgresUrl = (): PropertyDecorator =>
-  ValidateBy({
-    name: 'postgresUrl',
-    validator: {
-      validate: (value) => isPostgresUrl(String(value)),
-      defaultMessage: () =>
-        'must be a connection string that starts with postgres:// or postgresql://; reserved characters of a password must be percent-encoded',
-    },
-  });
-const RedisUrl = (): PropertyDecorator =>
-  ValidateBy({
-    name: 'redisUrl',
-    validator: {
-      validate: (value) => redisUrlFault(String(value)) === null,
-      defaultMessage: (args) => redisUrlFault(String(args?.value)) ?? '',
-    },
-  });
-const Upper = (): PropertyDecorator => Transform(({ value }) => String(value).toUpperCase());
-function Int(min: number, max: number): PropertyDecorator {
-  return (target, key) => {
-    for (const decorate of [IsOptional(), Num(), IsInt(), Min(min), Max(max)]) decorate(target, key);
-  };
-}
 
 /**
  * Every variable the service reads. A property's name is the variable's name; `.env.example` and the README's table list
@@ -307,139 +190,4 @@ export class Environment {
   @Int(1, 36_500) RETENTION_IDEMPOTENCY_KEYS_DAYS?: number;
   /** Days to keep the results of agent turns. Unset: kept for ever. */
   @Int(1, 36_500) RETENTION_TURNS_DAYS?: number;
-}
-
-/** USD per 10^6 tokens; a price that is left out is that of the input. */
-export interface ModelPrice {
-  readonly input: number;
-  readonly output: number;
-  readonly cached_input?: number;
-  readonly cache_write?: number;
-}
-
-/** A fault of a variable. */
-export interface VariableFault {
-  readonly variable: string;
-  /** The rest of a sentence that begins with the variable's name; never shows a value. */
-  readonly detail: string;
-}
-
-/** Thrown for a faulty environment; names every faulty variable and shows no value. */
-export class EnvironmentError extends Error {
-  override readonly name = 'EnvironmentError';
-  constructor(readonly faults: readonly VariableFault[]) {
-    super(faults.map((fault) => `${fault.variable} ${fault.detail}`).join('\n'));
-  }
-}
-
-/** Reads and checks `source` once. An empty value is an absent one; so is a faulty one, beside its fault. */
-export function parseEnvironment(source: Record<string, string | undefined>): {
-  environment: Environment;
-  faults: VariableFault[];
-} {
-  const present = Object.fromEntries(
-    Object.entries(source).filter(([, value]) => value !== undefined && value.trim() !== ''),
-  );
-  for (const name of EITHER_CASE) {
-    const lower = present[name.toLowerCase()];
-    if (lower !== undefined) present[name] = lower;
-  }
-  const fileFaults = readSecretFiles(present);
-  const environment = plainToInstance(Environment, present);
-  const faults: VariableFault[] = validateSync(environment, {
-    whitelist: true,
-    validationError: { target: false, value: false },
-  }).map(({ property, constraints }) => ({
-    variable: property,
-    detail: Object.values(constraints ?? {})
-      .map((text) => text.replace(`${property} `, ''))
-      .join('; '),
-  }));
-  if (!faults.some(({ variable }) => variable === 'MODEL_PRICES') && !arePrices(environment.MODEL_PRICES ?? {})) {
-    faults.push({ variable: 'MODEL_PRICES', detail: 'must give every model a non-negative input and output price' });
-  }
-  const optionsFault = modelOptionsFault(isRecord(environment.MODEL_OPTIONS) ? environment.MODEL_OPTIONS : {});
-  if (optionsFault !== null) faults.push({ variable: 'MODEL_OPTIONS', detail: optionsFault });
-  faults.push(...fileFaults);
-  for (const { variable } of faults) delete environment[variable as keyof Environment];
-  return { environment, faults };
-}
-
-/** Fills `present` with the secrets whose files it names; what is wrong with them. */
-function readSecretFiles(present: Record<string, string | undefined>): VariableFault[] {
-  const faults: VariableFault[] = [];
-  for (const name of SECRET_VARIABLES) {
-    const variable = secretFileVariable(name);
-    const path = present[variable];
-    if (path === undefined) continue;
-    if (present[name] !== undefined) {
-      faults.push({ variable, detail: `must not be set beside ${name}` });
-      continue;
-    }
-    try {
-      present[name] = secretIn(path.trim());
-    } catch (error) {
-      faults.push({ variable, detail: (error as Error).message });
-    }
-  }
-  return faults;
-}
-
-/** @throws Error with the rest of a sentence that begins with the variable's name. */
-function secretIn(path: string): string {
-  const text = ((): string => {
-    try {
-      const file = statSync(path);
-      // Only a regular file is sure to end.
-      if (!file.isFile() || file.size > LARGEST_SECRET_FILE) return '';
-      return readFileSync(path, 'utf8')
-        .replace(/^\uFEFF/, '')
-        .trim();
-    } catch {
-      throw new Error('must name a file that can be read');
-    }
-  })();
-  if (text === '') throw new Error(`must name a file with a secret of at most ${LARGEST_SECRET_FILE} bytes`);
-  return text;
-}
-
-function arePrices(prices: Record<string, Partial<Record<keyof ModelPrice, unknown>> | null>): boolean {
-  const isPrice = (usd: unknown): boolean => typeof usd === 'number' && usd >= 0 && Number.isFinite(usd);
-  return Object.values(prices).every(
-    (price) =>
-      [price?.input, price?.output].every(isPrice) &&
-      [price?.cached_input, price?.cache_write].every((usd) => usd === undefined || isPrice(usd)),
-  );
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** The driver takes no host before the path of a URL with a user: it means a socket. */
-function isPostgresUrl(text: string): boolean {
-  const url = text.replace('@/', '@localhost/');
-  return URL.canParse(url) && /^postgres(ql)?:$/.test(new URL(url).protocol);
-}
-
-function isHttpProxyUrl(text: string): boolean {
-  try {
-    const { protocol, hostname, username, password } = new URL(text);
-    return (
-      [username, password].every((part) => decodeURIComponent(part) !== null) &&
-      /^https?:$/.test(protocol) &&
-      hostname !== ''
-    );
-  } catch {
-    return false;
-  }
-}
-
-function redisUrlFault(text: string): string | null {
-  try {
-    parseRedisUrl(text);
-    return null;
-  } catch (error) {
-    return (error as Error).message;
-  }
 }

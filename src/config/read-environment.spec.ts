@@ -3,7 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { AppConfig } from './app-config.js';
-import { EnvironmentError, foreignLibpqVariables, parseEnvironment, SECRET_VARIABLES } from './environment.js';
+import { EnvironmentError } from './environment-error.js';
+import { foreignLibpqVariables } from './libpq-variables.js';
+import { parseEnvironment } from './read-environment.js';
+import { SECRET_VARIABLES } from './secret-variables.js';
 
 const OK_SECRET = 'a-secret-of-many-characters';
 
