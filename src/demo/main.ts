@@ -2,8 +2,10 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { Api, type TaskEvent } from './api.js';
+import type { PodRole } from '../modules/pods/index.js';
+import { Api } from './api.js';
 import { Narrator } from './narrator.js';
+import { ROLE_ACCOUNTS } from './role-accounts.js';
 import { DemoRepository } from './demo-repository.js';
 import { ServiceProcess } from './service-process.js';
 import { missing } from './story.js';
@@ -17,34 +19,15 @@ const REQUEST =
 async function follow(api: Api, id: string, narrator: Narrator): Promise<void> {
   let feedback = 0;
   for await (const event of api.events(id)) {
-    if (event.type === 'stage.started') narrator.stageStarted(event, feedback);
-    if (event.type === 'stage.finished') feedback += await tell(api, id, event, narrator);
+    const { role, iteration } = event.data as { role: PodRole; iteration: number };
+    if (event.type === 'stage.started') narrator.stageStarted(role, iteration, ROLE_ACCOUNTS[role].saw(feedback));
+    if (event.type === 'stage.finished') {
+      narrator.stageFinished(event);
+      feedback += (await ROLE_ACCOUNTS[role].tell?.(api, id, iteration, narrator)) ?? 0;
+    }
     if (event.type === 'task.retried') narrator.line(`  the task waits and goes on: ${String(event.data.reason)}`);
     if (event.type === 'gate.opened') narrator.line(`  a person must decide: ${String(event.data.reason)}`);
   }
-}
-
-/** Tells one stage's end; how many pieces of feedback it gave. */
-async function tell(api: Api, id: string, event: TaskEvent, narrator: Narrator): Promise<number> {
-  const { role, iteration } = event.data as { role: string; iteration: number };
-  narrator.stageFinished(event);
-  if (role === 'guardrail') {
-    const findings = (await api.findings(id)).filter((finding) => finding.iteration === iteration);
-    for (const finding of findings) narrator.finding(finding);
-    if (findings.length === 0) narrator.detail('decided: nothing to block');
-    return findings.length;
-  }
-  if (role === 'code_review') {
-    const review = (await api.reviews(id)).find((candidate) => candidate.iteration === iteration);
-    if (review) narrator.review(review);
-    return review?.issues.length ?? 0;
-  }
-  if (role === 'context') {
-    const { context } = (await api.task(id)).checkpoint;
-    const files = Array.isArray(context?.relevant_files) ? context.relevant_files.join(', ') : '';
-    narrator.detail(`decided: these files matter: ${files || 'none'}`);
-  }
-  return 0;
 }
 
 async function main(): Promise<number> {

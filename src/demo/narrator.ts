@@ -1,16 +1,4 @@
-import type { PodRole } from '../modules/pods/index.js';
 import type { Artifact, ShownFinding, Review, Task, TaskEvent } from './api.js';
-
-const SAW: Record<PodRole, (feedback: number) => string> = {
-  context: () => 'the request; it may read the workspace',
-  task: (feedback) =>
-    feedback === 0
-      ? 'the request and the context; it may change files in its own work tree'
-      : `the request, the context and ${feedback} piece(s) of feedback`,
-  guardrail: () => 'the request, the answer and the diff of the work tree; rules first, then the model',
-  code_review: () => 'the request, the answer and the diff of the work tree',
-  decision: () => 'everything so far',
-};
 
 /** Writes the demo's account to the terminal. */
 export class Narrator {
@@ -28,10 +16,9 @@ export class Narrator {
     this.write(`      ${text}\n`);
   }
 
-  stageStarted(event: TaskEvent, feedback: number): void {
-    const { role, iteration } = event.data as { role: PodRole; iteration: number };
+  stageStarted(role: string, iteration: number, saw: string): void {
     this.write(`\n  ${this.paint('36', role)}${iteration > 1 ? `, iteration ${iteration}` : ''}\n`);
-    this.detail(`sees: ${SAW[role](feedback)}`);
+    this.detail(`sees: ${saw}`);
   }
 
   stageFinished(event: TaskEvent): void {

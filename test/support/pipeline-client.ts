@@ -4,7 +4,7 @@ import { api, type Answer, type Api } from './openapi.js';
 import { expectSeenOrListed } from './seen-work.js';
 import { LEGAL_TRANSITIONS } from './legal-moves.js';
 import type { Service } from './service.js';
-import { POD_ROLES } from '../../src/modules/pods/pod.js';
+import { POD_ROLES } from '../../src/modules/pods/roles.js';
 import type { StageRole } from './stage-models.js';
 
 export interface PodPlan {

@@ -1,4 +1,5 @@
-import type { AgentSnapshot, PodAgentSettings, PodRole, PodSettings, PodSnapshot } from '../../src/modules/pods/pod.js';
+import type { AgentSnapshot, PodAgentSettings, PodSettings, PodSnapshot } from '../../src/modules/pods/pod.js';
+import type { PodRole } from '../../src/modules/pods/roles.js';
 
 /** The pod that every migrated database has. */
 export const SYSTEM_POD = '00000000-0000-7000-8000-000000000001';

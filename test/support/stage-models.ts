@@ -1,4 +1,4 @@
-import type { PodRole } from '../../src/modules/pods/pod.js';
+import type { PodRole } from '../../src/modules/pods/roles.js';
 import { chunk, END, ModelServer, streams, USAGE, type Answer, type Asked } from './model-server.js';
 
 export type StageRole = PodRole;

@@ -2,7 +2,7 @@ import { initialControl } from '../../src/modules/pipeline/rules/task-control.js
 import { TaskExecution } from '../../src/modules/pipeline/run/task-execution.js';
 import { Lease } from '../../src/modules/pipeline/store/lease.js';
 import type { LoadedTask, StageHistoryRecord } from '../../src/modules/pipeline/store/loaded-tasks.repository.js';
-import type { PodRole } from '../../src/modules/pods/pod.js';
+import type { PodRole } from '../../src/modules/pods/roles.js';
 import { podSnapshot } from './pods.js';
 
 /** A task that was just claimed for the first time, in a pod without agents. */

@@ -1,3 +1,4 @@
+import type { AgentRow } from '../../platform/database/index.js';
 /** Settings of an agent: its model, instructions and tools. */
 export interface AgentConfig {
   name: string;
@@ -14,7 +15,7 @@ export interface AgentConfig {
 }
 
 /** State that an operator set; `active` agents are idle or running. */
-export type AgentState = 'active' | 'paused' | 'stopped' | 'error';
+export type AgentState = AgentRow['state'];
 
 export const AGENT_STATUSES = ['idle', 'running', 'paused', 'stopped', 'error'] as const;
 export type AgentStatus = (typeof AGENT_STATUSES)[number];

@@ -1,13 +1,7 @@
 import { Allow, IsBoolean, IsIn, IsNumber, IsOptional, IsString, Length, Max, MaxLength, Min } from 'class-validator';
 import { MaxCharacters, MayBeOmitted, TextList, WholeNumber, type PatchFields } from '../../platform/http/index.js';
-import {
-  ON_FAILURES,
-  POD_ROLES,
-  type NewPodAgent,
-  type OnFailure,
-  type PodAgentSettings,
-  type PodRole,
-} from './pod.js';
+import { ON_FAILURES, type NewPodAgent, type OnFailure, type PodAgentSettings } from './pod.js';
+import { POD_ROLES, type PodRole } from './roles.js';
 import { RunConditionDto } from './run-condition.dto.js';
 import { conditionOf } from './run-condition.js';
 

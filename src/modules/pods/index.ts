@@ -1,13 +1,5 @@
-export {
-  SEVERITIES,
-  POD_ROLES,
-  stepsOf,
-  type AgentSnapshot,
-  type Severity,
-  type PodRole,
-  type PodSnapshot,
-  type ReviewBy,
-} from './pod.js';
+export { SEVERITIES, stepsOf, type AgentSnapshot, type Severity, type PodSnapshot, type ReviewBy } from './pod.js';
+export { isJudge, JUDGES, roleKind, POD_ROLES, type JudgeRole, type PodRole } from './roles.js';
 export { PodTasks, type PodTasksSource } from './pod-tasks.js';
 export { PodsModule } from './pods.module.js';
 export { PodsService } from './pods.service.js';

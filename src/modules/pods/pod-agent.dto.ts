@@ -1,6 +1,7 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { LeftOutToolsDto, type OfferedTools } from '../tools/index.js';
-import type { OnFailure, PodAgent, PodRole } from './pod.js';
+import type { OnFailure, PodAgent } from './pod.js';
+import type { PodRole } from './roles.js';
 import { RunConditionDto } from './run-condition.dto.js';
 
 /** One member of a pod. */

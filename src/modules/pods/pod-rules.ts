@@ -1,6 +1,7 @@
 import type { FieldFault } from '../../platform/errors/index.js';
 import type { AllowedTools } from '../tools/index.js';
 import { stepsOf, type PodAgentSettings } from './pod.js';
+import { roleKind } from './roles.js';
 
 /** Whether an allow-list lets its agent change anything; null counts as holding every tool. */
 export type HoldsWriting = (allowed: AllowedTools) => boolean;
@@ -32,7 +33,7 @@ export function faultsOf(
 ): FieldFault[] {
   const faults: FieldFault[] = [];
   const edited = after.find((agent) => agent.id === editedId);
-  if (edited?.onFailure === 'skip' && edited.role !== 'context') {
+  if (edited?.onFailure === 'skip' && roleKind(edited.role) !== 'prepares') {
     faults.push({ pointer: '#/on_failure', detail: 'Only the context agent may be skipped when it fails.' });
   }
   const known = new Set(writersTogether(before, holdsWriting).map((agent) => agent.id));

@@ -1,33 +1,24 @@
 import { SANDBOX_TIERS, type SandboxTier } from '../../config/index.js';
-import type { FindingRow, PodAgentRow } from '../../platform/database/index.js';
+import { everyValue, type FindingRow, type PodAgentRow, type PodRow } from '../../platform/database/index.js';
 import type { AllowedTools } from '../tools/index.js';
+import type { PodRole } from './roles.js';
 import type { RunCondition } from './run-condition.js';
 
-/** In the order in which their stages usually stand; the only list of them. */
-export const POD_ROLES = [
-  'context',
-  'task',
-  'guardrail',
-  'code_review',
-  'decision',
-] as const satisfies readonly PodAgentRow['role'][];
-export type PodRole = (typeof POD_ROLES)[number];
+export const ON_FAILURES = everyValue<PodAgentRow['on_failure']>()('abort', 'skip', 'escalate');
+export type OnFailure = PodAgentRow['on_failure'];
 
-export const ON_FAILURES = ['abort', 'skip', 'escalate'] as const;
-export type OnFailure = (typeof ON_FAILURES)[number];
+export const REVIEW_BYS = everyValue<PodRow['review_by']>()('owner', 'admin');
+export type ReviewBy = PodRow['review_by'];
 
-export const REVIEW_BYS = ['owner', 'admin'] as const;
-export type ReviewBy = (typeof REVIEW_BYS)[number];
+export const POD_NETWORKS = everyValue<PodRow['network']>()('off', 'on');
+export type PodNetwork = PodRow['network'];
 
-export const POD_NETWORKS = ['off', 'on'] as const;
-export type PodNetwork = (typeof POD_NETWORKS)[number];
-
-export const HUMAN_REVIEWS = ['always', 'never', 'on_escalation'] as const;
-export type HumanReview = (typeof HUMAN_REVIEWS)[number];
+export const HUMAN_REVIEWS = everyValue<PodRow['require_human_review']>()('always', 'never', 'on_escalation');
+export type HumanReview = PodRow['require_human_review'];
 
 /** Of findings and of what a pod escalates; least severe first. */
-export const SEVERITIES = ['low', 'medium', 'high', 'critical'] as const satisfies readonly FindingRow['severity'][];
-export type Severity = (typeof SEVERITIES)[number];
+export const SEVERITIES = everyValue<FindingRow['severity']>()('low', 'medium', 'high', 'critical');
+export type Severity = FindingRow['severity'];
 
 export const POD_SANDBOXES = SANDBOX_TIERS;
 export type PodSandbox = SandboxTier;

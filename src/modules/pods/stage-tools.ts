@@ -1,6 +1,7 @@
 import type { SandboxTier } from '../../config/index.js';
 import { OfferedTools, type AllowedTools, type ToolRegistry } from '../tools/index.js';
 import { stepsOf, type AgentSnapshot, type PodDetail } from './pod.js';
+import { roleKind } from './roles.js';
 
 /** Tokens of one stage's prompt; longer texts are cut, and the cut is stated in the prompt. */
 export const STAGE_CONTEXT_TOKENS = 100_000;
@@ -15,11 +16,11 @@ type Tools = Pick<ToolRegistry, 'offered' | 'find'>;
  */
 export function stageTools(agent: Member, team: readonly Member[], tier: SandboxTier, tools: Tools): AllowedTools {
   const step = stepsOf({ agents: team }).find((members) => members.some(({ id }) => id === agent.id));
-  if (agent.role === 'task' && step?.length === 1) return agent.allowedTools;
+  if (roleKind(agent.role) === 'works' && step?.length === 1) return agent.allowedTools;
   return tools
     .offered(agent.allowedTools, tier)
     .flatMap(({ name }) => tools.find(name) ?? [])
-    .filter((tool) => !tool.writes && (agent.role !== 'context' || tool.idempotent))
+    .filter((tool) => !tool.writes && (roleKind(agent.role) !== 'prepares' || tool.idempotent))
     .map((tool) => tool.name);
 }
 

@@ -1,4 +1,5 @@
 import type { LanguageModelV3Prompt } from '@ai-sdk/provider';
+import type { TurnRow } from '../../platform/database/index.js';
 import type { ToolCallRecord } from '../loop/index.js';
 import type { AllowedTools, Spending, TaskTree } from '../tools/index.js';
 import type { SandboxTier } from '../../config/index.js';
@@ -7,7 +8,7 @@ export const TURN_STATUSES = ['pending', 'running', 'completed', 'failed', 'canc
 export type TurnStatus = Exclude<(typeof TURN_STATUSES)[number], 'pending'>;
 
 /** Who asked: a synchronous request, a stream, the chat, or a tool of other work. */
-export type TurnOrigin = 'task' | 'stream' | 'chat' | 'tool';
+export type TurnOrigin = TurnRow['origin'];
 
 export interface TurnError {
   code: string;

@@ -1,4 +1,5 @@
 export type { CamelRow } from './camel-row.js';
+export { everyValue } from './every-value.js';
 export { Database, type ConnectionOptions } from './database.js';
 export { DatabaseBootstrap, type DatabaseState } from './database-bootstrap.js';
 export { DatabaseModule } from './database.module.js';

@@ -1,13 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { AppConfig } from '../../../src/config/index.js';
 import { PodAgentsRepository } from '../../../src/modules/pods/pod-agents.repository.js';
-import {
-  POD_ROLES,
-  type NewPodAgent,
-  type PodAgent,
-  type PodDetail,
-  type PodSettings,
-} from '../../../src/modules/pods/pod.js';
+import type { NewPodAgent, PodAgent, PodDetail, PodSettings } from '../../../src/modules/pods/pod.js';
+import { POD_ROLES } from '../../../src/modules/pods/roles.js';
 import { TaskAdminRepository } from '../../../src/modules/pipeline/store/task-admin.repository.js';
 import { PodTasks } from '../../../src/modules/pods/pod-tasks.js';
 import { PodsRepository } from '../../../src/modules/pods/pods.repository.js';

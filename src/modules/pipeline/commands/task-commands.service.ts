@@ -3,12 +3,12 @@ import { AppConfig } from '../../../config/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
 import { TaskBell } from '../../../platform/redis/index.js';
 import { ownerOf, visibleOwners, type Principal } from '../../auth/index.js';
-import { stepsOf } from '../../pods/index.js';
+import { firstStatus } from '../rules/next.js';
 import { enter } from '../rules/plan.js';
+import { situationOf, taskStepOf } from '../rules/situation.js';
 import { stageKey, type TaskControl } from '../rules/task-control.js';
 import { TaskAdminRepository, type TaskHead } from '../store/task-admin.repository.js';
 import { TransitionsRepository } from '../store/transitions.repository.js';
-import { firstStatus, situationOf } from '../rules/situation.js';
 import { LoadedTasksRepository, type LoadedTask } from '../store/loaded-tasks.repository.js';
 import { TaskTrees } from '../run/task-trees.js';
 import { isTerminal, type TaskStatus } from '../rules/task-status.js';
@@ -171,8 +171,7 @@ function revival(run: LoadedTask): {
   control: TaskControl;
   queue: { next_status: TaskStatus; delay_ms: number };
 } {
-  const steps = stepsOf(run.pod);
-  const taskStep = steps.findIndex((step) => step.some((agent) => agent.role === 'task'));
+  const taskStep = taskStepOf(run.pod);
   const allowedAttempts: TaskControl['allowedAttempts'] = {};
   for (const stage of run.stages) {
     if (stage.status === 'failed') allowedAttempts[stageKey(stage.role, stage.iteration)] = stage.attempt + 1;

@@ -66,7 +66,7 @@ export class PipelineChangeDto {
       change: change.change,
       before: change.before && PipelineFileVersionDto.from(change.before),
       after: change.after && PipelineFileVersionDto.from(change.after),
-      shown_whole: { guardrail: change.shownWhole.guardrail, code_review: change.shownWhole.codeReview },
+      shown_whole: change.shownWhole,
       unseen: change.unseen,
     };
   }

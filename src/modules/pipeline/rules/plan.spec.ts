@@ -1,15 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { stepsOf, type AgentSnapshot, type PodSnapshot } from '../../pods/index.js';
-import {
-  afterStep,
-  approved,
-  enter,
-  failureStatus,
-  type OpenFinding,
-  type Situation,
-  type StageRecord,
-} from './plan.js';
+import { approved } from './gates.js';
+import { afterStep, enter, failureStatus } from './plan.js';
+import type { OpenFinding, Situation, StageRecord } from './situation.js';
 import { initialControl, type TaskControl } from './task-control.js';
 import { agentSnapshot, podSnapshot } from '../../../../test/support/pods.js';
 import { ROLES, type Role } from './task-status.js';

@@ -1,9 +1,41 @@
 import { createHash } from 'node:crypto';
+import type { StageRow } from '../../../platform/database/index.js';
 import { canonicalJson } from '../../../platform/canonical-json/index.js';
-import type { PodSnapshot } from '../../pods/index.js';
-import type { Next, OpenFinding, Situation, StageRecord } from './plan.js';
+import { roleKind, stepsOf, type PodSnapshot, type Severity } from '../../pods/index.js';
 import type { TaskControl } from './task-control.js';
-import { ROLES, runningStatus, type Role, type RunningStatus } from './task-status.js';
+import { ROLES, type Role } from './task-status.js';
+
+/** The newest attempt of a role's newest iteration. */
+export interface StageRecord {
+  id: string;
+  role: Role;
+  iteration: number;
+  attempt: number;
+  status: StageRow['status'];
+  output: unknown;
+  error: string | null;
+  errorCode: string | null;
+}
+
+export interface OpenFinding {
+  id: string;
+  type: string;
+  severity: Severity;
+  deterministic: boolean;
+}
+
+export interface Situation {
+  pod: PodSnapshot;
+  control: TaskControl;
+  /** Retries that each stage iteration may use. */
+  maxRetries: number;
+  /** By role; roles that have not run are absent. */
+  newest: Partial<Record<Role, StageRecord>>;
+  /** The open findings of the newest guardrail iteration. */
+  findings: readonly OpenFinding[];
+  /** Hash of what a reviewer is shown. */
+  contentHash: () => string;
+}
 
 /** As much of a task as the plan judges by. */
 interface JudgedTask {
@@ -43,15 +75,6 @@ export function newestStages(stages: readonly StageRecord[]): Partial<Record<Rol
 }
 
 /**
- * The status with which a task goes on: that of the first stage that runs next. A pod whose every condition says no runs
- * nothing: its tasks complete from the status of its last stage.
- */
-export function firstStatus(pod: PodSnapshot, next: Next): RunningStatus {
-  const first = next.kind === 'run' ? next.roles[0] : pod.agents.at(-1)?.role;
-  return runningStatus(first ?? 'task');
-}
-
-/**
  * SHA-256 of what a reviewer is shown: the newest outputs and the difference of the work tree. It does not depend on what
  * was decided about them, so approving leaves it as it is.
  */
@@ -64,4 +87,22 @@ export function reviewedContentHash(newest: Partial<Record<Role, StageRecord>>, 
   return createHash('sha256')
     .update(canonicalJson([shown, diffHash]))
     .digest('hex');
+}
+
+/** The step in which the work is done, to which verdicts send it back; -1 for none. */
+export function taskStepOf(pod: PodSnapshot): number {
+  return stepsOf(pod).findIndex((step) => step.some((agent) => roleKind(agent.role) === 'works'));
+}
+
+/** The iteration that `role` is in: stages before the task stage never run again. */
+export function iterationOf(pod: PodSnapshot, control: TaskControl, role: Role): number {
+  const task = taskStepOf(pod);
+  const own = stepsOf(pod).findIndex((step) => step.some((agent) => agent.role === role));
+  return task >= 0 && own >= task ? control.iteration : 1;
+}
+
+/** The newest attempt of `role` in the iteration that it is in; null while it has not run in it. */
+export function current(situation: Situation, role: Role): StageRecord | null {
+  const record = situation.newest[role];
+  return record?.iteration === iterationOf(situation.pod, situation.control, role) ? record : null;
 }

@@ -1,11 +1,12 @@
 import { validate as isUuid } from 'uuid';
+import type { GateRow } from '../../../platform/database/index.js';
+import type { JudgeRole } from '../../pods/index.js';
 import type { GitTrap, GitTraps } from '../../tools/index.js';
 import type { Role } from './task-status.js';
 
 const UUID_LENGTH = 36;
 
-export type GateKind =
-  'escalation' | 'finding' | 'final' | 'unseen' | 'cost' | 'stage_error' | 'tool_effect' | 'publish_conflict';
+export type GateKind = GateRow['kind'];
 
 /** Names one iteration of one stage, for example `guardrail#2`. */
 export type StageKey = `${Role}#${number}`;
@@ -40,13 +41,13 @@ export interface TaskControl {
   iteration: number;
   flags: { guardrailBlocked: boolean; codeReviewRejected: boolean };
   /** Re-runs that each verdict has caused. */
-  reruns: { guardrail: number; code_review: number };
+  reruns: Record<JudgeRole, number>;
   /** Retries used up by each stage iteration. */
   retries: Partial<Record<StageKey, number>>;
   /** Attempts that a stage iteration may have; absent is one. */
   allowedAttempts: Partial<Record<StageKey, number>>;
   /** The iteration whose block or rejection was overridden or approved. */
-  forgiven: { guardrail: number | null; code_review: number | null };
+  forgiven: Record<JudgeRole, number | null>;
   /** Hash of the content a person approved last. */
   approvedHash: string | null;
   /** Hash of the work, unseen by the judges, that a person released last; absent is none. */

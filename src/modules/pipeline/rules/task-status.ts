@@ -1,4 +1,4 @@
-import type { TaskRow } from '../../../platform/database/index.js';
+import { everyValue, type TaskRow } from '../../../platform/database/index.js';
 import { POD_ROLES, type PodRole } from '../../pods/index.js';
 
 /**
@@ -13,13 +13,13 @@ export const RUNNING_STATUSES: readonly RunningStatus[] = ROLES.map(runningStatu
 export const TERMINAL_STATUSES = ['complete', 'failed', 'cancelled'] as const;
 /** As the table takes them: each has its legal moves below, or this file does not compile. */
 export type TaskStatus = TaskRow['status'];
-export const TASK_STATUSES: readonly TaskStatus[] = [
+export const TASK_STATUSES: readonly TaskStatus[] = everyValue<TaskStatus>()(
   'queued',
   ...RUNNING_STATUSES,
   'completing',
   'pending_human_review',
   ...TERMINAL_STATUSES,
-];
+);
 
 const LEASED: readonly TaskStatus[] = [...RUNNING_STATUSES, 'completing'];
 
@@ -33,14 +33,15 @@ const FROM_RUNNING: readonly TaskStatus[] = [
   'cancelled',
 ];
 
+function fromRunning(): Record<RunningStatus, TaskStatus[]> {
+  const moves = RUNNING_STATUSES.map((from) => [from, FROM_RUNNING.filter((to) => to !== from)]);
+  return Object.fromEntries(moves) as Record<RunningStatus, TaskStatus[]>;
+}
+
 /** Every legal move. A status never moves to itself: progress inside a status is not a move. */
 export const LEGAL_TRANSITIONS: Readonly<Record<TaskStatus, readonly TaskStatus[]>> = {
   queued: [...LEASED, 'cancelled'],
-  context_running: FROM_RUNNING.filter((to) => to !== 'context_running'),
-  task_running: FROM_RUNNING.filter((to) => to !== 'task_running'),
-  guardrail_running: FROM_RUNNING.filter((to) => to !== 'guardrail_running'),
-  code_review_running: FROM_RUNNING.filter((to) => to !== 'code_review_running'),
-  decision_running: FROM_RUNNING.filter((to) => to !== 'decision_running'),
+  ...fromRunning(),
   completing: ['queued', 'pending_human_review', 'complete', 'failed', 'cancelled'],
   pending_human_review: ['queued', 'cancelled'],
   complete: [],

@@ -1,6 +1,7 @@
 import { gitFindings } from '../guardrail/git-findings.js';
 import type { FindingWrite, StageWrite } from '../store/transition.js';
-import { iterationOf, type Next, type NextOf } from '../rules/plan.js';
+import type { Next, NextOf } from '../rules/next.js';
+import { iterationOf } from '../rules/situation.js';
 import { findingAdded, type StageRecords } from './stage-records.js';
 import { artifactsOf, pendingOutput, resultOf } from './task-result.js';
 import type { ForeseenTask, TaskExecution } from './task-execution.js';

@@ -1,14 +1,6 @@
-import type { AgentSnapshot } from '../../pods/index.js';
-import { iterationOf } from '../rules/plan.js';
-import {
-  STAGES,
-  type CodeReviewOutput,
-  type GuardrailOutput,
-  type StageDiff,
-  type StageFeedback,
-  type StageInput,
-  type StageOutputs,
-} from '../stages/index.js';
+import { isJudge, roleKind, type AgentSnapshot, type JudgeRole } from '../../pods/index.js';
+import { iterationOf } from '../rules/situation.js';
+import { STAGES, type StageDiff, type StageFeedback, type StageInput, type StageOutputs } from '../stages/index.js';
 import type { TaskExecution } from './task-execution.js';
 
 /**
@@ -30,7 +22,7 @@ export function stageInput(execution: TaskExecution, agent: AgentSnapshot, shown
     iteration,
     systemPrompt: agent.systemPrompt,
     earlier,
-    feedback: feedback(execution, agent.role === 'decision' ? iteration : iteration - 1),
+    feedback: feedback(execution, roleKind(agent.role) === 'decides' ? iteration : iteration - 1),
     diff: execution.tree === null && !execution.mayMakeTree ? null : (shown ?? diffOf(execution)),
     flags: run.control.flags,
   };
@@ -45,22 +37,25 @@ function diffOf({ diff }: TaskExecution): StageDiff {
   };
 }
 
+type Asked = Omit<StageFeedback, 'iteration' | 'source'>;
+
+/** What a judge's answer asks for; null for nothing. */
+const ASKED: { readonly [Judge in JudgeRole]: (output: StageOutputs[Judge]) => Asked | null } = {
+  guardrail: ({ blocked, findings, summary }) =>
+    blocked || findings.length > 0 ? { summary, findings, issues: [] } : null,
+  code_review: ({ verdict, issues, summary }) =>
+    verdict !== 'pass' || issues.length > 0 ? { summary, findings: [], issues } : null,
+};
+
+function askedBy<Judge extends JudgeRole>(judge: Judge, output: unknown): Asked | null {
+  return ASKED[judge](output as StageOutputs[Judge]);
+}
+
 /** Every verdict of the iterations up to `last` that asked for something, oldest first. */
 function feedback(execution: TaskExecution, last: number): StageFeedback[] {
-  const asked: StageFeedback[] = [];
-  for (const stage of execution.run.stages) {
-    if (stage.status !== 'complete' || stage.iteration > last) continue;
-    const { iteration } = stage;
-    if (stage.role === 'guardrail') {
-      const { blocked, findings, summary } = stage.output as GuardrailOutput;
-      if (blocked || findings.length > 0) asked.push({ iteration, source: 'guardrail', summary, findings, issues: [] });
-    }
-    if (stage.role === 'code_review') {
-      const { verdict, issues, summary } = stage.output as CodeReviewOutput;
-      if (verdict !== 'pass' || issues.length > 0) {
-        asked.push({ iteration, source: 'code_review', summary, findings: [], issues });
-      }
-    }
-  }
-  return asked;
+  return execution.run.stages.flatMap(({ role, status, iteration, output }) => {
+    if (!isJudge(role) || status !== 'complete' || iteration > last) return [];
+    const asked = askedBy(role, output);
+    return asked === null ? [] : [{ iteration, source: role, ...asked }];
+  });
 }

@@ -3,6 +3,7 @@ import { storableJson, storableText } from '../../../platform/database/index.js'
 import type { ArtifactWrite, FindingWrite, Transition, StageWrite } from '../store/transition.js';
 import { failureStatus } from '../rules/plan.js';
 import { type Severity } from '../../pods/index.js';
+import type { Role } from '../rules/task-status.js';
 import { usage, type StageOutcome } from './stage-outcome.js';
 import type { TaskExecution } from './task-execution.js';
 
@@ -10,16 +11,6 @@ import type { TaskExecution } from './task-execution.js';
 export type StageRecords = Partial<
   Pick<Transition, 'stages' | 'findings' | 'resolve' | 'reviews' | 'artifacts' | 'events'>
 >;
-
-interface Verdicts {
-  blocked?: boolean;
-  findings?: { type: string; severity: Severity; description: string; evidence: string; deterministic?: boolean }[];
-  verdict?: string;
-  issues?: unknown[];
-  summary?: string;
-  action?: string;
-  adr?: string;
-}
 
 /**
  * Turns a stage's outcome into rows and events. Events never hold the text of an
@@ -85,24 +76,35 @@ export function outcomeParts(
       },
     ],
   };
-  if (outcome.kind === 'complete') {
-    addVerdicts({ ...outcome, output: write.output }, stage.iteration, parts, newId);
-  }
-  return parts;
+  if (outcome.kind !== 'complete') return parts;
+  const { events = [], ...said } =
+    SAID[stage.role]?.({ stageId: stage.id, iteration: stage.iteration, output: write.output ?? {}, newId }) ?? {};
+  return { ...parts, ...said, events: [...(parts.events ?? []), ...events] };
 }
 
-function addVerdicts(
-  outcome: Extract<StageOutcome, { kind: 'complete' }>,
-  iteration: number,
-  parts: StageRecords,
-  newId: () => string,
-): void {
-  const output = outcome.output as Verdicts;
-  const events = parts.events ?? [];
-  if (outcome.role === 'guardrail') {
-    parts.findings = (output.findings ?? []).map((finding): FindingWrite => ({
+/** An answer that is stored, and not checked again: an earlier release may have written it. */
+interface Said {
+  stageId: string;
+  iteration: number;
+  output: {
+    findings?: { type: string; severity: Severity; description: string; evidence: string; deterministic?: boolean }[];
+    verdict?: string;
+    issues?: unknown[];
+    summary?: string;
+    action?: string;
+    adr?: string;
+  };
+  newId: () => string;
+}
+
+/** The rows and events that a role's answer adds besides its stage; null for none. */
+const SAID: Readonly<Record<Role, ((said: Said) => StageRecords) | null>> = {
+  context: null,
+  task: null,
+  guardrail: ({ stageId, iteration, output, newId }) => {
+    const findings = (output.findings ?? []).map((finding): FindingWrite => ({
       id: newId(),
-      stage_id: outcome.stageId,
+      stage_id: stageId,
       finding_type: finding.type,
       severity: finding.severity,
       description: finding.description,
@@ -110,32 +112,30 @@ function addVerdicts(
       iteration,
       deterministic: finding.deterministic ?? false,
     }));
-    parts.resolve = [
-      { resolved_by: 'guardrail_rerun', notes: 'The guardrail ran again.', before_iteration: iteration },
-    ];
-    events.push(...parts.findings.map(findingAdded));
-  }
-  if (outcome.role === 'code_review') {
+    return {
+      findings,
+      resolve: [{ resolved_by: 'guardrail_rerun', notes: 'The guardrail ran again.', before_iteration: iteration }],
+      events: findings.map(findingAdded),
+    };
+  },
+  code_review: ({ stageId, iteration, output, newId }) => {
     const review = {
       id: newId(),
-      stage_id: outcome.stageId,
+      stage_id: stageId,
       iteration,
       verdict: output.verdict ?? 'reject',
       issues: output.issues ?? [],
       summary: output.summary ?? '',
     };
-    parts.reviews = [review];
-    events.push({
-      type: 'review.added',
-      data: { review_id: review.id, verdict: review.verdict, issues: review.issues.length, iteration },
-    });
-  }
-  if (outcome.role === 'decision' && output.adr) {
-    const name = `decision-record-${iteration}.md`;
-    parts.artifacts = [artifact(newId(), outcome.stageId, 'adr', name, output.adr, { action: output.action })];
-  }
-  parts.events = events;
-}
+    const { id, verdict, issues } = review;
+    return {
+      reviews: [review],
+      events: [{ type: 'review.added', data: { review_id: id, verdict, issues: issues.length, iteration } }],
+    };
+  },
+  decision: ({ stageId, iteration, output: { adr, action }, newId }) =>
+    adr ? { artifacts: [artifact(newId(), stageId, 'adr', `decision-record-${iteration}.md`, adr, { action })] } : {},
+};
 
 /** The event log's part of a new finding. */
 export function findingAdded(finding: FindingWrite): Transition['events'][number] {

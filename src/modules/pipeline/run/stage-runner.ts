@@ -5,14 +5,15 @@ import { DomainError } from '../../../platform/errors/index.js';
 import { withLogContext } from '../../../platform/logging/index.js';
 import { UnknownToolOutcomeError, type LoopHooks, type LoopJournal } from '../../loop/index.js';
 import { LlmService, ModelCallError } from '../../llm/index.js';
-import { STAGE_CONTEXT_TOKENS, stageTools, type AgentSnapshot } from '../../pods/index.js';
+import { roleKind, STAGE_CONTEXT_TOKENS, stageTools, type AgentSnapshot } from '../../pods/index.js';
 import { ToolRegistry, TreeUnavailableError, WorkTreeFencedError } from '../../tools/index.js';
 import { DataMarkKeyRepository } from '../store/data-mark-key.repository.js';
 import { JournalRepository, type StageEntry } from '../store/journal.repository.js';
 import { LeaseLostError } from '../store/lease.js';
 import { stageModels } from '../rules/stage-models.js';
 import { retryUnavailable } from '../store/retry-unavailable.js';
-import { QUOTED_ANSWER, type StageRecord } from '../rules/plan.js';
+import { QUOTED_ANSWER } from '../rules/plan.js';
+import type { StageRecord } from '../rules/situation.js';
 import { CostLimitReachedError, PriceUnknownError, StageBudget } from './stage-budget.js';
 import { StageDeadline } from './stage-deadline.js';
 import { stageInput } from './stage-input.js';
@@ -114,7 +115,7 @@ export class StageRunner {
       maxContextTokens: STAGE_CONTEXT_TOKENS,
       markKey: await this.markKeys.find(),
       signal,
-      journal: this.journal(execution, stage, recorded, agent.role === 'task' ? input.diff : null),
+      journal: this.journal(execution, stage, recorded, roleKind(agent.role) === 'works' ? input.diff : null),
       hooks,
       changedFiles: () => this.trees.changedPaths(execution),
       readChanged: (path) => this.trees.readChanged(execution, path),

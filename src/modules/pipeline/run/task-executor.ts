@@ -4,18 +4,13 @@ import { Clock } from '../../../platform/clock/index.js';
 import { isAway } from '../../../platform/database/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
 import { withLogContext } from '../../../platform/logging/index.js';
+import { roleKind } from '../../pods/index.js';
 import { WorkTreeFencedError } from '../../tools/index.js';
 import { DrainingError, type Lease, type LeaseLostError } from '../store/lease.js';
-import {
-  afterStep,
-  enter,
-  failTask,
-  NO_EFFECTS,
-  openGate,
-  trapsGate,
-  type Next,
-  type Situation,
-} from '../rules/plan.js';
+import { openGate, trapsGate } from '../rules/gates.js';
+import { NO_EFFECTS, type Next, failTask } from '../rules/next.js';
+import { afterStep, enter } from '../rules/plan.js';
+import type { Situation } from '../rules/situation.js';
 import { shownTraps } from '../rules/task-control.js';
 import type { StageOutcome } from './stage-outcome.js';
 import { outcomeParts, type StageRecords } from './stage-records.js';
@@ -111,7 +106,7 @@ export class TaskExecutor {
     const end = async (role: Role, outcome: StageOutcome): Promise<void> => {
       ended.push(outcome);
       // A stage that failed may have changed files all the same.
-      if (role === 'task' && outcome.kind !== 'complete') await this.trees.measure(execution);
+      if (roleKind(role) === 'works' && outcome.kind !== 'complete') await this.trees.measure(execution);
       const parts = outcomeParts(execution, outcome, () => this.clock.newId());
       const { situation } = execution.foresee(parts);
       if (ended.length === roles.length) {

@@ -1,6 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { isAway } from '../../../platform/database/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
+import { roleKind } from '../../pods/index.js';
 import {
   ToolRegistry,
   WorkTreeFencedError,
@@ -165,6 +166,7 @@ export class TaskTrees {
 function hasWorkedInTree({ run }: TaskExecution): boolean {
   return run.stages.some(
     ({ id, role }) =>
-      role === 'task' && (run.journals.get(id) ?? []).some((entry) => entry.kind === 'result' && entry.inTree),
+      roleKind(role) === 'works' &&
+      (run.journals.get(id) ?? []).some((entry) => entry.kind === 'result' && entry.inTree),
   );
 }

@@ -9,6 +9,7 @@ import {
   type ToolCallRecord,
 } from '../../loop/index.js';
 import type { ModelUsage } from '../../llm/index.js';
+import { isJudge } from '../../pods/index.js';
 import { maskSecrets } from '../guardrail/secret-mask.js';
 import { ScanBudget } from '../guardrail/text-scan.js';
 import { scanWork } from '../guardrail/work-scan.js';
@@ -97,8 +98,7 @@ export async function runStage<R extends Role>(role: R, input: StageInput, deps:
     toolCalls.push(...answered.toolCalls);
     answers.push(answered.value);
   }
-  const isJudge = role === 'guardrail' || role === 'code_review';
-  const unseen = isJudge ? unseenWork(input.diff, rest) : undefined;
+  const unseen = isJudge(role) ? unseenWork(input.diff, rest) : undefined;
   const answer = { ...strictest(answers), ...(unseen && { unseen }) };
   const output = await finished(role, answer, input, { deps, deterministic, toolCalls, hadTools: tools !== undefined });
   const { usage, costUsd, model } = session;

@@ -1,3 +1,4 @@
+import type { JudgeRole } from '../../pods/index.js';
 import type { GitTraps } from '../../tools/index.js';
 import type { Role } from '../rules/task-status.js';
 import type { StageOutputs } from './outputs.js';
@@ -5,7 +6,7 @@ import type { StageOutputs } from './outputs.js';
 /** A verdict on an earlier iteration's work; the task agent is shown all of them. */
 export interface StageFeedback {
   iteration: number;
-  source: 'guardrail' | 'code_review';
+  source: JudgeRole;
   summary: string;
   /** Of the guardrail; evidence of secrets is masked. */
   findings: readonly { type: string; severity: string; description: string; evidence: string }[];

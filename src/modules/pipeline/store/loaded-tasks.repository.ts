@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Database, preparedSql, type TaskRequestRow, type TaskRow } from '../../../platform/database/index.js';
 import type { PodSnapshot } from '../../pods/index.js';
 import type { StageEntry } from './journal.repository.js';
-import type { OpenFinding, StageRecord } from '../rules/plan.js';
+import type { OpenFinding, StageRecord } from '../rules/situation.js';
 import type { TaskControl, GateKind } from '../rules/task-control.js';
 import type { TaskStatus } from '../rules/task-status.js';
 

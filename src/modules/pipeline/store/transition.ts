@@ -1,20 +1,9 @@
+import type { GateRow, ReviewRow, StageRow, TaskEventRow } from '../../../platform/database/index.js';
 import type { GateKind, TaskControl } from '../rules/task-control.js';
 import type { Severity } from '../../pods/index.js';
 import type { Role, TaskStatus } from '../rules/task-status.js';
 
-/** The types of `task_events`. */
-export type EventType =
-  | 'task.queued'
-  | 'task.claimed'
-  | 'stage.started'
-  | 'stage.finished'
-  | 'finding.added'
-  | 'review.added'
-  | 'gate.opened'
-  | 'gate.decided'
-  | 'task.retried'
-  | 'task.reaped'
-  | 'task.finished';
+export type EventType = TaskEventRow['type'];
 
 export interface StageWrite {
   id: string;
@@ -22,7 +11,7 @@ export interface StageWrite {
   position: number;
   iteration: number;
   attempt: number;
-  status: 'running' | 'complete' | 'failed' | 'skipped' | 'cancelled';
+  status: StageRow['status'];
   model?: string | null;
   output?: unknown;
   error?: string | null;
@@ -100,7 +89,7 @@ export interface TaskSummary {
   files_modified: string[];
   commands_run: string[];
   findings_count: number;
-  review_verdict: 'pass' | 'needs_refactor' | 'reject' | null;
+  review_verdict: ReviewRow['verdict'] | null;
   cost_usd: number;
   duration_s: number;
 }
@@ -141,7 +130,7 @@ export interface Transition {
   reviews?: ReviewWrite[];
   artifacts?: ArtifactWrite[];
   open_gate?: { id: string; kind: GateKind; reason: string; content_hash: string; details: Record<string, unknown> };
-  decide_gate?: { id: string; decision: 'approve' | 'reject' | 'cancel'; decided_by: string; comment: string | null };
+  decide_gate?: { id: string; decision: NonNullable<GateRow['decision']>; decided_by: string; comment: string | null };
   result?: { output: TaskOutput | null; summary: TaskSummary };
   dead_letter?: { reason: string; error: string; stage: string | null };
   /** A dead letter that is requeued. */

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { v5 as uuidFrom } from 'uuid';
 import { DomainError } from '../../../platform/errors/index.js';
 import type { Principal } from '../../auth/index.js';
+import { JUDGES, type JudgeRole } from '../../pods/index.js';
 import {
   isReadable,
   WorkTrees,
@@ -12,9 +13,8 @@ import {
   type TreeChange,
   type TreeLook,
 } from '../../tools/index.js';
-import { iterationOf } from '../rules/plan.js';
+import { iterationOf, newestStages } from '../rules/situation.js';
 import { mayReview } from '../rules/review-rights.js';
-import { newestStages } from '../rules/situation.js';
 import { treeName } from '../rules/task-control.js';
 import { isTerminal } from '../rules/task-status.js';
 import { LoadedTasksRepository, type LoadedTask } from '../store/loaded-tasks.repository.js';
@@ -43,7 +43,7 @@ export interface ChangeView {
   before: FileVersionView | null;
   after: FileVersionView | null;
   /** Whether the prompts of each judge of the present work held all of the change; null while it has not judged. */
-  shownWhole: { guardrail: boolean | null; codeReview: boolean | null };
+  shownWhole: Record<JudgeRole, boolean | null>;
   /** Whether a judge counts it as unseen work. */
   unseen: boolean;
 }
@@ -187,11 +187,8 @@ export class TaskChanges {
     const isShowable =
       change.before?.sha256 === change.after?.sha256 ||
       [before, after].every((one) => one?.binary !== true && one?.binary !== null);
-    const judged = {
-      guardrail: judgement(run, 'guardrail', change.path),
-      codeReview: judgement(run, 'code_review', change.path),
-    };
-    const shown = (of: Judgement | null): boolean | null => of && isShowable && of === 'shown';
+    const judged = JUDGES.map((judge) => [judge, judgement(run, judge, change.path)] as const);
+    const shown = judged.map(([judge, of]) => [judge, of && isShowable && of === 'shown'] as const);
     return {
       id: changeId(run.id, change.path),
       taskId: run.id,
@@ -199,8 +196,8 @@ export class TaskChanges {
       change: change.after === null ? 'deleted' : change.before === null ? 'added' : 'modified',
       before,
       after,
-      shownWhole: { guardrail: shown(judged.guardrail), codeReview: shown(judged.codeReview) },
-      unseen: Object.values(judged).includes('unseen'),
+      shownWhole: Object.fromEntries(shown) as ChangeView['shownWhole'],
+      unseen: judged.some(([, of]) => of === 'unseen'),
     };
   }
 }
@@ -209,7 +206,7 @@ export class TaskChanges {
 type Judgement = 'shown' | 'unseen' | 'unknown';
 
 /** How a judge's verdict on the present work covers a file; null while there is no such verdict. */
-function judgement(run: LoadedTask, role: 'guardrail' | 'code_review', path: string): Judgement | null {
+function judgement(run: LoadedTask, role: JudgeRole, path: string): Judgement | null {
   const record = newestStages(run.stages)[role];
   if (record?.status !== 'complete' || record.iteration !== iterationOf(run.pod, run.control, role)) return null;
   const { unseen } = record.output as { unseen?: { files: { path: string }[]; more: number } };
