@@ -28,4 +28,31 @@ describe('the description of many changes', () => {
       expect(contentHash(changes.slice(0, count))).toBe(createHash('sha256').update(text).digest('hex'));
     }
   });
+
+  it('looks for a least difference beside the event loop, and stops with its caller', async () => {
+    const [before, after] = [1, 2].map((step) => {
+      const lines = Array.from({ length: 20_000 }, (_, line) =>
+        line % 30 === 0 ? `${line * step} changed` : `${line}`,
+      );
+      return { read: async () => Buffer.from(lines.join('\n')) } as unknown as RecordedContent;
+    });
+    if (before === undefined || after === undefined) throw new Error('unreachable');
+    const record = (sha256: string) => ({ type: 'file', size: 1, sha256 });
+    const changes = [{ path: 'f', before: record('a'), after: record('b') }] as unknown as Difference[];
+    const { lineHunks } = await import('./hunks.js');
+    const text = async (content: RecordedContent): Promise<string> => String(await content.read('f', null as never));
+    const expected = lineHunks({ before: await text(before), after: await text(after) });
+    expect(expected.length).toBeGreaterThan(2_000);
+    let turns = 0;
+    const turning = setInterval(() => (turns += 1), 1);
+    try {
+      const diff = await describeChanges(before, after, { changes, traps: null });
+      expect(diff.text.endsWith(`${expected.join('\n')}\n`)).toBe(true);
+      expect(turns).toBeGreaterThan(3);
+    } finally {
+      clearInterval(turning);
+    }
+    const cancelled = AbortSignal.abort(new Error('cancelled'));
+    await expect(describeChanges(before, after, { changes, traps: null }, cancelled)).rejects.toThrow('cancelled');
+  });
 });

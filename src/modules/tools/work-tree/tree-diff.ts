@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
-import { structuredPatch, type StructuredPatchHunk } from 'diff';
 import { shownPath } from '../boundary/shown-path.js';
 import { decodedText } from './decoded-text.js';
 import type { Comparison } from './compare-tree.js';
 import type { FileRecord } from './file-record.js';
 import type { GitTraps } from './git-traps.js';
+import { wholeHunk } from './hunks.js';
 import type { RecordedContent } from './recorded-content.js';
+import { runTreeJob } from './tree-jobs.js';
 
 export interface TreeChange {
   path: string;
@@ -40,12 +41,6 @@ export const MAX_FILE_BYTES = 1536 * 1024;
 const MAX_TEXT = 1024 * 1024;
 /** Characters past which further changes are not even named in the text. */
 const MAX_NAMED = MAX_TEXT + 512 * 1024;
-/**
- * Edits up to which the least difference of one file is looked for, on the event loop: 1,500 take about 60 ms. A file that
- * differs more is shown as replaced from its first to its last line.
- */
-const MAX_EDITS = 1_500;
-
 export interface Difference {
   path: string;
   before: FileRecord | null;
@@ -86,7 +81,7 @@ export async function describeChanges(
       notShown.push({ path: change.path, reason: 'large', atBase: atBase.has(change.after?.sha256 ?? '') });
       continue;
     }
-    const body: Body = length > MAX_TEXT ? { problem: 'large' } : await bodyOf(base, tree, change);
+    const body: Body = length > MAX_TEXT ? { problem: 'large' } : await bodyOf(base, tree, change, signal);
     let part = header(change);
     if (body.problem) {
       notShown.push({ path: change.path, reason: body.problem, atBase: atBase.has(change.after?.sha256 ?? '') });
@@ -102,7 +97,12 @@ export async function describeChanges(
 
 type Body = { text: string; problem?: undefined } | { problem: 'binary' | 'large' };
 
-async function bodyOf(base: RecordedContent, tree: RecordedContent, change: Difference): Promise<Body> {
+async function bodyOf(
+  base: RecordedContent,
+  tree: RecordedContent,
+  change: Difference,
+  signal: AbortSignal | undefined,
+): Promise<Body> {
   if (change.before && change.after && change.before.sha256 === change.after.sha256) return { text: '' };
   const before = await textOf(base, change.path, change.before);
   const after = await textOf(tree, change.path, change.after);
@@ -110,36 +110,14 @@ async function bodyOf(base: RecordedContent, tree: RecordedContent, change: Diff
   if (after.problem) return after;
   // The bytes differ and the text does not: another encoding, which no line can show.
   if (before.text === after.text && change.before && change.after) return { problem: 'binary' };
-  const patch = structuredPatch('', '', before.text, after.text, undefined, undefined, {
-    context: 3,
-    maxEditLength: MAX_EDITS,
-  });
   const lines = [
     `--- ${change.before === null ? '/dev/null' : shownPath(`a/${change.path}`)}`,
     `+++ ${change.after === null ? '/dev/null' : shownPath(`b/${change.path}`)}`,
   ];
-  for (const hunk of patch?.hunks ?? [replacement(before.text, after.text)]) {
-    lines.push(`@@ -${range(hunk.oldStart, hunk.oldLines)} +${range(hunk.newStart, hunk.newLines)} @@`, ...hunk.lines);
-  }
-  return { text: `${lines.join('\n')}\n` };
-}
-
-/** One hunk that takes all of `before` out and puts all of `after` in. */
-function replacement(before: string, after: string): StructuredPatchHunk {
-  const side = (text: string, sign: string): string[] => {
-    const lines = text.split('\n').map((line) => sign + line);
-    if (lines.at(-1) === sign) lines.pop();
-    else lines.push('\\ No newline at end of file');
-    return lines;
-  };
-  const [taken, put] = [side(before, '-'), side(after, '+')];
-  const count = (lines: string[]): number => lines.filter((line) => !line.startsWith('\\')).length;
-  return { oldStart: 1, oldLines: count(taken), newStart: 1, newLines: count(put), lines: [...taken, ...put] };
-}
-
-/** A side without lines is named by the line before it. */
-function range(start: number, lines: number): string {
-  return `${lines === 0 ? start - 1 : start},${lines}`;
+  const texts = { before: before.text, after: after.text };
+  const isWhole = texts.before === '' || texts.after === '';
+  const hunks = isWhole ? wholeHunk(texts.before, texts.after) : await runTreeJob('hunks', texts, signal);
+  return { text: `${[...lines, ...hunks].join('\n')}\n` };
 }
 
 function header({ path, before, after }: Difference): string {

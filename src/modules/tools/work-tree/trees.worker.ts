@@ -2,6 +2,7 @@ import { DomainError, type ErrorCode } from '../../../platform/errors/index.js';
 import { errorCode } from '../boundary/path-refused.js';
 import { compareTree } from './compare-tree.js';
 import { fillTree, listTree } from './fill-tree.js';
+import { lineHunks } from './hunks.js';
 import { takeOverTree } from './take-over-tree.js';
 
 /** How a job ended, as it can leave its thread: errors lose all but their words on the way. */
@@ -26,3 +27,4 @@ export const fill = job(fillTree);
 export const list = job(listTree);
 export const takeOver = job(takeOverTree);
 export const compare = job(compareTree);
+export const hunks = job(lineHunks);
