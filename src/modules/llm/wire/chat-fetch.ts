@@ -136,6 +136,11 @@ class TextSource {
   }
 }
 
+/** Characters of one event from which on each step with it gets a turn of the event loop to itself. */
+const LARGE = 256 * 1024;
+
+const giveWay = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
 /**
  * The mended chunks of an event stream. An answer that the endpoint has ended is whole, also if the connection fails after
  * that.
@@ -162,6 +167,7 @@ async function* chunksOf(source: TextSource, mender: ChatMender): AsyncGenerator
         isMarked = END_MARK.test(event.data);
         if (isMarked) break;
         const chunk = mendedEvent(mender, event);
+        if (event.data.length > LARGE) await giveWay();
         if (chunk) yield chunk;
         isMarked = END_EVENT.test(event.name ?? '');
         if (isMarked) break;
@@ -217,8 +223,11 @@ function mendedEvents(source: TextSource, mender: ChatMender, onEnd: () => void)
       const { done, value } = await chunks.next();
       if (done) {
         onEnd();
-        controller.close();
-      } else controller.enqueue(encoder.encode(eventOf(value)));
+        return controller.close();
+      }
+      const event = encoder.encode(eventOf(value));
+      if (event.length > LARGE) await giveWay();
+      controller.enqueue(event);
     },
     cancel: () => source.cancel(),
   });
