@@ -2,9 +2,6 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { type Database, type Sql, sql } from '../../../src/platform/database/index.js';
 import { JournalRepository } from '../../../src/modules/pipeline/store/journal.repository.js';
 import { Lease, LeaseLostError } from '../../../src/modules/pipeline/store/lease.js';
-import { PipelineReaper } from '../../../src/modules/pipeline/worker/pipeline.reaper.js';
-import { PipelineConsumer } from '../../../src/modules/pipeline/worker/pipeline.consumer.js';
-import { PipelineRetention } from '../../../src/modules/pipeline/worker/pipeline.retention.js';
 import { initialControl } from '../../../src/modules/pipeline/rules/task-control.js';
 import type { ClaimedTask } from '../../../src/modules/pipeline/store/task-queue.repository.js';
 import { LoadedTasksRepository } from '../../../src/modules/pipeline/store/loaded-tasks.repository.js';
@@ -12,7 +9,7 @@ import { TaskExecution } from '../../../src/modules/pipeline/run/task-execution.
 import { TaskSpendsRepository } from '../../../src/modules/pipeline/store/task-spends.repository.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { LEGAL_TRANSITIONS } from '../../support/legal-moves.js';
-import { progress, queueOn } from './queue-setup.js';
+import { expireLeases, progress, queueOn, reaperOn } from './queue-setup.js';
 
 let db: TestDatabase;
 let setup: ReturnType<typeof queueOn>;
@@ -26,29 +23,12 @@ beforeEach(async () => {
 });
 afterAll(() => db?.drop());
 
-/** A replica's reaper, which shares nothing but the database with others. */
-async function reaper(): Promise<PipelineReaper> {
-  const module = await queueOn(db.database).wire(
-    PipelineReaper,
-    { provide: PipelineConsumer, useValue: { worker: null } },
-    { provide: PipelineRetention, useValue: { pass: async () => undefined } },
-  );
-  return module.get(PipelineReaper);
-}
-
-async function expireLeases(): Promise<void> {
-  await db.database.query(
-    'test.expire',
-    sql`update tasks set lease_until = clock_timestamp() - interval '1 second' where lease_owner is not null`,
-  );
-}
-
 /** The same worker twice: as it was before its lease ended, and as the holder that it is now. */
 async function zombieAndHolder(): Promise<{ zombie: ClaimedTask; holder: ClaimedTask }> {
   await setup.submit();
   const [zombie] = await setup.queue.claim(1, 1, 150, 'any');
-  await expireLeases();
-  await (await reaper()).pass();
+  await expireLeases(db.database);
+  await (await reaperOn(db.database)).pass();
   const [holder] = await setup.queue.claim(1, 1, 150, 'any');
   if (!zombie || !holder) throw new Error('The task was not claimed twice.');
   expect(holder.id).toBe(zombie.id);
@@ -281,7 +261,7 @@ describe('reapers of three replicas and a worker that finishes', () => {
     for (let n = 0; n < 60; n += 1) await setup.submit();
     const claimed = await setup.queue.claim(1, 60, 150, 'any');
     expect(claimed).toHaveLength(60);
-    await expireLeases();
+    await expireLeases(db.database);
     const finishing = queueOn(db.database);
     const finish = async (task: ClaimedTask): Promise<[string, boolean]> => {
       const move = progress(task, {
@@ -290,7 +270,7 @@ describe('reapers of three replicas and a worker that finishes', () => {
       });
       return [task.id, await finishing.moves.commit(move)];
     };
-    const reapers = await Promise.all([reaper(), reaper(), reaper()]);
+    const reapers = await Promise.all([reaperOn(db.database), reaperOn(db.database), reaperOn(db.database)]);
     const passes = reapers.map((one) => one.pass());
     const finished = new Map(await Promise.all(claimed.map(finish)));
     await Promise.all(passes);
@@ -313,7 +293,7 @@ describe('reapers of three replicas and a worker that finishes', () => {
   it('leave a lease alone that was renewed in time', async () => {
     await setup.submit();
     const [task] = await setup.queue.claim(1, 1, 150, 'any');
-    await (await reaper()).pass();
+    await (await reaperOn(db.database)).pass();
     expect(await setup.moves.commit(progress(task!))).toBe(true);
   });
 
@@ -323,8 +303,8 @@ describe('reapers of three replicas and a worker that finishes', () => {
     for (let crash = 1; crash <= 3; crash += 1) {
       await db.database.query('test.due', sql`update tasks set ready = true where id = ${id} and status = 'queued'`);
       await setup.queue.claim(crash, 1, 150, crash > 2 ? 'suspect' : 'any');
-      await expireLeases();
-      await (await reaper()).pass();
+      await expireLeases(db.database);
+      await (await reaperOn(db.database)).pass();
       const { status } = await db.database.one<{ status: string }>(
         'test.status',
         sql`select status from tasks where id = ${id}`,

@@ -2,7 +2,7 @@ import type { Provider } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { AppConfig } from '../../../src/config/index.js';
 import { Clock } from '../../../src/platform/clock/clock.js';
-import { Database } from '../../../src/platform/database/index.js';
+import { Database, sql } from '../../../src/platform/database/index.js';
 import { EventBus, TaskBell } from '../../../src/platform/redis/index.js';
 import type { Transition } from '../../../src/modules/pipeline/store/transition.js';
 import { initialControl } from '../../../src/modules/pipeline/rules/task-control.js';
@@ -12,6 +12,9 @@ import { TaskEventPublisher, type PublishedEvent } from '../../../src/modules/pi
 import { TransitionsRepository } from '../../../src/modules/pipeline/store/transitions.repository.js';
 import { TaskSpendsRepository } from '../../../src/modules/pipeline/store/task-spends.repository.js';
 import { TaskQueueRepository, type ClaimedTask } from '../../../src/modules/pipeline/store/task-queue.repository.js';
+import { PipelineConsumer } from '../../../src/modules/pipeline/worker/pipeline.consumer.js';
+import { PipelineReaper } from '../../../src/modules/pipeline/worker/pipeline.reaper.js';
+import { PipelineRetention } from '../../../src/modules/pipeline/worker/pipeline.retention.js';
 import { WorkersRepository } from '../../../src/modules/pipeline/store/workers.repository.js';
 import { podSnapshot, SYSTEM_POD } from '../../support/pods.js';
 
@@ -96,4 +99,23 @@ export function progress(
     events: [],
     ...changes,
   };
+}
+
+/** A replica's reaper, which shares nothing but the database with others. */
+export async function reaperOn(database: Database): Promise<PipelineReaper> {
+  const module = await queueOn(database).wire(
+    PipelineReaper,
+    { provide: PipelineConsumer, useValue: { worker: null } },
+    { provide: PipelineRetention, useValue: { pass: async () => undefined } },
+  );
+  return module.get(PipelineReaper);
+}
+
+/** Ends the leases of all workers, or of one, as its death does after a while. */
+export async function expireLeases(database: Database, worker: number | null = null): Promise<void> {
+  await database.query(
+    'test.expire',
+    sql`update tasks set lease_until = clock_timestamp() - interval '1 second'
+      where lease_owner = coalesce(${worker}::int, lease_owner)`,
+  );
 }

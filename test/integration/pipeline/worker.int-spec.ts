@@ -11,7 +11,7 @@ import { InProcessTaskBell } from '../../../src/platform/redis/in-process-task-b
 import { LiveState, TaskBell } from '../../../src/platform/redis/index.js';
 import { StorageRoom } from '../../../src/platform/storage/index.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
-import { progress, queueOn } from './queue-setup.js';
+import { expireLeases, progress, queueOn, reaperOn } from './queue-setup.js';
 import { eventually } from '../../support/eventually.js';
 
 let db: TestDatabase;
@@ -292,6 +292,33 @@ it('runs at most 8 tasks at a time that crashed, and all others beside them', as
     expect(of(crashed)).toHaveLength(8);
   }
   expect(await row(crashed[0] ?? '')).toMatchObject({ suspect: false });
+  runs.release(...runs.ran);
+  await eventually('all have ended', () => runs.running.size === 0);
+});
+
+it('goes on at once with all that one of two workers had in flight when it died, at most 8 of them at a time', async () => {
+  const DEAD = 99;
+  for (let count = 0; count < 500; count += 50) await Promise.all(Array.from({ length: 50 }, () => setup.submit()));
+  const runs = heldRuns();
+  const crashed = (await setup.queue.claim(DEAD, 250, 150, 'any')).map(({ id }) => id);
+  worker = await workerWith(runs.run, new RestlessBell(), { PIPELINE_MAX_CONCURRENT: '500' });
+  await worker.start();
+  await eventually('500 are in flight', () => runs.running.size === 250);
+  const others = [...runs.running];
+  await expireLeases(db.database, DEAD);
+  await (await reaperOn(db.database)).pass();
+  const again = (): string[] => [...runs.running].filter((id) => crashed.includes(id));
+  let most = 0;
+  while (runs.ran.length < 500) {
+    await eventually('the next ones run', () => again().length > 0);
+    most = Math.max(most, again().length);
+    expect(again().length).toBeLessThanOrEqual(8);
+    // Nothing that ran beside them was stopped or waited for.
+    expect(others.filter((id) => !runs.running.has(id))).toEqual([]);
+    runs.release(...again());
+  }
+  expect(most).toBe(8);
+  expect(new Set(runs.ran).size).toBe(500);
   runs.release(...runs.ran);
   await eventually('all have ended', () => runs.running.size === 0);
 });
