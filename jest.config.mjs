@@ -37,6 +37,8 @@ export default {
   maxWorkers: 3,
   testSequencer: '<rootDir>/test/setup/longest-first.mjs',
   workerIdleMemoryLimit: '1GB',
+  // A big heap on a busy machine is not gone within Jest's half a second; what a suite leaves open stays for longer.
+  workerGracefulExitTimeout: 10_000,
   testTimeout: 180_000,
   coverageProvider: 'babel',
   collectCoverageFrom: ['src/**/*.ts'],
