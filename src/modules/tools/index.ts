@@ -17,8 +17,8 @@ export type { Conflict, ConflictCause } from './work-tree/publication.js';
 export { isReadable, type OpenContent, type Side, type TreeLook } from './work-tree/tree-look.js';
 export type { ShownEncoding } from './work-tree/decoded-text.js';
 export type { Difference, TreeChange, TreeDiff } from './work-tree/tree-diff.js';
+export { WorkTreeFencedError } from './work-tree/tree-maker.js';
 export {
-  WorkTreeFencedError,
   WorkTrees,
   type Published,
   type PublishOptions,

@@ -21,7 +21,7 @@ export class ThreadPool<Jobs extends Record<keyof Jobs, (order: never) => unknow
 
   /**
    * Runs one job in another thread.
-   * @throws what the job does; `signal.reason` when it aborts, then the thread stops where it is.
+   * @throws what the job does; what loading the module does; `signal.reason` when it aborts, then the thread stops where it is.
    */
   async run<Name extends keyof Jobs & string>(
     name: Name,
@@ -29,7 +29,23 @@ export class ThreadPool<Jobs extends Record<keyof Jobs, (order: never) => unknow
     signal?: AbortSignal,
   ): Promise<Awaited<ReturnType<Jobs[Name]>>> {
     signal?.throwIfAborted();
-    this.pool ??= new Piscina({
+    const threads = (this.pool ??= this.started());
+    let fail: (error: unknown) => void = () => undefined;
+    try {
+      return await new Promise((resolve, reject) => {
+        threads.on('error', (fail = reject));
+        threads.run(order, { name, signal: signal ?? null }).then(resolve, reject);
+      });
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
+    } finally {
+      threads.off('error', fail);
+    }
+  }
+
+  private started(): Piscina {
+    const threads = new Piscina({
       filename: this.filename,
       minThreads: 0,
       maxThreads: Math.min(MOST_THREADS, availableParallelism()),
@@ -38,11 +54,13 @@ export class ThreadPool<Jobs extends Record<keyof Jobs, (order: never) => unknow
       env: {},
       resourceLimits: { maxOldGenerationSizeMb: MOST_HEAP_MB },
     });
-    try {
-      return (await this.pool.run(order, { name, signal: signal ?? null })) as Awaited<ReturnType<Jobs[Name]>>;
-    } catch (error) {
-      signal?.throwIfAborted();
-      throw error;
-    }
+    threads.setMaxListeners(0);
+    // A thread without a job failed: it cannot load the module, and no other would be started. The next job begins anew.
+    threads.on('error', () => {
+      if (this.pool !== threads) return;
+      this.pool = undefined;
+      setImmediate(() => void threads.destroy().catch(() => undefined));
+    });
+    return threads;
   }
 }

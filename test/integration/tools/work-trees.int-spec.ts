@@ -113,6 +113,72 @@ describe('a tree of a plain folder', () => {
     expect(await trees.diff(tree)).toMatchObject({ text: '', files: [], notShown: [] });
   });
 
+  it('has files whose paths are too long to be used whole', async () => {
+    let folder = workspace;
+    for (let depth = 0; depth < 4; depth++) folder = join(folder, `${depth}`.repeat(240));
+    await put(folder, { 'deep.txt': 'deep', ['x'.repeat(250)]: 'deeper' });
+    const files = async (root: string): Promise<string[]> => Object.values(await contentOf(root)).sort();
+    for (const id of [TASK, TASK.replace(/1$/, '2')]) {
+      const tree = await trees.open(id, 1);
+      expect(await files(tree.root)).toEqual(await files(workspace));
+      expect((await trees.diff(tree)).files).toEqual([]);
+    }
+  });
+
+  describe('that follows another', () => {
+    const [second, third] = ['2', '3'].map((end) => TASK.replace(/1$/, end)) as [string, string];
+    const packOf = async (id: string): Promise<number> => (await stat(join(dataDir, 'trees', id, 'base'))).ino;
+
+    it('is as the workspace is then, and shares the content of what it began with', async () => {
+      const first = await trees.open(TASK, 1);
+      await put(workspace, { 'a.txt': 'two\n', 'fresh/new.txt': 'new' });
+      await rm(join(workspace, 'dir'), { recursive: true });
+      const next = await trees.open(second, 1);
+      expect(await contentOf(next.root)).toEqual(await contentOf(workspace));
+      expect((await trees.diff(next)).files).toEqual([]);
+      expect(await packOf(second)).toBe(await packOf(TASK));
+      await put(first.root, { 'a.txt': 'of the first\n' });
+      await put(next.root, { 'a.txt': 'of the second\n' });
+      expect((await trees.diff(first)).text).toContain('-one\n+of the first');
+      expect((await trees.diff(next)).text).toContain('-two\n+of the second');
+    });
+
+    it('sees what was rewritten with its old size and its old times', async () => {
+      await trees.open(TASK, 1);
+      const path = join(workspace, 'a.txt');
+      const { atime, mtime } = await stat(path);
+      await writeFile(path, 'two\n');
+      await utimes(path, atime, mtime);
+      expect(await contentOf((await trees.open(second, 1)).root)).toMatchObject({ 'a.txt': 'two\n' });
+    });
+
+    it('does not need what was kept of the workspace before', async () => {
+      const first = await trees.open(TASK, 1);
+      await rm(join(dataDir, 'moments'), { recursive: true });
+      expect(await contentOf((await trees.open(second, 1)).root)).toEqual(await contentOf(workspace));
+      await put(first.root, { 'a.txt': 'changed\n' });
+      expect((await trees.diff(first)).text).toContain('-one\n+changed');
+    });
+
+    it('is made although others that asked at the same time gave up', async () => {
+      const gaveUp = new AbortController();
+      const opened = [trees.open(TASK, 1, gaveUp.signal), trees.open(second, 1), trees.open(third, 1)];
+      gaveUp.abort(new Error('given up'));
+      const [left, ...made] = await Promise.allSettled(opened);
+      expect(left).toMatchObject({ status: 'rejected', reason: { message: 'given up' } });
+      for (const tree of made) expect(tree).toMatchObject({ status: 'fulfilled' });
+      expect(await packOf(third)).toBe(await packOf(second));
+      expect(await trees.exists(TASK)).toBe(false);
+    });
+
+    it('gives back what was kept when the service ends', async () => {
+      await trees.open(TASK, 1);
+      await trees.onApplicationShutdown();
+      expect(await readdir(join(dataDir, 'moments'))).toEqual([]);
+      expect(await contentOf((await trees.open(second, 1)).root)).toEqual(await contentOf(workspace));
+    });
+  });
+
   it('creates a missing workspace, for commands too', async () => {
     await rm(workspace, { recursive: true });
     await trees.onModuleInit();

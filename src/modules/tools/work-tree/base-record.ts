@@ -2,6 +2,9 @@ import { createHash } from 'node:crypto';
 import {
   closeSync,
   constants,
+  copyFileSync,
+  fstatSync,
+  linkSync,
   openSync,
   readFileSync,
   readSync,
@@ -11,6 +14,7 @@ import {
   type BigIntStats,
 } from 'node:fs';
 import { join } from 'node:path';
+import { errorCode } from '../boundary/path-refused.js';
 import type { FileType } from './file-record.js';
 import { BASE, MANIFEST } from './tree-home.js';
 
@@ -105,17 +109,31 @@ export class BasePack {
 }
 
 /**
- * Writes the pack of a base: the content of all its files, one after the other. One large file costs the disk a tenth of what
- * as many small ones do.
+ * Gives the file `from`, whose content stays as it is, the second name `to`: it is gone when the last of its names is. Where the
+ * file system has no second names, `to` is a copy.
+ */
+export function shareFile(from: string, to: string): void {
+  try {
+    linkSync(from, to);
+  } catch (error) {
+    if (!['EPERM', 'EMLINK', 'EOPNOTSUPP', 'ENOSYS'].includes(errorCode(error) ?? '')) throw error;
+    copyFileSync(from, to);
+  }
+}
+
+/**
+ * Writes content to the end of a pack: that of many files, one after the other. One large file costs the disk a tenth of what as
+ * many small ones do.
  */
 export class PackWriter {
   private readonly descriptor: number;
   private readonly buffer = Buffer.allocUnsafe(BUFFER_BYTES);
   private filled = 0;
-  private written = 0;
+  private written: number;
 
-  constructor(home: string) {
-    this.descriptor = openSync(join(home, BASE), 'wx', 0o600);
+  constructor(path: string) {
+    this.descriptor = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+    this.written = fstatSync(this.descriptor).size;
   }
 
   /** Where the next piece will begin. */

@@ -11,7 +11,7 @@ import {
   symlinkSync,
 } from 'node:fs';
 import { errorCode } from '../boundary/path-refused.js';
-import { stampOf, writeAll, type BaseEntry, type PackWriter } from './base-record.js';
+import { stampOf, writeAll, type BaseEntry } from './base-record.js';
 import type { OpenFolder } from './open-folder.js';
 import type { TreeBudget } from './tree-budget.js';
 
@@ -19,7 +19,7 @@ const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
 const CHUNK_BYTES = 1024 * 1024;
 
 /** A copied file, and what its source looked like when it was opened. */
-export interface Copied extends BaseEntry {
+export interface Copied extends Omit<BaseEntry, 'at'> {
   source: string;
 }
 
@@ -32,10 +32,7 @@ export class FileCopier {
   private readonly isRoot = process.geteuid?.() === 0;
   private owner: { uid: number; gid: number } | undefined;
 
-  constructor(
-    private readonly budget: TreeBudget,
-    private readonly pack: PackWriter | null = null,
-  ) {}
+  constructor(private readonly budget: TreeBudget) {}
 
   /** Copies the regular file `name`; null when it is none, is gone, or may not be read. */
   copy(from: OpenFolder, into: OpenFolder, name: string): Copied | null {
@@ -48,7 +45,6 @@ export class FileCopier {
       const executable = (Number(stat.mode) & 0o100) !== 0;
       const copy = openSync(into.at(name), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, executable ? 0o755 : 0o644);
       try {
-        const at = this.pack?.position ?? 0;
         const size = this.pour(source, copy, Number(stat.size));
         if (this.isRoot) {
           const { uid, gid } = this.ownerOf(into);
@@ -58,7 +54,6 @@ export class FileCopier {
         return {
           type: executable ? 'executable' : 'file',
           size,
-          at,
           stamp: stampOf(fstatSync(copy, { bigint: true })),
           source: stampOf(stat),
         };
@@ -81,9 +76,7 @@ export class FileCopier {
     this.own(into, name);
     const stat = into.stat(name);
     if (stat === null) return null;
-    const at = this.pack?.position ?? 0;
-    this.pack?.add(content);
-    return { type: 'link', size: content.length, at, stamp: stampOf(stat), source: stampOf(source) };
+    return { type: 'link', size: content.length, stamp: stampOf(stat), source: stampOf(source) };
   }
 
   /** Makes the folder `name` where there is none yet. */
@@ -108,7 +101,7 @@ export class FileCopier {
     return (this.owner ??= fstatSync(folder.descriptor));
   }
 
-  /** Bytes that went from `source` to `copy` and to the pack. */
+  /** Bytes that went from `source` to `copy`. */
   private pour(source: number, copy: number, expected: number): number {
     let size = 0;
     for (;;) {
@@ -116,10 +109,7 @@ export class FileCopier {
       const piece = this.chunk.subarray(0, bytes);
       size += bytes;
       if (size > expected) this.budget.grow(Math.min(bytes, size - expected));
-      if (bytes > 0) {
-        writeAll(copy, piece);
-        this.pack?.add(piece);
-      }
+      if (bytes > 0) writeAll(copy, piece);
       // A short read of a regular file is its end; asking once more costs as much as a small file does.
       if (bytes < this.chunk.length) return size;
     }

@@ -72,6 +72,11 @@ export function copyRepositoryState(repository: Repository, tree: OpenFolder, bu
   });
 }
 
+/** Gives `tree` the `.git` that `copyRepositoryState` wrote into the folder `from`. */
+export function copyKeptState(from: OpenFolder, tree: OpenFolder, limits: TreeLimits): void {
+  copyFolder(new FileCopier(new TreeBudget(limits)), from, tree, () => true);
+}
+
 /**
  * Copies the objects after the state, packs last: whatever the copied references reach is then among them, also while the
  * owner commits or repacks. Nothing is hard-linked. False when they are more than `limits` allow.

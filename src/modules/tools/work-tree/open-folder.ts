@@ -14,6 +14,9 @@ import type { EntryKind } from '../boundary/tree-walk.js';
 
 const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
 
+/** Characters of a path that the system takes whole, in any alphabet; what is deeper goes by an open folder. */
+export const NEAR = 1_000;
+
 /** What a walk passes over: it is gone, is something else by now, or may not be read. */
 const PASSED_OVER = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'EACCES', 'EPERM', 'ENXIO', 'ENODEV', 'ENAMETOOLONG']);
 

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Logger } from '@nestjs/common';
@@ -12,6 +13,7 @@ import { namesIn } from './tree-home.js';
 /** Removals at one time: they wait for the disk, and tasks do not wait for them. */
 const AT_ONCE = 1;
 const NEVER = new AbortController().signal;
+setMaxListeners(0, NEVER);
 
 /**
  * Removes trees apart from the work: what is to go is moved into `folder` at once and deleted from there one after the other,

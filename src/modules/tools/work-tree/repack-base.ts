@@ -23,7 +23,7 @@ function repackBase(home: string, unpacked: UnpackedBase): BaseRecord {
   mkdirSync(making, { mode: 0o700 });
   const source = join(home, lstatSync(join(home, UNPACKED), { throwIfNoEntry: false }) ? UNPACKED : BASE);
   const record: BaseRecord = new Map();
-  const pack = new PackWriter(making);
+  const pack = new PackWriter(join(making, BASE));
   try {
     for (const [path, { type }] of unpacked) {
       const place = join(source, path);

@@ -2,7 +2,7 @@ import { DomainError } from '../../../platform/errors/index.js';
 import { ThreadPool } from '../../../platform/threads/index.js';
 import type * as worker from './trees.worker.js';
 
-type Jobs = Pick<typeof worker, 'fill' | 'list' | 'takeOver' | 'compare' | 'hunks'>;
+type Jobs = Pick<typeof worker, 'moment' | 'fill' | 'list' | 'takeOver' | 'compare' | 'hunks'>;
 type Value<Name extends keyof Jobs> = Extract<ReturnType<Jobs[Name]>, { value: unknown }>['value'];
 
 /** Threads that walk, read and copy trees, so that the event loop does not. */

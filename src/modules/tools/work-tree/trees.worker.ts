@@ -1,8 +1,10 @@
 import { DomainError, type ErrorCode } from '../../../platform/errors/index.js';
 import { errorCode } from '../boundary/path-refused.js';
 import { compareTree } from './compare-tree.js';
-import { fillTree, listTree } from './fill-tree.js';
+import { fillTree } from './fill-tree.js';
 import { lineHunks } from './hunks.js';
+import { listTree } from './list-tree.js';
+import { takeMoment } from './take-moment.js';
 import { takeOverTree } from './take-over-tree.js';
 
 /** How a job ended, as it can leave its thread: errors lose all but their words on the way. */
@@ -23,6 +25,7 @@ function job<Order, T>(work: (order: Order) => T): (order: Order) => JobOutcome<
   };
 }
 
+export const moment = job(takeMoment);
 export const fill = job(fillTree);
 export const list = job(listTree);
 export const takeOver = job(takeOverTree);

@@ -1,6 +1,6 @@
-import { createHash, randomUUID } from 'node:crypto';
-import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
-import { chown, mkdir, realpath, rename, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { chown, mkdir, realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppConfig, gitUser } from '../../../config/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
@@ -10,6 +10,7 @@ import { KeyedQueue } from '../../../platform/concurrency/index.js';
 import { BOX_USER } from '../sandbox/box-user.js';
 import { temporaryFolder } from '../temporary-folder.js';
 import { contentOf } from './file-record.js';
+import { Moments } from './moments.js';
 import { Publication, type Conflict } from './publication.js';
 import { BaseContent, TreeContent } from './recorded-content.js';
 import { Removals } from './removals.js';
@@ -21,6 +22,7 @@ import { TreeLook } from './tree-look.js';
 import { contentHash, describeChanges, type TreeChange, type TreeDiff } from './tree-diff.js';
 import { epochsIn, fence, lstatOrNull, namesIn, notePublished, publishedPaths } from './tree-home.js';
 import { runTreeJob } from './tree-jobs.js';
+import { doubled, TreeMaker, WorkTreeFencedError } from './tree-maker.js';
 
 /** The folder one task works in during one lease. */
 export interface WorkTree {
@@ -50,14 +52,6 @@ export interface Published {
 /** How the task of a tree has ended: `given_up` is any end but `complete`. */
 export type TaskFate = 'unfinished' | 'complete' | 'given_up';
 
-/** A later lease has opened the task's tree: whoever holds this epoch has lost it. */
-export class WorkTreeFencedError extends Error {
-  override readonly name = 'WorkTreeFencedError';
-  constructor(taskId: string, epoch: number) {
-    super(`The work tree of task ${taskId} belongs to an epoch after ${epoch}.`);
-  }
-}
-
 const TASK_ID = /^[A-Za-z0-9][A-Za-z0-9-]{0,63}$/;
 
 /** How often a look begins anew that lost its tree to a later lease. */
@@ -81,27 +75,36 @@ const SWEEP_AGE_MS = 60 * 60 * 1000;
  * Walks and copies run in threads (`runTreeJob`), removals apart (`Removals`). Nothing here runs a program on a tree, follows a link in one, or trusts a name in one.
  */
 @Injectable()
-export class WorkTrees implements OnModuleInit {
+export class WorkTrees implements OnModuleInit, OnApplicationShutdown {
   protected readonly limits: TreeLimits;
   private readonly logger = new Logger(WorkTrees.name);
   private readonly turns = new KeyedQueue();
   private readonly folder: string;
   private readonly removals: Removals;
+  private readonly moments: Moments;
+  private readonly maker: TreeMaker;
 
   constructor(private readonly config: AppConfig) {
     this.folder = join(config.dataDir, 'trees');
     this.removals = new Removals(join(config.dataDir, 'removed-trees'));
+    this.moments = new Moments(join(config.dataDir, 'moments'), this.removals);
+    this.maker = new TreeMaker(this.moments, this.removals);
     this.limits = config.trees;
   }
 
   /** Makes the workspace, so that tools find one; a failure shows again in each call that needs it. Goes on removing. */
   async onModuleInit(): Promise<void> {
-    await this.removals.sweep().catch((error: unknown) => {
+    await this.sweepRemovals().catch((error: unknown) => {
       this.logger.warn(`Left-over work trees cannot be removed: ${String(error)}`);
     });
     await this.workspace().catch((error: unknown) => {
       this.logger.warn(`The workspace cannot be made: ${String(error)}`);
     });
+  }
+
+  /** Gives back what is kept for the next tree. */
+  onApplicationShutdown(): Promise<void> {
+    return this.moments.close();
   }
 
   /**
@@ -154,14 +157,17 @@ export class WorkTrees implements OnModuleInit {
         const found = await epochsIn(home);
         if (found !== null && Math.max(-1, ...found.trees, ...found.fenced) < epoch) await this.removals.take(home);
       }
-      if ((await epochsIn(home)) === null) await this.create(taskId, epoch, signal);
+      const lease = { taskId, epoch, home };
+      if ((await epochsIn(home)) === null) {
+        await this.maker.create(lease, { workspace: await this.workspace(), limits: this.limits }, signal);
+      }
       const epochs = await epochsIn(home);
-      if (epochs && !epochs.trees.includes(epoch)) await this.takeOver(taskId, epoch, signal);
+      if (epochs && !epochs.trees.includes(epoch)) await this.maker.takeOver(lease, this.limits, signal);
       const now = await epochsIn(home);
       if (now === null || !now.trees.includes(epoch) || Math.max(...now.trees) > epoch) {
         throw new WorkTreeFencedError(taskId, epoch);
       }
-      await this.tidy(taskId, epoch);
+      await this.maker.tidy(lease);
       return { taskId, epoch, root: join(home, `tree-${epoch}`) };
     });
   }
@@ -287,7 +293,7 @@ export class WorkTrees implements OnModuleInit {
     findFates: (taskIds: string[]) => Promise<ReadonlyMap<string, TaskFate>>,
     now: Date = new Date(),
   ): Promise<void> {
-    await this.removals.sweep();
+    await this.sweepRemovals(now);
     const taskOf = new Map<string, string>();
     for (const name of await namesIn(this.folder)) {
       if (name.startsWith('.dropped-')) await this.removals.take(join(this.folder, name));
@@ -305,6 +311,11 @@ export class WorkTrees implements OnModuleInit {
       if (fate === 'given_up' && name === taskId) await this.withdraw(taskId);
       else await this.removals.take(join(this.folder, name));
     }
+  }
+
+  private async sweepRemovals(now: Date = new Date()): Promise<void> {
+    await this.removals.sweep();
+    await this.moments.sweep(now.getTime() - SWEEP_AGE_MS);
   }
 
   private async takeBack(taskId: string, home: string, tree: string): Promise<string[]> {
@@ -332,59 +343,6 @@ export class WorkTrees implements OnModuleInit {
     return realpath(this.config.workspace);
   }
 
-  private async create(taskId: string, epoch: number, signal?: AbortSignal): Promise<void> {
-    const home = join(this.folder, `.making-${taskId}-${epoch}-${randomUUID().slice(0, 8)}`);
-    const tree = join(home, `tree-${epoch}`);
-    try {
-      const workspace = await this.workspace();
-      await mkdir(home, { mode: 0o711 });
-      await this.makeTreeFolder(tree);
-      const { history, moving } = await runTreeJob(
-        'fill',
-        { workspace, home, tree, limits: this.limits, user: gitUser() },
-        signal,
-      );
-      if (history === 'too_large' || history === 'elsewhere') this.logger.warn(WITHOUT_HISTORY[history]);
-      if (moving.length > 0) {
-        this.logger.warn(
-          `The tree of task ${taskId} holds files that kept changing: ${moving.slice(0, 20).join(', ')}.`,
-        );
-      }
-      await rename(home, this.home(taskId));
-    } catch (error) {
-      await this.removals.take(home);
-      if (!['ENOTEMPTY', 'EEXIST'].includes(errorCode(error) ?? '')) throw error;
-    }
-  }
-
-  private async takeOver(taskId: string, epoch: number, signal?: AbortSignal): Promise<void> {
-    const home = this.home(taskId);
-    const { trees, fenced } = (await epochsIn(home)) ?? { trees: [], fenced: [] };
-    if (Math.max(-1, ...trees, ...fenced) > epoch) throw new WorkTreeFencedError(taskId, epoch);
-    const from = await fence(home);
-    if (from === null) throw new WorkTreeFencedError(taskId, epoch);
-    const to = join(home, `making-${epoch}-${randomUUID().slice(0, 8)}`);
-    await this.makeTreeFolder(to);
-    try {
-      await runTreeJob('takeOver', { home, from, to, limits: doubled(this.limits) }, signal);
-      await rename(to, join(home, `tree-${epoch}`));
-    } catch (error) {
-      await this.removals.take(to);
-      throw error;
-    }
-  }
-
-  /** Removes what older epochs left in the task's folder. */
-  private async tidy(taskId: string, epoch: number): Promise<void> {
-    const home = this.home(taskId);
-    for (const name of await namesIn(home)) {
-      const of = /^(?:tree|fenced|making)-(\d+)/.exec(name)?.[1];
-      if (of !== undefined && name !== `tree-${epoch}` && Number(of) <= epoch) {
-        await this.removals.take(join(home, name));
-      }
-    }
-  }
-
   private async compare(tree: WorkTree): Promise<Comparison> {
     await this.assertCurrent(tree);
     const comparison = await this.comparisonOf(this.home(tree.taskId), tree.root);
@@ -400,23 +358,8 @@ export class WorkTrees implements OnModuleInit {
     if ((await lstatOrNull(root)) === null) throw new WorkTreeFencedError(taskId, epoch);
   }
 
-  private async makeTreeFolder(path: string): Promise<void> {
-    await mkdir(path, { mode: 0o755 });
-    if (process.geteuid?.() === 0) await chown(path, BOX_USER.uid, BOX_USER.gid);
-  }
-
   private home(taskId: string): string {
     if (!TASK_ID.test(taskId)) throw new Error('Not the id of a task.');
     return join(this.folder, taskId);
   }
-}
-
-const WITHOUT_HISTORY = {
-  too_large: 'The history of the workspace is too large for a work tree; tasks work without it.',
-  elsewhere: 'The repository of the workspace has objects in another one (alternates); tasks work without its history.',
-};
-
-/** A task may grow its tree to twice what a workspace may hold. */
-function doubled(limits: TreeLimits): TreeLimits {
-  return { files: limits.files * 2, bytes: limits.bytes * 2 };
 }
