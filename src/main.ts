@@ -1,4 +1,5 @@
 import './heap-growth.js';
+import { clearedVariables } from './libraries-environment.js';
 import 'reflect-metadata';
 import type { AddressInfo } from 'node:net';
 import { Logger } from '@nestjs/common';
@@ -57,6 +58,9 @@ async function main(): Promise<void> {
   const logger = new Logger('Main');
   Logger.overrideLogger(json);
   if (ignored.length > 0) logger.warn(`Not used: ${ignored.join(', ')}. How to connect stands in DATABASE_URL.`);
+  if (clearedVariables.length > 0)
+    logger.warn(`Not used: ${clearedVariables.join(', ')}. LOG_LEVEL says what is logged.`);
+  if (process.env.NODE_DEBUG) logger.warn('NODE_DEBUG is set: what Node writes because of it may hold secrets.');
 
   let app: NestFastifyApplication | null = null;
   let signals = 0;

@@ -147,6 +147,24 @@ describe('a wrong value', () => {
   });
 });
 
+/** What a shell may hold for other programs and for libraries. */
+const SHELL: Settings = {
+  NODE_PG_FORCE_NATIVE: '1',
+  PGOPTIONS: '-c default_transaction_read_only=on',
+  PGSERVICE: 'nowhere',
+  PGSERVICEFILE: '/nonexistent',
+  PGTZ: 'Asia/Kathmandu',
+  DEBUG: '*',
+  DEBUG_COLORS: '1',
+  NEST_DEBUG: '1',
+  NEST_LOG_LEVEL: 'error',
+  GIT_DIR: '/nonexistent',
+  GIT_WORK_TREE: '/nonexistent',
+  GIT_INDEX_FILE: '/nonexistent',
+  TZ: 'Asia/Kathmandu',
+  LC_ALL: 'tr_TR.UTF-8',
+};
+
 describe('a missing value', () => {
   const bare = Object.fromEntries(VARIABLES.map((variable) => [variable, undefined]));
   const empty = Object.fromEntries(VARIABLES.map((variable) => [variable, '']));
@@ -156,12 +174,26 @@ describe('a missing value', () => {
     ['empty', empty],
   ])('never keeps the service from starting: all of them %s', async (_what, env) => {
     // 8000 may be taken on the machine of the test, and the one folder it cannot choose is where it stands.
-    const service = await start({ ...env, PORT: '0' });
+    const service = await start({ ...env, ...SHELL, PGSSLMODE: 'require', PORT: '0' });
     expect((await service.fetch('/health/live')).status).toBe(200);
     expect(((await (await service.fetch('/health/ready')).json()) as { status: string }).status).toBe('ok');
     expect(service.url).toMatch(/^http:\/\/127\.0\.0\.1:/);
     expect(service.output()).toMatch(/REQUIRE_AUTH is false.*127\.0\.0\.1.*loopback only/);
   });
+});
+
+it('what the shell sets for libraries changes nothing and writes no secret', async () => {
+  const service = await start({
+    ...SHELL,
+    HTTP_PROXY: 'http://user:canary-of-a-proxy@127.0.0.1:9',
+    NODE_DEBUG: 'child',
+  });
+  const output = service.output();
+  expect(output).not.toContain('canary-of-a-proxy');
+  expect(service.logs.filter(({ level }) => level === 'raw')).toEqual([]);
+  expect(output).toMatch(/Not used: .*PGOPTIONS, PGSERVICE.*How to connect stands in DATABASE_URL/);
+  expect(output).toMatch(/Not used: NODE_PG_FORCE_NATIVE, DEBUG, DEBUG_COLORS, NEST_DEBUG, NEST_LOG_LEVEL\./);
+  expect(output).toContain('NODE_DEBUG is set');
 });
 
 it('a process without the role api has its probes and nothing else', async () => {
