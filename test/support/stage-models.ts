@@ -23,7 +23,8 @@ export const PASSING: Record<StageRole, Record<string, unknown>> = {
  * `calls` is the endpoint's own log of what it was asked; its `role` is null outside stages.
  */
 export class StageModels {
-  readonly calls: { model: string; role: StageRole | null; offersTools: boolean; prompt: string }[] = [];
+  readonly calls: { model: string; role: StageRole | null; tools: string[]; offersTools: boolean; prompt: string }[] =
+    [];
   private readonly scripts = new Map<string, StageScript>();
   private readonly counts = new Map<string, number>();
 
@@ -65,7 +66,9 @@ export class StageModels {
     const model = String(asked.body.model);
     const prompt = JSON.stringify(asked.body.messages);
     const stage = roleIn(prompt);
-    this.calls.push({ model, role: stage, offersTools: asked.body.tools !== undefined, prompt });
+    const offered = asked.body.tools as { function: { name: string } }[] | undefined;
+    const tools = (offered ?? []).map((tool) => tool.function.name);
+    this.calls.push({ model, role: stage, tools, offersTools: offered !== undefined, prompt });
     const role = stage ?? 'task';
     const key = `${model} ${role}`;
     const count = this.counts.get(key) ?? 0;

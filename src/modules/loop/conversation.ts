@@ -81,6 +81,7 @@ class Conversation {
     const { tools } = input;
     const all = tools ? tools.registry.offered(tools.allowed, tools.context.tier) : [];
     this.shelf = new OfferedTools(all, input.maxContextTokens);
+    session.hooks.onTools?.(this.shelf);
     this.tools = tools ? new ToolRunner(session, { ...tools, registry: withSearch(tools.registry, this.shelf) }) : null;
   }
 

@@ -7,6 +7,7 @@ import {
   type ModelToolCall,
   type ModelUsage,
 } from '../llm/index.js';
+import type { OfferedTools } from '../tools/index.js';
 import { JournalCursor, type LoopJournal } from './journal.js';
 
 /** What one model call consumed. */
@@ -45,6 +46,8 @@ export interface LoopHooks {
   afterCall?(spend: CallSpend, call: ModelCall): Promise<void> | void;
   /** `call` has settled, answered or not: it will ask no further model. */
   endCall?(call: ModelCall): void;
+  /** The tools of a conversation that begins: those that are shown, and those that are left out. */
+  onTools?(shelf: OfferedTools): void;
   onText?(delta: string): void;
   onStep?(step: LoopStep): void;
   /**

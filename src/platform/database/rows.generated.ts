@@ -246,6 +246,7 @@ export interface StageRow {
   started_at: Date;
   completed_at: Date | null;
   cached_input_tokens: number;
+  tools_left_out: { count: number; names: string[]; reason: string } | null;
 }
 
 /** A row of `started_below_requests`. */

@@ -1,6 +1,7 @@
 import { ApiProperty } from '@nestjs/swagger';
 import type { FindingType } from '../guardrail/finding.js';
 import type { Severity } from '../../pods/index.js';
+import { LeftOutToolsDto } from '../../tools/index.js';
 import type { Role } from '../rules/task-status.js';
 import type { ArtifactView, FindingView, ReviewView, StageView } from '../views/task-parts.repository.js';
 
@@ -159,6 +160,8 @@ export class PipelineStageDto {
   usage_estimated: boolean;
   @ApiProperty({ type: 'integer' })
   duration_ms: number | null;
+  /** Null where the model was shown all of its tools, and while the stage runs. */
+  tools_left_out: LeftOutToolsDto | null;
   error: string | null;
   started_at: Date;
   completed_at: Date | null;
@@ -179,6 +182,7 @@ export class PipelineStageDto {
       cost_usd: stage.costUsd,
       usage_estimated: stage.usageEstimated,
       duration_ms: stage.durationMs,
+      tools_left_out: stage.toolsLeftOut,
       error: stage.error,
       started_at: stage.startedAt,
       completed_at: stage.completedAt,

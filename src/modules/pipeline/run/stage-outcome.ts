@@ -1,3 +1,4 @@
+import type { LeftOutToolsDto } from '../../tools/index.js';
 import type { StageWrite } from '../store/transition.js';
 import type { Role } from '../rules/task-status.js';
 
@@ -14,7 +15,7 @@ interface Used {
 }
 
 /** How one stage's turn ended. */
-export type StageOutcome = { stageId: string; role: Role; used: Used } & (
+export type StageOutcome = { stageId: string; role: Role; used: Used; leftOut: LeftOutToolsDto | null } & (
   | { kind: 'complete'; output: unknown }
   /** Counts as an attempt; may be retried. */
   | { kind: 'failed'; code: string; message: string }

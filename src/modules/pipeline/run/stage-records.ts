@@ -53,6 +53,7 @@ export function outcomeParts(
     error: failure?.message ?? null,
     error_code: failure?.code ?? null,
     ...usage(used),
+    tools_left_out: outcome.leftOut,
   };
   const parts: StageRecords = {
     stages: [write],
@@ -72,6 +73,7 @@ export function outcomeParts(
           output_tokens: used.outputTokens,
           cost_usd: used.costUsd,
           duration_ms: used.durationMs,
+          tools_left_out: outcome.leftOut?.count ?? 0,
         },
       },
     ],

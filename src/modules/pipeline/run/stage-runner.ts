@@ -6,7 +6,7 @@ import { withLogContext } from '../../../platform/logging/index.js';
 import { UnknownToolOutcomeError, type LoopHooks, type LoopJournal } from '../../loop/index.js';
 import { LlmService, ModelCallError } from '../../llm/index.js';
 import { roleKind, STAGE_CONTEXT_TOKENS, stageTools, type AgentSnapshot } from '../../pods/index.js';
-import { ToolRegistry, TreeUnavailableError, WorkTreeFencedError } from '../../tools/index.js';
+import { LeftOutToolsDto, ToolRegistry, TreeUnavailableError, WorkTreeFencedError } from '../../tools/index.js';
 import { DataMarkKeyRepository } from '../store/data-mark-key.repository.js';
 import { JournalRepository, type StageEntry } from '../store/journal.repository.js';
 import { LeaseLostError } from '../store/lease.js';
@@ -62,13 +62,20 @@ export class StageRunner {
     });
     const deadline = new StageDeadline(execution, agent.timeoutSeconds);
     const startedMs = this.clock.monotonicMs();
+    let leftOut: StageOutcome['leftOut'] = null;
     const used = (): StageOutcome['used'] => ({
       ...budget.used,
       durationMs: Math.round(this.clock.monotonicMs() - startedMs),
     });
+    const hooks: LoopHooks = {
+      beforeCall: (model, call) => budget.beforeCall(model, call),
+      afterCall: (spend, call) => budget.afterCall(spend, call),
+      endCall: (call) => budget.endCall(call),
+      onTools: (shelf) => (leftOut = LeftOutToolsDto.from(shelf) ?? null),
+    };
     try {
-      const { output } = await this.turn(execution, agent, stage, recorded, budget, deadline.signal);
-      return { kind: 'complete', stageId: stage.id, role, output, used: used() };
+      const { output } = await this.turn(execution, agent, stage, recorded, budget, hooks, deadline.signal);
+      return { kind: 'complete', stageId: stage.id, role, output, used: used(), leftOut };
     } catch (error) {
       // Whatever a call threw because of an abort, the abort's own reason says what happened.
       const cause: unknown = deadline.signal.aborted ? deadline.signal.reason : error;
@@ -82,7 +89,7 @@ export class StageRunner {
         execution.abandoned.push({ id: stage.id, ...usage(used()) });
         throw new LeaseLostError(cause.message);
       }
-      return { ...this.outcomeOf(cause), stageId: stage.id, role, used: used() };
+      return { ...this.outcomeOf(cause), stageId: stage.id, role, used: used(), leftOut };
     } finally {
       deadline.clear();
     }
@@ -94,6 +101,7 @@ export class StageRunner {
     stage: StageRecord,
     recorded: readonly StageEntry[],
     budget: StageBudget,
+    hooks: LoopHooks,
     signal: AbortSignal,
   ): Promise<{ output: unknown }> {
     const { run } = execution;
@@ -101,11 +109,6 @@ export class StageRunner {
     const chain = stageModels(agent, run.pod, run.metadata, defaultModel).filter((model) =>
       this.llm.isConfigured(model),
     );
-    const hooks: LoopHooks = {
-      beforeCall: (model, call) => budget.beforeCall(model, call),
-      afterCall: (spend, call) => budget.afterCall(spend, call),
-      endCall: (call) => budget.endCall(call),
-    };
     const input = stageInput(execution, agent, recorded[0]?.diff);
     return runStage(agent.role, input, {
       llm: this.llm,

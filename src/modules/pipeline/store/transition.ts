@@ -1,6 +1,7 @@
 import type { GateRow, ReviewRow, StageRow, TaskEventRow } from '../../../platform/database/index.js';
 import type { GateKind, TaskControl } from '../rules/task-control.js';
 import type { Severity } from '../../pods/index.js';
+import type { LeftOutToolsDto } from '../../tools/index.js';
 import type { Role, TaskStatus } from '../rules/task-status.js';
 
 export type EventType = TaskEventRow['type'];
@@ -22,6 +23,8 @@ export interface StageWrite {
   cost_usd?: number | null;
   usage_estimated?: boolean;
   duration_ms?: number | null;
+  /** Null where the model was shown all of its tools. */
+  tools_left_out?: LeftOutToolsDto | null;
 }
 
 export interface FindingWrite {

@@ -231,19 +231,21 @@ export const movesStatement = (moves: string | null): Sql => preparedSql`
   ), written_stages as (
     insert into stages as s (
       id, task_id, role, position, iteration, attempt, status, model, output, error, error_code, input_tokens,
-      cached_input_tokens, output_tokens, cost_usd, usage_estimated, duration_ms, completed_at)
+      cached_input_tokens, output_tokens, cost_usd, usage_estimated, duration_ms, tools_left_out,
+      completed_at)
     select w.id, u.id, w.role, w.position, w.iteration, w.attempt, w.status, w.model, w.output, w.error, w.error_code,
       coalesce(w.input_tokens, 0), coalesce(w.cached_input_tokens, 0), coalesce(w.output_tokens, 0), w.cost_usd,
-      coalesce(w.usage_estimated, false), w.duration_ms,
+      coalesce(w.usage_estimated, false), w.duration_ms, w.tools_left_out,
       case when w.status <> 'running' then clock_timestamp() end
     from u cross join lateral jsonb_to_recordset(u.stages) as w(
       id uuid, role text, position integer, iteration integer, attempt integer, status text, model text, output jsonb,
       error text, error_code text, input_tokens bigint, cached_input_tokens bigint, output_tokens bigint, cost_usd numeric,
-      usage_estimated boolean, duration_ms bigint)
+      usage_estimated boolean, duration_ms bigint, tools_left_out jsonb)
     on conflict (id) do update set
       status = excluded.status, model = excluded.model, output = excluded.output, error = excluded.error,
       error_code = excluded.error_code, input_tokens = excluded.input_tokens,
       cached_input_tokens = excluded.cached_input_tokens, output_tokens = excluded.output_tokens, cost_usd = excluded.cost_usd, usage_estimated = excluded.usage_estimated, duration_ms = excluded.duration_ms,
+      tools_left_out = excluded.tools_left_out,
       completed_at = excluded.completed_at
   ), resolved_findings as (
     update findings f set

@@ -84,6 +84,7 @@ export type StageView = CamelRow<
     | 'cost_usd'
     | 'usage_estimated'
     | 'duration_ms'
+    | 'tools_left_out'
     | 'error'
     | 'started_at'
     | 'completed_at'
@@ -130,7 +131,7 @@ export class TaskPartsRepository {
       sql`select s.id, s.task_id as "taskId", s.role, s.position, s.attempt, s.iteration, s.status, s.model,
           s.input_tokens as "inputTokens", s.cached_input_tokens as "cachedInputTokens", s.output_tokens as "outputTokens",
           s.cost_usd as "costUsd", s.usage_estimated as "usageEstimated",
-          s.duration_ms as "durationMs", s.error, s.started_at as "startedAt",
+          s.duration_ms as "durationMs", s.tools_left_out as "toolsLeftOut", s.error, s.started_at as "startedAt",
           s.completed_at as "completedAt", ${cursorAt(sql`s.started_at`)}
         from stages s where s.task_id = ${taskId} and ${after(page, sql`(s.started_at, s.id)`)}
         order by s.started_at, s.id limit ${page.limit + 1} offset ${page.offset}`,
