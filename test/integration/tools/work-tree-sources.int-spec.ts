@@ -2,11 +2,13 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
 import { appendFile, lstat, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { AppConfig } from '../../../src/config/index.js';
 import { WorkTrees, type WorkTree } from '../../../src/modules/tools/index.js';
 import { scratch } from './sandbox-folder.js';
 
+const ROOT = join(fileURLToPath(import.meta.url), '../../../..');
 const TASK = '0190a000-0000-7000-8000-000000000001';
 
 let folder: string;
@@ -227,6 +229,29 @@ describe('a workspace that is a repository', () => {
     const tree = await trees.open(TASK, 1);
     expect(await filesOf(tree)).toEqual(WORK);
     expect(git(tree.root, 'log', '--format=%s')).toContain('first');
+  });
+
+  asRoot('keeps what is ignored out for a user without HOME and without an entry in passwd', async () => {
+    await repository(workspace);
+    await put(workspace, SECRETS);
+    execFileSync('chown', ['-R', '12345:12345', folder]);
+    const dist = (path: string): string => JSON.stringify(join(ROOT, 'dist', path));
+    const settings = JSON.stringify({ NOVA_WORKSPACE: workspace, NOVA_DATA_DIR: join(folder, 'data') });
+    const script = `
+      await import('reflect-metadata');
+      const { AppConfig } = await import(${dist('config/index.js')});
+      const { WorkTrees } = await import(${dist('modules/tools/index.js')});
+      const tree = await new WorkTrees(AppConfig.from(${settings})).open('${TASK}', 1);
+      process.stdout.write(tree.root, () => process.exit());`;
+    const options = {
+      cwd: ROOT,
+      uid: 12_345,
+      gid: 12_345,
+      env: { PATH: process.env['PATH'] ?? '' },
+      encoding: 'utf8',
+    } as const;
+    const root = execFileSync(process.execPath, ['--input-type=module', '-e', script], options);
+    expect(await filesOf({ root } as WorkTree)).toEqual(WORK);
   });
 
   it('with the newest storage of references works, or is refused by a git that does not know it', async () => {

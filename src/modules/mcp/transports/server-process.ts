@@ -1,9 +1,8 @@
 import { mkdir } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { dirname } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { promisify } from 'node:util';
-import { execFile, spawn, type ChildProcess } from '../../../platform/processes/index.js';
+import { execFile, homeOr, spawn, type ChildProcess } from '../../../platform/processes/index.js';
 
 const execute = promisify(execFile);
 
@@ -83,15 +82,6 @@ function baseEnvironment(folder: string): Record<string, string> {
     HOME: homeOr(folder),
     LANG: 'C.UTF-8',
   };
-}
-
-/** The home of the service's user, or `folder` for a user that has none: no HOME and no entry in passwd. */
-function homeOr(folder: string): string {
-  try {
-    return homedir();
-  } catch {
-    return folder;
-  }
 }
 
 let prefix: Promise<readonly string[] | null> | undefined;

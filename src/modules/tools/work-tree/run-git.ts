@@ -1,9 +1,11 @@
-import { homedir } from 'node:os';
-import { spawnSync } from '../../../platform/processes/index.js';
+import { homeOr, spawnSync } from '../../../platform/processes/index.js';
 import { errorCode } from '../boundary/path-refused.js';
 
 /** How a call of git ended: what it said, or why that is not known. */
 export type GitAnswer = { output: string } | { problem: string; timedOut: boolean };
+
+/** Where a user without a home keeps nothing. */
+export const NO_HOME = '/nonexistent';
 
 const MOST_OUTPUT = 64 * 1024 * 1024;
 const MOST_WORDS = 300;
@@ -33,7 +35,7 @@ export function runGit(
       PATH: '/usr/local/bin:/usr/bin:/bin',
       LANG: 'C.UTF-8',
       LC_ALL: 'C.UTF-8',
-      HOME: homedir(),
+      HOME: homeOr(NO_HOME),
       GIT_CONFIG_NOSYSTEM: '1',
       GIT_CONFIG_GLOBAL: '/dev/null',
       GIT_ATTR_NOSYSTEM: '1',

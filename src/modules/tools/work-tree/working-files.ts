@@ -1,10 +1,10 @@
 import { lstatSync, statSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import type { GitUser } from '../../../config/index.js';
+import { homeOr } from '../../../platform/processes/index.js';
 import type { OpenFolder } from './open-folder.js';
 import type { Repository } from './repository.js';
-import { runGit, type GitAnswer } from './run-git.js';
+import { NO_HOME, runGit, type GitAnswer } from './run-git.js';
 import { unreadable } from './unreadable.js';
 
 /** The files that belong to the work in one repository, by path below its top. */
@@ -116,7 +116,7 @@ function userSetting(
   const answer = runGit(['config', '--includes', `--type=${type}`, `--default=${byDefault}`, '--get', name], {
     cwd: '/',
     timeoutMs: QUICK_MS,
-    environment: { ...user, HOME: user.HOME ?? homedir(), GIT_DIR: repository.own.path },
+    environment: { ...user, HOME: user.HOME || homeOr(NO_HOME), GIT_DIR: repository.own.path },
   });
   if ('problem' in answer) {
     throw unreadable(label === '' ? '.' : label, `cannot be listed: of the settings of git, ${answer.problem}`);
