@@ -339,7 +339,6 @@ describe('search_codebase', () => {
   it('finds lines by pattern and glob', async () => {
     await write('src/a.ts', 'const Alpha = 1;\nlet beta;\r\n');
     await write('src/b.js', 'alpha');
-    await writeFile(join(root, 'bin'), 'alpha\0');
     expect((await search('alpha')).text.split('\n').sort()).toEqual([
       'src/a.ts:1: const Alpha = 1;',
       'src/b.js:1: alpha',
@@ -377,6 +376,25 @@ describe('search_codebase', () => {
     await write('f', 'x\n'.repeat(200));
     expect((await search('x')).text.split('\n')).toHaveLength(200);
     expect((await search('x')).text).not.toContain('more than');
+  });
+
+  it('reads UTF-16 that does not say what it is, and tells of what it cannot read', async () => {
+    await writeFile(join(root, 'little'), Buffer.from('let größe = 1;\r\n', 'utf16le'));
+    await writeFile(join(root, 'big'), Buffer.from('a\nlet größe = 2;\n', 'utf16le').swap16());
+    expect((await search('größe = \\d')).text.split('\n').sort()).toEqual([
+      '[… UTF-16BE: big …]',
+      '[… UTF-16LE: little …]',
+      'big:2: let größe = 2;',
+      'little:1: let größe = 1;',
+    ]);
+    expect((await read('little')).text).toBe('let größe = 1;\r\n[… UTF-16LE …]');
+    await writeFile(join(root, 'bin'), 'alpha\0');
+    await writeFile(join(root, 'utf-32'), Buffer.from('\ufeffa\0l\0p\0h\0a\0', 'utf16le'));
+    const unread = 'not searched, binary or in an unknown encoding';
+    expect((await search('alpha')).text).toMatch(
+      new RegExp(`^No match in what was searched\\.\n\\[… ${unread}: (bin, utf-32|utf-32, bin) …\\]$`),
+    );
+    expect((await search('alpha', { path: 'bin' })).text).toContain('is binary, or in an encoding that is not known');
   });
 
   it('says what it did not search', async () => {

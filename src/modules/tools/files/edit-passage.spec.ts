@@ -63,6 +63,11 @@ describe('the encoding of a file', () => {
     expect(changed(Buffer.from(little).swap16(), 'one', '1')).toEqual(
       Buffer.from('\ufeff1\r\ntwo', 'utf16le').swap16(),
     );
+    const bare = Buffer.from('größe: 1\r\n漢', 'utf16le');
+    expect(changed(bare, ': 1', ': 2')).toEqual(Buffer.from('größe: 2\r\n漢', 'utf16le'));
+    expect(changed(Buffer.from(bare).swap16(), ': 1', ': 2')).toEqual(
+      Buffer.from('größe: 2\r\n漢', 'utf16le').swap16(),
+    );
     const latin = Buffer.from('gr\u00f6\u00dfe: 1\n', 'latin1');
     expect(changed(latin, ': 1', ': 2')).toEqual(Buffer.from('gr\u00f6\u00dfe: 2\n', 'latin1'));
   });
@@ -70,6 +75,11 @@ describe('the encoding of a file', () => {
   it('is not guessed at', () => {
     const latin = Buffer.from('gr\u00f6\u00dfe: 1\n', 'latin1');
     expect(() => changed(latin, ': 1', ': 1 €')).toThrow(/its encoding may lack "€"/);
-    expect(() => decodeText(Buffer.from([0xff, 0, 0xfe]), 'f')).toThrow(/not a text file/);
+    const others = ['alpha\0', 'a\0b\0\0\0', '\u0001\0\u0002\0', 'a\0b\0\xff\xfe', '漢字漢字漢字\0'].map((bytes) =>
+      Buffer.from(bytes, 'latin1'),
+    );
+    const wide = Buffer.concat([Buffer.from('one', 'utf16le'), Buffer.from('two', 'utf16le').swap16()]);
+    for (const bytes of [...others, wide, Buffer.from([0xff, 0, 0xfe]), Buffer.from([0xff, 0xfe, 0, 0, 0x61, 0, 0, 0])])
+      expect(() => decodeText(bytes, 'f')).toThrow(/cannot be read as text/);
   });
 });

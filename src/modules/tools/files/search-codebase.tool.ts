@@ -77,6 +77,7 @@ class Search {
   private stopped: string | null = null;
   private readonly tooLarge = new NameList();
   private readonly unreadable = new NameList();
+  private readonly noText = new NameList();
   private readonly tooDeep = new NameList();
   private readonly longLines = new NameList();
   private unnameable = 0;
@@ -95,6 +96,7 @@ class Search {
     const unsearched = [
       this.tooLarge.note(`not searched, larger than ${MAX_FILE_BYTES} bytes`),
       this.unreadable.note('not searched, could not be read'),
+      this.noText.note('not searched, binary or in an unknown encoding'),
       this.tooDeep.note('not entered, nested too deeply'),
       this.unnameable === 0 ? null : `not searched, names that are not UTF-8: ${this.unnameable}`,
       this.longLines.note(`long lines, searched in their first ${MAX_LINE_BYTES} bytes only`),
@@ -155,7 +157,7 @@ class Search {
       const encoding = await encodingOf(opened.handle);
       if (encoding === null) {
         if (asked) throw new PathRefusedError(noText(named));
-        return;
+        return this.noText.add(named);
       }
       const before = this.matches.length;
       let batch: TextLine[] = [];

@@ -2,7 +2,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { isUtf8 } from 'node:buffer';
 import { PathRefusedError } from '../boundary/path-refused.js';
 
-/** How a file writes text. UTF-16 is known by its byte order mark; what is no UTF-8 either is taken byte for byte. */
+/** How a file writes text. UTF-16 is known by its byte order mark, or by its NUL bytes; what is no UTF-8 either is taken byte for byte. */
 export type TextEncoding = 'UTF-8' | 'UTF-16LE' | 'UTF-16BE' | 'Latin-1';
 
 /** The text of a file, and how to write it back as the same kind of file. */
@@ -61,7 +61,7 @@ export function describeEncoding(encoding: TextEncoding): string | null {
 }
 
 export function noText(name: string): string {
-  return `"${name}" is not a text file.`;
+  return `"${name}" cannot be read as text: it is binary, or in an encoding that is not known.`;
 }
 
 /** The encoding that the beginning of a file speaks for, UTF-8 standing for Latin-1 too; null for what is no text. */
@@ -77,7 +77,27 @@ function headEncoding(head: Buffer): TextEncoding | null {
       return null;
     }
   }
-  return head.includes(0) ? null : 'UTF-8';
+  return head.includes(0) ? bareUtf16(head) : 'UTF-8';
+}
+
+/** What no text holds, U+FFFE among it, which is a mark read the wrong way round. */
+const NO_TEXT = /(?![\t\n\v\f\r])[\p{Cc}\p{Cn}\p{Co}]/u;
+
+/**
+ * The UTF-16 that `head` is without a byte order mark: most pairs are Latin characters, with a NUL byte on the same side of each,
+ * none has one on the other, and everything reads as characters. Null for what is no text, and for what need not be any.
+ */
+function bareUtf16(head: Buffer): TextEncoding | null {
+  const nuls: [number, number] = [0, 0];
+  for (let at = head.indexOf(0); at !== -1; at = head.indexOf(0, at + 1)) nuls[at % 2 === 0 ? 0 : 1] += 1;
+  if (Math.min(...nuls) > 0 || Math.max(...nuls) * 4 < head.length) return null;
+  const encoding = nuls[1] > 0 ? 'UTF-16LE' : 'UTF-16BE';
+  try {
+    const text = new TextDecoder(encoding, { fatal: true }).decode(head, { stream: true });
+    return NO_TEXT.test(text) ? null : encoding;
+  } catch {
+    return null;
+  }
 }
 
 function utf8(content: Buffer): EncodedText {
