@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { Agent, setGlobalDispatcher } from 'undici';
 import type { PodRole } from '../modules/pods/index.js';
 import { Api } from './api.js';
 import { Narrator } from './narrator.js';
@@ -31,6 +32,8 @@ async function follow(api: Api, id: string, narrator: Narrator): Promise<void> {
 }
 
 async function main(): Promise<number> {
+  // The service is on this machine: no proxy by which Node's own fetch may go (`NODE_USE_ENV_PROXY`) leads to it.
+  setGlobalDispatcher(new Agent());
   const { values } = parseArgs({
     options: { model: { type: 'string' }, sample: { type: 'string' }, keep: { type: 'boolean' } },
   });
@@ -58,9 +61,7 @@ async function main(): Promise<number> {
       HOST: '127.0.0.1',
       PORT: '0',
       REQUIRE_AUTH: 'false',
-      LOG_LEVEL: 'INFO',
       DEFAULT_CHAT_MODEL: model,
-      ROLES: '',
     });
     narrator.line(`The service is ready at ${service.url}.`);
     const api = new Api(service.url);

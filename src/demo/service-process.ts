@@ -1,9 +1,19 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { settingNames } from '../config/index.js';
 
 const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
 const START_DEADLINE_MS = 60_000;
+
+/** Of the settings in the shell or in a `.env`, those that say how models are reached; the others are of somebody's own service. */
+const OF_MODELS = /^(?:(?:LLM|OPENAI|ANTHROPIC|OLLAMA|GOOGLE|MISTRAL|GROQ|MODEL)_|(?:HTTPS?|NO)_PROXY)/;
+
+/** This process's environment without the settings of a service: an empty one is an absent one, and wins over a `.env`. */
+function surroundings(): NodeJS.ProcessEnv {
+  const foreign = settingNames().filter((name) => !OF_MODELS.test(name));
+  return { ...process.env, ...Object.fromEntries(foreign.map((name) => [name, ''])) };
+}
 
 /** The service as a process of its own, the way anybody runs it. */
 export class ServiceProcess {
@@ -12,10 +22,10 @@ export class ServiceProcess {
     readonly url: string,
   ) {}
 
-  /** Starts it with `env` on top of this process's environment; resolves when it is ready for work. */
+  /** Starts it with `env` and with what this process's environment says of models; resolves when it is ready for work. */
   static async start(env: Record<string, string>): Promise<ServiceProcess> {
     const child = spawn(process.execPath, ['--enable-source-maps', MAIN], {
-      env: { ...process.env, ...env },
+      env: { ...surroundings(), ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const said: string[] = [];

@@ -15,11 +15,15 @@ beforeAll(() => {
 afterAll(() => folder.remove());
 
 /** Runs the demo as `npm run demo` does, on a sample of the test's own. */
-function demo(sample: string, ...options: string[]): Promise<{ code: number; output: string }> {
+function demo(
+  sample: string,
+  options: string[] = [],
+  shell: NodeJS.ProcessEnv = {},
+): Promise<{ code: number; output: string }> {
   const { PATH, HOME } = process.env;
   return new Promise((resolve) => {
     const args = ['--enable-source-maps', join(ROOT, 'dist/demo/main.js'), '--sample', sample, ...options];
-    execFile(process.execPath, args, { env: { PATH, HOME }, cwd: folder.path }, (error, stdout, stderr) => {
+    execFile(process.execPath, args, { env: { ...shell, PATH, HOME }, cwd: folder.path }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code), output: stdout + stderr });
     });
   });
@@ -38,7 +42,16 @@ async function changed(name: string, file: string, change: (text: string) => str
 
 describe('npm run demo', () => {
   it('tells the whole story and exits 0', async () => {
-    const { code, output } = await demo(SAMPLE, '--keep');
+    // Settings of somebody's service, in the shell and beside it.
+    await writeFile(join(folder.path, '.env'), 'REDIS_URL=redis://127.0.0.1:9\nREQUIRE_AUTH=true\n');
+    const { code, output } = await demo(SAMPLE, ['--keep'], {
+      DATABASE_URL: 'postgres://nobody@127.0.0.1:9/theirs',
+      ANON_RATE_LIMIT_RPM: '1',
+      SHELL_SANDBOX: 'isolated',
+      ROLES: 'worker',
+      TASK_STALE_SECONDS: 'not a number',
+      NODE_ENV: 'production',
+    });
     expect(output).toContain('The story is whole.');
     expect(output).toContain('scripted');
     expect(output).toMatch(/tests before: \d+ pass, [1-9]\d* fail/);
