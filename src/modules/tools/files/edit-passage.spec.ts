@@ -47,6 +47,37 @@ describe('an edit keeps', () => {
   });
 });
 
+describe('what a model does not see of a text', () => {
+  it.each([
+    ['accents for themselves', 'cafe\u0301 = 1\nx', 'caf\u00e9 = 1', 'caf\u00e9 = 2', 'caf\u00e9 = 2\nx'],
+    [
+      'accents that the model writes for themselves',
+      'caf\u00e9 = 1',
+      'cafe\u0301 = 1',
+      'caf\u00e9 = 2',
+      'caf\u00e9 = 2',
+    ],
+    ['Hangul by its parts', '\u1112\u1161\u11ab\u1100\u1173\u11af = 1', '\ud55c\uae00 = 1', 'x = 2', 'x = 2'],
+    ['a zero-width space', 'a\u200bb = 1\nc', 'ab = 1', 'ab = 2', 'ab = 2\nc'],
+    ['a soft hyphen in a line that stays', 'so\u00adft\nhard', 'soft\nhard', 'soft\nh', 'so\u00adft\nh'],
+    ['a byte order mark within', 'a\ufeffb', 'ab', 'c', 'c'],
+    ['lines that end with CR alone', 'one\rtwo\rthree', 'one\ntwo', '1\n2', '1\r2\rthree'],
+    ['lines that end with CR alone, as they are', 'one\rtwo', 'one\rtwo', '1\r2\r', '1\r2\r'],
+    ['the ends of lines that are to change', 'one\rtwo', 'one\rtwo', 'one\ntwo', 'one\ntwo'],
+  ])('is matched by how it reads: %s', (_what, text, before, after, then) => {
+    expect(edit(text, before, after)).toBe(then);
+  });
+
+  it('is no reason to take one character for another', () => {
+    for (const [text, before] of [
+      ['cafe\u0301', 'cafe'],
+      ['\u1112\u1161\u11ab', '\ud558'],
+      ['\u0915\u093c', '\u0915'],
+    ] as const)
+      expect(edit(`${text} = 1`, `${before} = 1`, 'x')).toBeNull();
+  });
+});
+
 describe('the encoding of a file', () => {
   const changed = (content: Buffer, before: string, after: string): Buffer => {
     const source = decodeText(content, 'f');

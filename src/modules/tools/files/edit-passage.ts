@@ -5,23 +5,31 @@ interface Place {
 }
 
 const LINES = /\r\n|\n|[^\r\n]+|\r/g;
-/** The same, with runs of what looks like a space for themselves. */
-const WORDS =
-  /\r\n|\n|\r|[ \t\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]+|[^\r\n \t\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]+/g;
-const SPACE = /^[ \t\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]/;
+const SPACES = ' \\t\\u00a0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000';
+/** Characters that nobody sees: soft hyphens, zero-width spaces and joiners, byte order marks. */
+const UNSEEN = '\\u00ad\\u200b-\\u200d\\u2060\\ufeff';
+/** Characters written as several, each of which may also be written as one: letters with their accents, and Hangul by its parts. */
+const COMPOSED = `[^\\r\\n${SPACES}${UNSEEN}\\p{M}]\\p{M}+|[\\u1100-\\u1112][\\u1161-\\u1175][\\u11a8-\\u11c2]?`;
+/** Lines, with runs of what looks like a space, of what is not seen, and of what may be composed, for themselves. */
+const WORDS = new RegExp(
+  `\\r\\n|\\n|\\r|[${SPACES}]+|[${UNSEEN}]+|${COMPOSED}|(?:(?!${COMPOSED})[^\\r\\n${SPACES}${UNSEEN}])+`,
+  'gu',
+);
+const SPACE = new RegExp(`^[${SPACES}]`);
+const IS_UNSEEN = new RegExp(`^[${UNSEEN}]`);
 
 /** What came of an edit: the text after it, or why there is none. `present` says that the new text stands there already. */
 export type Edit = { text: string } | { refused: 'never' | 'often' | 'present' };
 
 /**
  * `text` with the one passage that reads as `before` replaced by `after`. What a model reads is not all that stands there:
- * line ends are matched by how they read and, where nothing matches so, tabs, unusual spaces and those at the ends of lines.
+ * line ends are matched by how they read and, where nothing matches so, tabs, unusual spaces and those at the ends of lines,
+ * characters that are not seen, and accents that stand for themselves.
  * The text keeps its own kinds of both, in what stays and in what comes. An edit that is repeated is refused.
  */
 export function editPassage(text: string, before: string, after: string): Edit {
-  const [old, fresh] = [oneLineEnd(before), oneLineEnd(after)];
   // Only the line ends are to change, so they are what is looked for.
-  if (old === fresh)
+  if (onlyLf(before) === onlyLf(after))
     return place(
       text,
       (at) => at,
@@ -30,6 +38,12 @@ export function editPassage(text: string, before: string, after: string): Edit {
       after,
       () => after,
     );
+  if (text.includes('\r') && !text.includes('\n')) {
+    // Lines that end with CR alone.
+    const edit = editPassage(onlyLf(text), onlyLf(before), onlyLf(after));
+    return 'refused' in edit ? edit : { text: edit.text.replaceAll('\n', '\r') };
+  }
+  const [old, fresh] = [oneLineEnd(before), oneLineEnd(after)];
   const ends = lineEnds(text);
   const lines = viewOf(text, false);
   const exact = place(lines.shown, lines.at, text, old, fresh, ({ start }) => withLineEnds(after, ends.near(start)));
@@ -66,7 +80,10 @@ interface View {
   readonly at: (index: number) => number;
 }
 
-/** `text` with LF for each CRLF; `loosely`, one space for each run of what looks like spaces, and none at a line's end. */
+/**
+ * `text` with LF for each CRLF; `loosely`, one space for each run of what looks like spaces, and none at a line's end, composed
+ * characters, and none that is not seen.
+ */
 function viewOf(text: string, loosely: boolean): View {
   const at = new Uint32Array(text.length + 1);
   const parts: string[] = [];
@@ -75,13 +92,21 @@ function viewOf(text: string, loosely: boolean): View {
     const isSpace = loosely && SPACE.test(piece);
     const next = text[index + piece.length];
     if (isSpace && (next === undefined || next === '\r' || next === '\n')) continue;
-    const shown = isSpace ? ' ' : piece === '\r\n' ? '\n' : piece;
-    for (let i = 0; i < shown.length; i += 1) at[length + i] = index + i;
+    if (loosely && IS_UNSEEN.test(piece)) continue;
+    const shown = isSpace ? ' ' : piece === '\r\n' ? '\n' : loosely ? composed(piece) : piece;
+    const isWhole = shown.length < piece.length;
+    for (let i = 0; i < shown.length; i += 1) at[length + i] = isWhole ? index : index + i;
     parts.push(shown);
     length += shown.length;
   }
   at[length] = text.length;
   return { shown: parts.join(''), at: (index) => at[index] ?? text.length };
+}
+
+/** `piece` with its characters composed, where that makes it no longer. */
+function composed(piece: string): string {
+  const one = piece.normalize('NFC');
+  return one.length <= piece.length ? one : piece;
 }
 
 /**
@@ -153,6 +178,10 @@ function indentOf(line: string): string {
 
 function oneLineEnd(text: string): string {
   return text.replaceAll('\r\n', '\n');
+}
+
+function onlyLf(text: string): string {
+  return text.replace(/\r\n|\r/g, '\n');
 }
 
 function withLineEnds(text: string, end: string): string {
