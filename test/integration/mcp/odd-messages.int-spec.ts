@@ -49,6 +49,17 @@ describe('an answer is not lost', () => {
     ],
     ['an error that is a text', '{"jsonrpc":"2.0","id":$id,"error":"what was said"}'],
     ['an error without a code', '{"jsonrpc":"2.0","id":$id,"error":{"message":"what was said","data":null}}'],
+    [
+      'an array for structured content',
+      '{"jsonrpc":"2.0","id":$id,"result":{"content":[],"structuredContent":["what was said"]}}',
+    ],
+    ['a byte order mark before it', `\ufeff{"jsonrpc":"2.0","id":$id,"result":{${said}}}`],
+    ['words before it', `INFO sent: {"jsonrpc":"2.0","id":$id,"result":{${said}}}`],
+    [
+      'numbers that are none',
+      `{"jsonrpc":"2.0","id":$id,"result":{${said},"structuredContent":{"NaN":[NaN,-Infinity,"NaN \\" NaN"]}}}`,
+    ],
+    ['lines of its own for each part', `{\n  "jsonrpc": "2.0",\n  "id": $id,\n  "result": {\n  ${said}\n  }\n}`],
     ['an error without an id', '{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"what was said"}}'],
   ])('for %s', async (_what, answer) => {
     expect(await call(answer)).toContain('what was said');

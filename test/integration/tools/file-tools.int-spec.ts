@@ -250,15 +250,16 @@ describe('read_file', () => {
   });
 
   it('refuses what is not text', async () => {
+    const unreadable = 'cannot be read as text: it is binary, or in an encoding that is not known.';
     await writeFile(join(root, 'bin'), Buffer.from([1, 0, 2]));
-    expect((await read('bin')).text).toBe('"bin" is not a text file.');
+    expect((await read('bin')).text).toBe(`"bin" ${unreadable}`);
     for (const [name, bytes] of Object.entries({
       'utf-32': [0xff, 0xfe, 0, 0, 0x61, 0, 0, 0],
       'half a pair': [0xff, 0xfe, 0x00, 0xdc, 0x61, 0x00],
     })) {
       await writeFile(join(root, name), Buffer.from(bytes));
       for (const result of [await read(name), await edit(name, 'a', 'b'), await search('a', { path: name })])
-        expect(result).toEqual({ isError: true, text: `"${name}" is not a text file.` });
+        expect(result).toEqual({ isError: true, text: `"${name}" ${unreadable}` });
     }
   });
 

@@ -8,12 +8,20 @@ const BUDGET_MS = 250;
 export function check({ schema, args }: { schema: Record<string, unknown>; args: unknown }): string | null {
   try {
     return withinMs(BUDGET_MS, () => {
-      const { valid, errorMessage } = new CfWorkerJsonSchemaValidator({ shortcircuit: true }).getValidator(schema)(
-        args,
-      );
+      const validator = new CfWorkerJsonSchemaValidator({ shortcircuit: true }).getValidator(schema);
+      const { valid, errorMessage } = validator(bare(args));
       return valid ? null : (errorMessage ?? 'The arguments do not match the schema of the tool.');
     });
   } catch {
     return null;
   }
+}
+
+/** `value` without what objects inherit, which the validator would take for members: `constructor`, `__proto__`. */
+function bare(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(bare);
+  if (typeof value !== 'object' || value === null) return value;
+  const copy = Object.create(null) as Record<string, unknown>;
+  for (const [name, member] of Object.entries(value)) copy[name] = bare(member);
+  return copy;
 }

@@ -26,7 +26,8 @@ export function resultText(answer: CallAnswer): string {
   return text.length <= MAX_RESULT_CHARACTERS ? text : `${text.slice(0, MAX_RESULT_CHARACTERS)}\n[… cut …]`;
 }
 
-function sameJson(text: string, json: string): boolean {
+/** Whether `text` holds the same JSON as `json`, which was made here. */
+export function sameJson(text: string, json: string): boolean {
   if (text === json) return true;
   if (text.length > json.length * 10 + 1_000) return false;
   try {

@@ -51,6 +51,16 @@ describe('what a model reads of a definition', () => {
   });
 });
 
+it('arguments may be named as what objects inherit', async () => {
+  const names = ['constructor', '__proto__', 'toString'];
+  const properties = JSON.parse(`{${names.map((name) => `"${name}":{"type":"string"}`).join()}}`) as object;
+  const check = argumentCheck({ type: 'object', properties, additionalProperties: false });
+  expect(await check({})).toBeNull();
+  expect(await check(JSON.parse('{"constructor":"x","__proto__":"y"}'))).toBeNull();
+  expect(await check({ constructor: 1 })).toContain('constructor');
+  expect(await argumentCheck({ type: 'object', required: ['toString'] })({})).toContain('toString');
+});
+
 describe('a definition that is not taken', () => {
   const nested = (depth: number): object => (depth === 0 ? {} : { properties: { p: nested(depth - 1) } });
   it.each([

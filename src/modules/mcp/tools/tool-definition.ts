@@ -69,7 +69,7 @@ export function defineTool(raw: unknown, hide: (text: string) => string): ToolDe
 
 function definitionOf(raw: unknown, hide: (text: string) => string): ToolDefinition | { fault: string } {
   const parsed = rawTool.safeParse(raw);
-  if (!parsed.success) return { fault: 'a tool is not defined as the protocol says' };
+  if (!parsed.success) return { fault: `${named(raw)} is not defined as the protocol says` };
   const { name, description, inputSchema, annotations } = parsed.data;
   if (!NAME.test(name)) return { fault: 'the name of a tool is not 1 to 128 printable characters' };
   const fault = schemaFault(inputSchema) ?? annotationFault(inputSchema);
@@ -85,6 +85,12 @@ function definitionOf(raw: unknown, hide: (text: string) => string): ToolDefinit
     hash: createHash('sha256').update(canonicalJson(raw)).digest('hex'),
     said: saidOf(raw, hide),
   };
+}
+
+/** How a tool is called that is not defined as it should be. */
+function named(raw: unknown): string {
+  const name = (raw as { name?: unknown } | null)?.name;
+  return typeof name === 'string' && NAME.test(name) ? `the tool ${name}` : 'a tool';
 }
 
 /** Why arguments cannot safely be checked against `schema`; null when they can. */

@@ -1,6 +1,7 @@
 import { createParser } from 'eventsource-parser';
 import { EgressRefusedError } from '../../../platform/egress/index.js';
 import { repairedMessages } from './message-repair.js';
+import { jsonIn } from './message-text.js';
 import { FLOODED } from './unasked-messages.js';
 
 /** Of one JSON answer, and of one event of a stream. */
@@ -88,7 +89,7 @@ function events(countUnasked: CountUnasked): TransformStream<Uint8Array, Uint8Ar
 /** `text` as the messages of the protocol that it holds, or as it is; `unasked` when none of them answers a request. */
 function repairedText(text: string): { text: string; unasked: boolean } {
   try {
-    const raw: unknown = JSON.parse(text);
+    const raw = jsonIn(text);
     const messages = repairedMessages(raw);
     if (messages.length === 0) return { text, unasked: true };
     const unasked = messages.every((message) => 'method' in message);

@@ -1,5 +1,6 @@
 import type { JSONRPCMessage } from '@modelcontextprotocol/client';
 import { contentText } from '../tools/content-text.js';
+import { sameJson } from '../tools/result-text.js';
 
 type Json = Record<string, unknown>;
 
@@ -73,6 +74,15 @@ function resultOf(result: unknown): Json {
   // Servers of the 2026 protocol must say it, and for the others it means nothing.
   if (typeof fixed['resultType'] !== 'string') fixed['resultType'] = 'complete';
   if ('content' in result) fixed['content'] = contentOf(result['content']);
+  const structured = fixed['structuredContent'];
+  if (structured !== undefined && !isObject(structured)) {
+    // Only an object may stand there; what a text says already is not said twice.
+    delete fixed['structuredContent'];
+    const blocks = (fixed['content'] ?? []) as Json[];
+    const json = JSON.stringify(structured);
+    const isSaid = blocks.some(({ text }) => sameJson(String(text), json));
+    fixed['content'] = isSaid ? blocks : [...blocks, { type: 'text', text: json }];
+  }
   if ('isError' in fixed) fixed['isError'] = fixed['isError'] === true || fixed['isError'] === 'true';
   if ('capabilities' in result) fixed['capabilities'] = capabilitiesOf(result['capabilities']);
   if ('nextCursor' in fixed && typeof fixed['nextCursor'] !== 'string')
@@ -106,7 +116,7 @@ function serverInfoOf(info: unknown): Json {
   return { name: textOf(name) || 'unknown', version: textOf(version) || 'unknown' };
 }
 
-/** Without the members that are null, and without a `_meta` that is no object; structured content may be anything. */
+/** Without the members that are null, and without a `_meta` that is no object. */
 function withoutNulls(value: Json): Json {
   return Object.fromEntries(
     Object.entries(value)

@@ -5,8 +5,10 @@ import type { ChildProcess } from '../../../platform/processes/index.js';
 import { LastWords } from './last-words.js';
 import { LineReader, type CutLine } from './line-reader.js';
 import { repairedMessages } from './message-repair.js';
+import { jsonIn } from './message-text.js';
 import { killGroup, type McpProcess } from './server-process.js';
 import type { ServerTransport } from './server-transport.js';
+import { SpreadMessage } from './spread-message.js';
 import { FLOODED, UnaskedMessages } from './unasked-messages.js';
 
 /** Of one message on standard output. */
@@ -44,6 +46,7 @@ export class StdioTransport implements ServerTransport {
   /** Ids of the requests that wait for an answer. */
   private readonly waiting = new Set<string | number>();
   private readonly unasked = new UnaskedMessages();
+  private readonly spread = new SpreadMessage(MAX_LINE_BYTES);
 
   constructor(
     private readonly launch: () => Promise<McpProcess>,
@@ -140,12 +143,8 @@ export class StdioTransport implements ServerTransport {
 
   private receive(line: string): void {
     if (this.verdict !== '' || line.trim() === '') return;
-    let messages: JSONRPCMessage[];
-    try {
-      messages = repairedMessages(JSON.parse(line));
-    } catch {
-      messages = [];
-    }
+    let messages = messagesIn(line);
+    if (messages.length === 0) messages = messagesIn(this.spread.add(line));
     if (messages.length === 0) {
       this.garbage += 1;
       if (this.garbage === MAX_GARBAGE_LINES) this.end('it writes what is not MCP to its standard output');
@@ -185,6 +184,15 @@ export class StdioTransport implements ServerTransport {
     const { onclose } = this;
     this.onclose = undefined;
     onclose?.();
+  }
+}
+
+function messagesIn(text: string | null): JSONRPCMessage[] {
+  if (text === null) return [];
+  try {
+    return repairedMessages(jsonIn(text));
+  } catch {
+    return [];
   }
 }
 
