@@ -23,8 +23,10 @@ export async function folderFault(path: string, variable: string): Promise<strin
 /** The system's code for why `folder` cannot be written; null when it can. */
 async function refusal(folder: string): Promise<string | null> {
   try {
+    // What is no folder is told as that, whoever may use it.
+    if (!(await stat(folder)).isDirectory()) return 'ENOTDIR';
     await access(folder, WRITABLE);
-    return (await stat(folder)).isDirectory() ? null : 'ENOTDIR';
+    return null;
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? 'unknown';
     // A link that leads nowhere is there, and no folder can be made in its place.

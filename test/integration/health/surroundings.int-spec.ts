@@ -57,7 +57,7 @@ describe('a folder that the service writes', () => {
   });
 
   it('is told where something else has its place', async () => {
-    writeFileSync(join(folder, 'file'), '', { mode: 0o777 });
+    writeFileSync(join(folder, 'file'), '', { mode: 0o644 });
     symlinkSync(join(folder, 'nowhere'), join(folder, 'link'));
     expect(await folderFault(join(folder, 'file'), 'NOVA_WORKSPACE')).toContain('(ENOTDIR)');
     expect(await folderFault(join(folder, 'file', 'below'), 'NOVA_WORKSPACE')).toContain('(ENOTDIR)');
