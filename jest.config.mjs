@@ -1,4 +1,7 @@
 import { leftOut } from './test/setup/left-out.mjs';
+import { clearSurroundings } from './test/setup/surroundings.mjs';
+
+clearSurroundings();
 
 // ES modules under jest: run through `npm test`, which sets NODE_OPTIONS=--experimental-vm-modules.
 const swc = {
