@@ -17,6 +17,22 @@ it('adds what there is as sections, in this order', () => {
   expect(outputText({ ...nothing, commands_run: ['ls'] })).toBe('## Commands run\n\n- `ls`');
 });
 
+it.each([
+  ['````md\n```\ncode', '````'],
+  ['~~~\n```', '~~~'],
+  ['   ```ts\ncode\n```x', '```'],
+])('closes the fence that a part leaves open: %j', (output, fence) => {
+  expect(outputText({ ...nothing, output, explanation: 'why' })).toBe(`${output}\n${fence}\n\n## Explanation\n\nwhy`);
+  expect(outputText({ ...nothing, output })).toBe(output);
+});
+
+it.each(['```\ncode\n```', '~~~~\n~~~\n~~~~~ ', '    ```\ncode', '```a`b', 'a ``` b'])(
+  'closes no fence that is closed or none: %j',
+  (output) => {
+    expect(outputText({ ...nothing, output, explanation: 'why' })).toBe(`${output}\n\n## Explanation\n\nwhy`);
+  },
+);
+
 it('keeps backticks and line breaks of names and commands inside their code', () => {
   const commands = ['echo `date`', '``x', 'a\nb', '```\r\nb', ' padded '];
   expect(

@@ -2,7 +2,8 @@ import type { TaskOutput } from '../store/transition.js';
 
 /**
  * A result as one text: its output, then its explanation, the files changed and the commands run as sections of Markdown.
- * Sections without content are left out, so a result that is only an output is that output, byte for byte.
+ * Sections without content are left out, so a result that is only an output is that output, byte for byte. A fence that a part
+ * leaves open is closed before the next one.
  */
 export function outputText(result: TaskOutput): string {
   return [
@@ -12,7 +13,20 @@ export function outputText(result: TaskOutput): string {
     section('Commands run', list(result.commands_run)),
   ]
     .filter((part) => part !== '')
+    .map((part, index, parts) => (index === parts.length - 1 ? part : closed(part)))
     .join('\n\n');
+}
+
+/** `text` with the code fence closed that it leaves open. */
+function closed(text: string): string {
+  let open: string | null = null;
+  for (const line of text.split(/\r\n|\r|\n/)) {
+    const [, fence, info = ''] = /^ {0,3}(`{3,}|~{3,})(.*)$/.exec(line) ?? [];
+    if (fence === undefined) continue;
+    if (open === null) open = fence.startsWith('`') && info.includes('`') ? null : fence;
+    else if (fence.startsWith(open) && info.trim() === '') open = null;
+  }
+  return open === null ? text : `${text}\n${open}`;
 }
 
 function section(title: string, content: string): string {
