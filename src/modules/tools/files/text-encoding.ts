@@ -90,7 +90,7 @@ const NO_TEXT = /(?![\t\n\v\f\r])[\p{Cc}\p{Cn}\p{Co}]/u;
 function bareUtf16(head: Buffer): TextEncoding | null {
   const nuls: [number, number] = [0, 0];
   for (let at = head.indexOf(0); at !== -1; at = head.indexOf(0, at + 1)) nuls[at % 2 === 0 ? 0 : 1] += 1;
-  if (Math.min(...nuls) > 0 || Math.max(...nuls) * 4 < head.length) return null;
+  if (head.length % 2 !== 0 || Math.min(...nuls) > 0 || Math.max(...nuls) * 4 < head.length) return null;
   const encoding = nuls[1] > 0 ? 'UTF-16LE' : 'UTF-16BE';
   try {
     const text = new TextDecoder(encoding, { fatal: true }).decode(head, { stream: true });
