@@ -1,15 +1,19 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
+import { getMetadataStorage } from 'class-validator';
 import { AppConfig } from './app-config.js';
+import { Environment } from './environment.js';
 import { SECRET_VARIABLES, secretFileVariable } from './secret-variables.js';
-import { settingNames } from './setting-names.js';
 
 const read = (file: string): string => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
 
-const FILES = SECRET_VARIABLES.map(secretFileVariable);
-const VARIABLES = settingNames()
-  .filter((name) => !FILES.includes(name))
-  .sort();
+const VARIABLES = [
+  ...new Set(
+    getMetadataStorage()
+      .getTargetValidationMetadatas(Environment, '', false, false)
+      .map((rule) => rule.propertyName),
+  ),
+].sort();
 /** Rows of the tables in docs/configuration.md: variable, meaning, default. */
 const TABLE = [...read('docs/configuration.md').matchAll(/^\| `([A-Z0-9_]+)` +\| (.+?) +\| (.+?) +\|$/gm)].map(
   ([, variable = '', , byDefault = '']) => ({ variable, byDefault }),
@@ -21,7 +25,7 @@ const EXAMPLE = [...read('.env.example').matchAll(/^#?([A-Z0-9_]+)=(.*)$/gm)].ma
 
 describe('the environment and its documents', () => {
   it('name the same variables, each once', () => {
-    const all = [...VARIABLES, ...FILES].sort();
+    const all = [...VARIABLES, ...SECRET_VARIABLES.map(secretFileVariable)].sort();
     expect(TABLE.map(({ variable }) => variable).sort()).toEqual(all);
     expect(EXAMPLE.map(({ variable }) => variable).sort()).toEqual(all);
   });

@@ -4,6 +4,5 @@ export { EnvironmentError } from './environment-error.js';
 export { foreignLibpqVariables } from './libpq-variables.js';
 export { parseRedisUrl } from './redis-url.js';
 export { SECRET_VARIABLES, secretFileVariable } from './secret-variables.js';
-export { settingNames } from './setting-names.js';
 export { isWithin, narrower, SANDBOX_TIERS, type SandboxTier } from './sandbox-tiers.js';
 export { gitUser, type GitUser } from './git-environment.js';

@@ -55,7 +55,7 @@ async function main(): Promise<number> {
   try {
     const before = repository.test();
     narrator.line(`The repository’s own tests before: ${before.passed} pass, ${before.failed} fail.`);
-    service = await ServiceProcess.start({
+    service = await ServiceProcess.start(repository.scratch, {
       NOVA_DATA_DIR: join(repository.scratch, 'data'),
       NOVA_WORKSPACE: repository.path,
       HOST: '127.0.0.1',

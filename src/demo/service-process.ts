@@ -1,18 +1,25 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { settingNames } from '../config/index.js';
+import { parseEnv } from 'node:util';
 
 const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
 const START_DEADLINE_MS = 60_000;
 
-/** Of the settings in the shell or in a `.env`, those that say how models are reached; the others are of somebody's own service. */
-const OF_MODELS = /^(?:(?:LLM|OPENAI|ANTHROPIC|OLLAMA|GOOGLE|MISTRAL|GROQ|MODEL)_|(?:HTTPS?|NO)_PROXY)/;
+/** What a program needs of its surroundings, and what says how models are reached; all else is of somebody's own service. */
+const TAKEN =
+  /^(?:PATH|HOME|TMPDIR|NODE_(?!ENV$)\w+|SSL_CERT_\w+|(?:LLM|OPENAI|ANTHROPIC|OLLAMA|GOOGLE|MISTRAL|GROQ|MODEL)_\w+|(?:HTTPS?|NO)_PROXY(?:_FILE)?)$/i;
 
-/** This process's environment without the settings of a service: an empty one is an absent one, and wins over a `.env`. */
-function surroundings(): NodeJS.ProcessEnv {
-  const foreign = settingNames().filter((name) => !OF_MODELS.test(name));
-  return { ...process.env, ...Object.fromEntries(foreign.map((name) => [name, ''])) };
+/** Of the shell and of a `.env` here: what the demo's service may know. */
+function surroundings(): Record<string, string> {
+  const file = existsSync('.env') ? parseEnv(readFileSync('.env', 'utf8')) : {};
+  const taken = Object.entries({ ...file, ...process.env }).filter(([name]) => TAKEN.test(name));
+  // The service runs in another folder.
+  return Object.fromEntries(
+    taken.map(([name, value = '']) => [name, name.endsWith('_FILE') && value !== '' ? resolve(value) : value]),
+  );
 }
 
 /** The service as a process of its own, the way anybody runs it. */
@@ -22,9 +29,13 @@ export class ServiceProcess {
     readonly url: string,
   ) {}
 
-  /** Starts it with `env` and with what this process's environment says of models; resolves when it is ready for work. */
-  static async start(env: Record<string, string>): Promise<ServiceProcess> {
+  /**
+   * Starts it in `folder`, where no `.env` is, with `env` and with what this process's environment says of models; resolves when
+   * it is ready for work.
+   */
+  static async start(folder: string, env: Record<string, string>): Promise<ServiceProcess> {
     const child = spawn(process.execPath, ['--enable-source-maps', MAIN], {
+      cwd: folder,
       env: { ...surroundings(), ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

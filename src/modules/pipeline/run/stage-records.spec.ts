@@ -19,7 +19,11 @@ describe('what a stage hands over', () => {
       durationMs: 1,
     };
     const output = { output: 'done', commands_run: ['echo \ud800', 'echo \u0000'] };
-    const parts = outcomeParts(execution, { kind: 'complete', stageId: 's', role: 'task', output, used, leftOut: null }, () => 'id');
+    const parts = outcomeParts(
+      execution,
+      { kind: 'complete', stageId: 's', role: 'task', output, used, leftOut: null },
+      () => 'id',
+    );
     const written = parts.stages?.[0]?.output;
     const shown = reviewedContentHash({ task: { ...stage, status: 'complete', output: written } }, null);
     const readBack = JSON.parse(JSON.stringify(storableJson(written))) as unknown;
