@@ -5,7 +5,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import { AppConfig } from '../../config/index.js';
 import { DomainError } from '../errors/index.js';
 import { Periodic } from '../schedule/index.js';
-import { freeSpace, mustStayFree, RoomGauge, type FreeSpace } from './free-space.js';
+import { freeSpace, mustStayFree, RoomGauge, type FreeSpace } from '../free-space/index.js';
 
 /** Bytes that are kept for the time when a disk is full, so that ends can be written: what is free else, in part. */
 const RESERVE = 32 * 1024 * 1024;

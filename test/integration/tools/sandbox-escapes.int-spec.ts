@@ -9,27 +9,11 @@ import { AppConfig } from '../../../src/config/index.js';
 import { SandboxIndicator } from '../../../src/modules/tools/sandbox/sandbox.indicator.js';
 import { Sandbox, type Box, type BoxResult } from '../../../src/modules/tools/sandbox/sandbox.js';
 import { SERVICE_ROOT } from '../../../src/modules/tools/sandbox/service-folders.js';
+import { IS_ROOT, ORDINARY_USER, OrdinarySandbox } from './ordinary-sandbox.js';
 import { scratch } from './sandbox-folder.js';
 import { eventually } from '../../support/eventually.js';
 
-const IS_ROOT = process.geteuid?.() === 0;
 const CANARY = 'nova-canary-7d1f';
-const ORDINARY_USER = 54321;
-
-/** The sandbox of a service that is not root, tried from a test that is. */
-class OrdinarySandbox extends Sandbox {
-  protected override readonly asRoot = false;
-  protected override get bubblewrap(): string[] {
-    return [
-      '/usr/bin/setpriv',
-      `--reuid=${ORDINARY_USER}`,
-      `--regid=${ORDINARY_USER}`,
-      '--clear-groups',
-      '--',
-      '/usr/bin/bwrap',
-    ];
-  }
-}
 
 let folder: string;
 let workspace: string;
@@ -247,6 +231,15 @@ const ESCAPES: { name: string; script: string; control?: false }[] = [
     name: 'has another process out of that order',
     script: 'sleep 5 & echo 0 > /proc/$!/oom_score_adj || echo 0 > /proc/$!/task/$!/oom_score_adj',
   },
+  {
+    name: 'makes memory that only a descriptor holds',
+    script: `perl -e '$n = "x"; exit(syscall(319, $n, 0) >= 0 ? 0 : 1)'`,
+  },
+  { name: 'makes such memory in secret', script: syscall(447, 0), control: false },
+  { name: 'makes a large segment of System V', script: syscall(29, 0, '1 << 20', '0600'), control: false },
+  { name: 'makes a larger one than 32 bits tell', script: syscall(29, 0, '1 << 32', '0600'), control: false },
+  { name: 'makes many semaphores', script: syscall(64, 0, 30_000, '0600'), control: false },
+  { name: 'makes a queue of messages', script: syscall(68, 0, '0600'), control: false },
   {
     name: 'steps behind the service by the older name of that place',
     script: 'echo 0 > /proc/self/oom_adj',

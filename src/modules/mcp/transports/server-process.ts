@@ -22,6 +22,8 @@ export interface McpProcess {
   readonly child: ChildProcess;
   /** Ends it and everything that it started. */
   readonly kill: () => void;
+  /** Why the sandbox ended it; null where it did not. */
+  readonly why?: () => Promise<string | null>;
 }
 
 const NAMESPACE = ['--pid', '--fork', '--kill-child=KILL', '--mount-proc'];

@@ -76,9 +76,10 @@ export class StdioTransport implements ServerTransport {
       child.once('exit', (code, signal) => {
         const exit = code === null ? `it was ended by ${signal ?? 'a signal'}` : `it ended with exit code ${code}`;
         process.kill();
-        void Promise.race([once(child, 'close'), delay(250)]).then(() => {
+        void Promise.race([once(child, 'close'), delay(250)]).then(async () => {
+          const why = (await process.why?.()) ?? null;
           // Only now its last words have been read.
-          if (!this.closed) this.exit = exit;
+          if (!this.closed) this.exit = why === null ? exit : `it was ended: ${why}`;
           for (const stream of child.stdio) stream?.destroy();
           resolve();
           this.finish();

@@ -73,7 +73,7 @@ export class TransportFactory {
       environment: env,
     };
     const child = await this.sandbox.start(box, FOR_EVER);
-    return { child, kill: () => killGroup(child) };
+    return { child, kill: () => killGroup(child), why: () => this.sandbox.whyEnded(child) };
   }
 }
 

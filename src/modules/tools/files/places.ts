@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { AppConfig } from '../../../config/index.js';
-import { freeSpace, isShort, type FreeSpace } from '../../../platform/storage/index.js';
+import { freeSpace, isShort, type FreeSpace } from '../../../platform/free-space/index.js';
 import { PathRefusedError } from '../boundary/path-refused.js';
 import { parsePath, refuseGit } from '../boundary/relative-path.js';
 import { serviceFolders } from '../sandbox/service-folders.js';

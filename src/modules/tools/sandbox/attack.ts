@@ -1,3 +1,6 @@
+/** The file at which a box that is probed sees that what it takes was measured. */
+export const MEASURED = 'measured';
+
 /**
  * What a box is made to try before any box is trusted, for a shell inside it. Says `held` only if every wall stands;
  * otherwise which one does not.
@@ -19,5 +22,6 @@ export const ATTACK = [
   '! echo 0 2>/dev/null > /proc/self/oom_score_adj || fell "it can leave its place when memory runs out"',
   '[ "$(cat /proc/self/oom_score_adj)" = 1000 ] || fell "it is not the first to go when memory runs out"',
   '[ "$(ulimit -c)" = 0 ] || fell "limits do not hold"',
+  `n=0; until [ -e ${MEASURED} ]; do n=$((n + 1)); [ $n -le 200 ] || fell "what it takes cannot be measured"; sleep 0.05; done`,
   'echo held',
 ].join('\n');

@@ -61,7 +61,7 @@ export async function attend(
 }
 
 /** Ends the process group of `child`; in a box its process namespace ends with it. */
-function killGroup(child: ChildProcess): void {
+export function killGroup(child: ChildProcess): void {
   if (child.pid === undefined) return;
   try {
     process.kill(-child.pid, 'SIGKILL');

@@ -37,7 +37,7 @@ export async function goneFrom(process: BoxProcess | null | undefined): Promise<
 }
 
 /** When the process `pid` was started, in the kernel's ticks; null when it has ended. */
-function lifeOf(pid: number): string | null {
+export function lifeOf(pid: number): string | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const [state, ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

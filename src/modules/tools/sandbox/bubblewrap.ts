@@ -36,14 +36,12 @@ export interface BoxPlan {
   command: readonly string[];
 }
 
-/**
- * Per process, but for `processes`, which counts all of the box; where the service is root, all of the box's user, whom
- * other boxes may have too: the kernel counts by user, and only a user namespace keeps a count of its own.
- */
+/** `memory`, `processes` and `sockets` are of all processes together, which a watch keeps; the others of each. */
 export interface BoxLimits {
-  /** Bytes of private memory. */
+  /** Bytes, of whatever kind. The kernel also holds the private memory of each process to it. */
   memory: number;
   processes: number;
+  sockets: number;
   /** Bytes of one file. */
   fileSize: number;
   openFiles: number;
@@ -51,6 +49,12 @@ export interface BoxLimits {
   /** Bytes of /tmp, which is memory. */
   temporary: number;
 }
+
+/**
+ * Where the service is root, boxes share a user, and the kernel counts by user: what the watch lets one box have must not be
+ * all that there is.
+ */
+const SHARING = 4;
 
 /** Where the host keeps what /usr does not hold: links on a merged system, folders of their own elsewhere. */
 const BESIDE_USR = ['/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32'];
@@ -98,7 +102,7 @@ export function bubblewrapArguments(plan: BoxPlan, fd: BoxDescriptors): { option
   command.push(
     '/usr/bin/prlimit',
     `--data=${limits.memory}`,
-    `--nproc=${limits.processes}`,
+    `--nproc=${limits.processes * (plan.asRoot ? SHARING : 1)}`,
     `--fsize=${limits.fileSize}`,
   );
   command.push(`--nofile=${limits.openFiles}`, `--cpu=${limits.cpuSeconds ?? 'unlimited'}`, '--core=0', '--');

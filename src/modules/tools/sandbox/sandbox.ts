@@ -1,5 +1,5 @@
 import { constants, existsSync } from 'node:fs';
-import { chmod, open, realpath, rm, type FileHandle } from 'node:fs/promises';
+import { chmod, open, realpath, rm, writeFile, type FileHandle } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import { execa } from 'execa';
@@ -9,13 +9,16 @@ import { BOX_USER } from './box-user.js';
 import { accounts, bubblewrapArguments, type BoxLimits } from './bubblewrap.js';
 import { Egress } from './egress.js';
 import { BOX_NODE, EGRESS_SOCKET, PROXY_ENVIRONMENT, withForwarder } from './forwarder.js';
-import { attend, type Attended } from './attend.js';
-import { ATTACK } from './attack.js';
+import { attend, killGroup, type Attended } from './attend.js';
+import { ATTACK, MEASURED } from './attack.js';
 import { seccompFilter } from './seccomp-filter.js';
 import { serviceFolders } from './service-folders.js';
 import { Slots } from './slots.js';
 import { temporaryFolder } from '../temporary-folder.js';
-import { firstProcess, type BoxProcess } from './box-process.js';
+import { firstProcess, lifeOf, type BoxProcess } from './box-process.js';
+import { BOUNDS_ENDS } from './bounds/bounds-ends.js';
+import { BoxKeeper, type Kept } from './bounds/box-keeper.js';
+import type { BoundsEnd, BoxBounds } from './bounds/box-watch.js';
 
 /** One command to run in a box. */
 export interface Box {
@@ -36,7 +39,9 @@ export interface Box {
   git?: 'all' | 'settings';
 }
 
-export interface BoxResult extends Attended {
+export interface BoxResult extends Omit<Attended, 'stopped'> {
+  /** Why the sandbox ended it, if it did. */
+  stopped: Attended['stopped'] | BoundsEnd;
   /** What held while it ran, for the result. */
   boundary: string;
 }
@@ -59,6 +64,7 @@ const MIB = 1024 * 1024;
 const LIMITS: BoxLimits = {
   memory: 1024 * MIB,
   processes: 256,
+  sockets: 2_048,
   fileSize: 256 * MIB,
   openFiles: 1024,
   cpuSeconds: 300,
@@ -99,12 +105,17 @@ export class Sandbox implements OnModuleInit {
   protected readonly asRoot: boolean = process.geteuid?.() === 0;
   /** The first process of each box: the last to go. */
   private readonly firsts = new WeakMap<ChildProcess, Promise<BoxProcess | null>>();
+  private readonly keeper: BoxKeeper;
+  /** What keeps each box within its bounds; null for one that ended before it could be. */
+  private readonly kept = new WeakMap<ChildProcess, Promise<Kept | null>>();
   private probed: Promise<SandboxState> | undefined;
 
   constructor(
     private readonly config: AppConfig,
     private readonly egress: Egress = new Egress(config),
-  ) {}
+  ) {
+    this.keeper = new BoxKeeper(config.disk.minFree);
+  }
 
   /** How bubblewrap is started, which stands last; empty where it is not installed now. */
   protected get bubblewrap(): readonly string[] {
@@ -140,8 +151,19 @@ export class Sandbox implements OnModuleInit {
       const child = await this.start(box, options.timeoutMs / 1000 + 5);
       const network = box.network ? 'network through a proxy to public addresses' : 'network off';
       const boundary = box.tier === 'host' ? 'UNCONFINED on the host' : `sandbox ${box.tier}, ${network}`;
-      return { ...(await attend(child, this.firsts.get(child), options)), boundary };
+      const attended = await attend(child, this.firsts.get(child), options);
+      return { ...attended, stopped: attended.stopped ?? (await this.endOf(child)), boundary };
     });
+  }
+
+  /** Why a started box was ended that took too much, as the end of a sentence; null where it was not. */
+  async whyEnded(child: ChildProcess): Promise<string | null> {
+    const end = await this.endOf(child);
+    return end === null ? null : BOUNDS_ENDS[end];
+  }
+
+  private async endOf(child: ChildProcess): Promise<BoundsEnd | null> {
+    return (await this.kept.get(child))?.ended ?? null;
   }
 
   /**
@@ -187,6 +209,7 @@ export class Sandbox implements OnModuleInit {
         { mounts, seccomp: pipe, passwd: pipe + 1, group: pipe + 2, info: pipe + 4 },
       );
       const told = [this.filter, files.passwd, files.group, options.map((option) => `${option}\0`).join('')];
+      const own = await this.isTree(box.root);
       const line = [...starters.slice(0, -1), ...BEHIND_THE_SERVICE, bwrap, '--args', `${pipe + 3}`, '--', ...command];
       const [program = '', ...args] = line;
       const child = spawn(program, args, {
@@ -201,10 +224,42 @@ export class Sandbox implements OnModuleInit {
       }
       const running = await started(child);
       this.firsts.set(running, firstProcess(running.stdio.at(pipe + 4)));
+      this.keep(box, own, running);
       return running;
     } finally {
       for (const { handle } of held) await handle.close();
     }
+  }
+
+  /**
+   * Has `child` kept within the bounds of `box`, whose root is a task's `own` or not, from as soon as its first process is known
+   * until it has ended. Nothing is waited for: what has ended before somebody listens is not heard.
+   */
+  private keep(box: Box, own: boolean, child: ChildProcess): void {
+    const host = box.tier === 'host';
+    const { memory, processes, sockets } = { ...LIMITS, ...box.limits };
+    const { bytes, files } = this.config.trees;
+    const bounds: BoxBounds = {
+      memory,
+      processes,
+      sockets,
+      tree: own ? { bytes: bytes * 2, entries: files * 2, growth: false } : { bytes, entries: files, growth: true },
+    };
+    const startedAt = host && child.pid !== undefined ? lifeOf(child.pid) : null;
+    const leader = child.pid !== undefined && startedAt !== null ? { pid: child.pid, startedAt } : null;
+    const kept = Promise.resolve(host ? leader : this.firsts.get(child)).then((first) => {
+      if (!first || child.exitCode !== null || child.signalCode !== null) return null;
+      const watched = this.keeper.keep({ first, host, root: box.root, bounds }, () => killGroup(child));
+      child.once('exit', () => watched.release());
+      return watched;
+    });
+    this.kept.set(child, kept);
+  }
+
+  /** Whether a root is the tree of a task, below the data folder. */
+  private async isTree(root: string): Promise<boolean> {
+    const trees = join(await realpath(this.config.dataDir).catch(() => this.config.dataDir), 'trees');
+    return (await realpath(root).catch(() => root)).startsWith(trees + sep);
   }
 
   /**
@@ -242,8 +297,7 @@ export class Sandbox implements OnModuleInit {
   }
 
   private async coverGit(box: Box, root: FileHandle, mounts: OpenMount[]): Promise<void> {
-    const trees = join(await realpath(this.config.dataDir).catch(() => this.config.dataDir), 'trees');
-    if ((await realpath(box.root)).startsWith(trees + sep)) return;
+    if (await this.isTree(box.root)) return;
     const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
     const below = (base: FileHandle, name: string): Promise<FileHandle | null> =>
       open(`/proc/self/fd/${base.fd}/${name}`, flags).catch(() => null);
@@ -265,6 +319,7 @@ export class Sandbox implements OnModuleInit {
       );
     }
     this.logger.warn(`Running a command UNCONFINED on the host, in ${box.root}.`);
+    const own = await this.isTree(box.root);
     const [nice, ...place] = BEHIND_THE_SERVICE;
     const child = spawn(nice, [...place, '/usr/bin/setpriv', '--pdeathsig=KILL', '--', ...box.command], {
       cwd: join(box.root, ...(box.folder ?? [])),
@@ -272,7 +327,9 @@ export class Sandbox implements OnModuleInit {
       detached: true,
       stdio: ['pipe', 'pipe', 'pipe'],
     });
-    return started(child);
+    await started(child);
+    this.keep(box, own, child);
+    return child;
   }
 
   /** Tries a box that attacks its walls. */
@@ -293,6 +350,7 @@ export class Sandbox implements OnModuleInit {
         { tier: 'workspace', network: false, root, command: ['/bin/sh', '-c', ATTACK] },
         20,
       );
+      void this.tellMeasured(child, root);
       const result = await attend(child, this.firsts.get(child), {
         timeoutMs: 15_000,
         signal: new AbortController().signal,
@@ -308,6 +366,15 @@ export class Sandbox implements OnModuleInit {
       };
     } finally {
       if (root !== undefined) await rm(root, { recursive: true, force: true }).catch(() => undefined);
+    }
+  }
+
+  /** Tells the box in `root` that what it takes can be measured, as soon as that was done. */
+  private async tellMeasured(child: ChildProcess, root: string): Promise<void> {
+    const kept = await this.kept.get(child);
+    while (kept && child.exitCode === null && child.signalCode === null) {
+      if (kept.measured > 0) return writeFile(join(root, MEASURED), '').catch(() => undefined);
+      await new Promise((resolve) => setTimeout(resolve, 10));
     }
   }
 }

@@ -6,7 +6,10 @@ function decide(filter: Buffer, call: { arch: number; number: number; arguments?
   const data = Buffer.alloc(64);
   data.writeUInt32LE(call.number, 0);
   data.writeUInt32LE(call.arch >>> 0, 4);
-  for (const [index, value] of (call.arguments ?? []).entries()) data.writeUInt32LE(value >>> 0, 16 + index * 8);
+  for (const [index, value] of (call.arguments ?? []).entries()) {
+    data.writeUInt32LE(value >>> 0, 16 + index * 8);
+    data.writeUInt32LE(Math.floor(value / 2 ** 32) >>> 0, 20 + index * 8);
+  }
   let accumulator = 0;
   for (let at = 0; ; at++) {
     const [code, ifTrue, ifFalse, k] = [
@@ -37,6 +40,7 @@ describe.each([
     // The number of a call and the place of its mode; calls that open have their flags before it.
     modes: { creat: [85, 1], chmod: [90, 1], fchmod: [91, 1], mknod: [133, 1], mknodat: [259, 2], fchmodat: [268, 2] },
     opens: { open: [2, 2], openat: [257, 3] },
+    hidden: { memfd: 319, shm: 29, sem: 64, queue: 68 },
   },
   {
     name: 'arm64' as const,
@@ -44,8 +48,9 @@ describe.each([
     calls: { read: 63, unshare: 97, clone: 220, clone3: 435, socket: 198, ioctl: 29 },
     modes: { mknodat: [33, 2], fchmod: [52, 1], fchmodat: [53, 2] },
     opens: { openat: [56, 3] },
+    hidden: { memfd: 279, shm: 194, sem: 190, queue: 186 },
   },
-])('the filter for $name', ({ name, arch, calls, modes, opens }) => {
+])('the filter for $name', ({ name, arch, calls, modes, opens, hidden }) => {
   const { read, unshare, clone, clone3, socket, ioctl } = calls;
   const filter = seccompFilter(name) ?? Buffer.alloc(0);
   const on = (number: number, ...args: number[]): number => decide(filter, { arch, number, arguments: args });
@@ -98,6 +103,16 @@ describe.each([
       // Without, the argument is whatever the register held.
       for (const flags of [0, 0o2, 0o200000]) expect([number, open(flags, 0xffffffff)]).toEqual([number, ALLOW]);
     }
+  });
+
+  it('gives no memory that a look at processes does not find, but for what is small in all', () => {
+    for (const number of [hidden.memfd, hidden.queue]) expect(on(number)).toBe(errno(38));
+    expect(on(447)).toBe(errno(1));
+    const segment = (bytes: number): number => on(hidden.shm, 0, bytes, 0o600);
+    for (const bytes of [1, 56, 65_536]) expect(segment(bytes)).toBe(ALLOW);
+    for (const bytes of [65_537, 2 ** 31, 2 ** 32, 2 ** 32 + 1, 2 ** 40]) expect(segment(bytes)).toBe(errno(22));
+    for (const count of [0, 17, 32]) expect(on(hidden.sem, 0, count, 0o600)).toBe(ALLOW);
+    for (const count of [33, 32_000, 2 ** 31]) expect(on(hidden.sem, 0, count, 0o600)).toBe(errno(22));
   });
 
   it('ends in a decision for every call', () => {

@@ -8,6 +8,8 @@ interface Architecture {
   ioctl: number;
   /** Calls that give files a mode. */
   modes: readonly ModeCall[];
+  /** Memory that only a descriptor or a number holds: no look at processes finds it. */
+  hidden: { memfd: number; shm: number; sem: number; queue: number };
   /** What no tool needs and kernels have had holes in: namespaces, mounts, tracing, keys, bpf, io_uring, modules, clocks. */
   denied: readonly number[];
 }
@@ -22,7 +24,7 @@ interface ModeCall {
 /** The same on every architecture since the numbers were unified. */
 const OPENAT2 = 437;
 const FCHMODAT2: ModeCall = { call: 452, mode: 2 };
-const DENIED_EVERYWHERE = [425, 426, 427, 428, 429, 430, 431, 432, 433, 438, 442, 443];
+const DENIED_EVERYWHERE = [425, 426, 427, 428, 429, 430, 431, 432, 433, 438, 442, 443, 447];
 
 const ARCHITECTURES: Partial<Record<NodeJS.Architecture, Architecture>> = {
   x64: {
@@ -43,6 +45,7 @@ const ARCHITECTURES: Partial<Record<NodeJS.Architecture, Architecture>> = {
       { call: 268, mode: 2 },
       FCHMODAT2,
     ],
+    hidden: { memfd: 319, shm: 29, sem: 64, queue: 68 },
     denied: [
       101, 103, 134, 153, 154, 155, 159, 161, 163, 164, 165, 166, 167, 168, 169, 172, 173, 175, 176, 179, 180, 212, 227,
       246, 248, 249, 250, 256, 272, 279, 298, 300, 303, 304, 305, 308, 310, 311, 312, 313, 320, 321, 323,
@@ -62,6 +65,7 @@ const ARCHITECTURES: Partial<Record<NodeJS.Architecture, Architecture>> = {
       { call: 53, mode: 2 },
       FCHMODAT2,
     ],
+    hidden: { memfd: 279, shm: 194, sem: 190, queue: 186 },
     denied: [
       18, 39, 40, 41, 42, 51, 58, 60, 89, 97, 104, 105, 106, 112, 116, 117, 142, 170, 171, 217, 218, 219, 224, 225, 238,
       239, 241, 262, 264, 265, 266, 268, 270, 271, 272, 273, 280, 282, 294,
@@ -78,7 +82,7 @@ const RETURN = 0x06;
 const ALLOW = 0x7fff0000;
 const KILL = 0x80000000;
 const fail = (errno: number): number => 0x00050000 | errno;
-const [EPERM, ENOSYS, EAFNOSUPPORT] = [1, 38, 97];
+const [EPERM, EINVAL, ENOSYS, EAFNOSUPPORT] = [1, 22, 38, 97];
 
 /** Offsets in `struct seccomp_data`. */
 const [NUMBER, ARCH] = [0, 4];
@@ -93,6 +97,8 @@ const [TIOCSTI, TIOCLINUX] = [0x5412, 0x541c];
 const MAKES_A_FILE = 0o100 | 0o20000000;
 /** S_ISUID and S_ISGID. */
 const SET_ID = 0o6000;
+/** Of one segment of System V, of which a namespace has 4,096, and semaphores of one set, of which it has 32,000. */
+const [MOST_SHM_BYTES, MOST_SEMAPHORES] = [64 * 1024, 32];
 
 /** As `struct sock_filter`: jumps count the instructions to skip. */
 type Instruction = [code: number, ifTrue: number, ifFalse: number, k: number];
@@ -121,6 +127,21 @@ function withoutSetId({ call, mode, flags }: ModeCall): Instruction[] {
   ]);
 }
 
+/** Allows `number` with an argument of at most `most`, whose upper half decides too where it is `wide`. */
+function upTo(number: number, index: number, most: number, wide: boolean): Instruction[] {
+  const upper: Instruction[] = [
+    [LOAD, 0, 0, argument(index) + 4],
+    [IF_EQUAL, 0, 3, 0],
+  ];
+  return onCall(number, [
+    ...(wide ? upper : []),
+    [LOAD, 0, 0, argument(index)],
+    [IF_AT_LEAST, 1, 0, most + 1],
+    [RETURN, 0, 0, ALLOW],
+    [RETURN, 0, 0, fail(EINVAL)],
+  ]);
+}
+
 /**
  * A seccomp filter for sandboxed commands, as the kernel takes it (an array of `struct sock_filter`): what is left of the
  * kernel's surface once namespaces have hidden the rest. Sockets are limited to the kinds that the network namespace
@@ -140,6 +161,10 @@ export function seccompFilter(architecture: NodeJS.Architecture = process.arch):
     // The flags of clone3 and the mode of openat2 are in memory, where no filter sees them; libraries then use the older calls.
     ...[arch.clone3, OPENAT2].flatMap((number) => onCall(number, [[RETURN, 0, 0, fail(ENOSYS)]])),
     ...[...arch.denied, ...DENIED_EVERYWHERE].flatMap((number) => onCall(number, [[RETURN, 0, 0, fail(EPERM)]])),
+    // Libraries then use files of /dev/shm, which are measured.
+    ...[arch.hidden.memfd, arch.hidden.queue].flatMap((number) => onCall(number, [[RETURN, 0, 0, fail(ENOSYS)]])),
+    ...upTo(arch.hidden.shm, 1, MOST_SHM_BYTES, true),
+    ...upTo(arch.hidden.sem, 1, MOST_SEMAPHORES, false),
     ...onCall(arch.clone, [
       [LOAD, 0, 0, argument(0)],
       [IF_ANY_BIT, 0, 1, NEW_NAMESPACES],

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { PathRefusedError } from '../boundary/path-refused.js';
 import { parsePath } from '../boundary/relative-path.js';
 import { Sandbox, SandboxRefusedError, type BoxResult } from '../sandbox/sandbox.js';
+import { BOUNDS_ENDS } from '../sandbox/bounds/bounds-ends.js';
 import { AgentTool } from '../agent-tool.js';
 import type { Tool, ToolContext, ToolResult } from '../tool.js';
 
@@ -63,9 +64,11 @@ export function describeResult(result: BoxResult, seconds: number): ToolResult {
       ? `killed after ${seconds} s`
       : result.stopped === 'output'
         ? 'killed for writing too much'
-        : result.exitCode === null
-          ? 'ended by a signal'
-          : `exit code ${result.exitCode}`;
+        : result.stopped !== null
+          ? `killed: ${BOUNDS_ENDS[result.stopped]}`
+          : result.exitCode === null
+            ? 'ended by a signal'
+            : `exit code ${result.exitCode}`;
   return {
     text: `[${end}; ${result.boundary}]\n${result.output}`,
     ...(result.exitCode === 0 && result.stopped === null ? {} : { isError: true }),
