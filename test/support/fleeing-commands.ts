@@ -22,7 +22,7 @@ const CONFINED = `
   const sandbox = new Sandbox(AppConfig.from({ NOVA_WORKSPACE: root, NOVA_DATA_DIR: root + '-data' }));
   await sandbox.run(
     { tier: 'workspace', network: false, root, command: ['/bin/sh', '-c', script] },
-    { timeoutMs: Number(timeoutMs), signal: new AbortController().signal },
+    { owner: 'test', timeoutMs: Number(timeoutMs), signal: new AbortController().signal },
   );
 `;
 /** A worker that runs one command without it; the shell is told by the marker too. */

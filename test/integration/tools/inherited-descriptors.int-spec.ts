@@ -65,14 +65,14 @@ const CHILDREN: Record<string, string> = {
     const { AppConfig } = await load('config/app-config');
     const sandbox = new Sandbox(AppConfig.from({ NOVA_WORKSPACE: folder + '/workspace', NOVA_DATA_DIR: folder + '/data' }));
     const box = { tier: 'workspace', network: false, root: folder + '/workspace', command: ['/bin/sh', '-c', LIST] };
-    const { output } = await sandbox.run(box, { timeoutMs: 20_000, signal: new AbortController().signal });
+    const { output } = await sandbox.run(box, { owner: 'test', timeoutMs: 20_000, signal: new AbortController().signal });
     process.stdout.write(output);`,
   'a command with a network in its box': `
     const { Sandbox } = await load('modules/tools/sandbox/sandbox');
     const { AppConfig } = await load('config/app-config');
     const sandbox = new Sandbox(AppConfig.from({ NOVA_WORKSPACE: folder + '/workspace', NOVA_DATA_DIR: folder + '/data' }));
     const box = { tier: 'nova', network: true, root: folder + '/workspace', command: ['/bin/sh', '-c', LIST] };
-    const { output } = await sandbox.run(box, { timeoutMs: 20_000, signal: new AbortController().signal });
+    const { output } = await sandbox.run(box, { owner: 'test', timeoutMs: 20_000, signal: new AbortController().signal });
     process.stdout.write(output);
     process.exit(0);`,
   'a command on the host': `
@@ -83,7 +83,7 @@ const CHILDREN: Record<string, string> = {
     Logger.overrideLogger(false);
     const sandbox = new Sandbox(AppConfig.from(config));
     const box = { tier: 'host', network: true, root: folder + '/workspace', command: ['/bin/sh', '-c', LIST] };
-    const { output } = await sandbox.run(box, { timeoutMs: 20_000, signal: new AbortController().signal });
+    const { output } = await sandbox.run(box, { owner: 'test', timeoutMs: 20_000, signal: new AbortController().signal });
     process.stdout.write(output);`,
   ...Object.fromEntries(
     [true, false].map((watchdog) => [

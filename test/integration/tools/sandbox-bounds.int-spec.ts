@@ -37,7 +37,7 @@ function run(user: string, script: string, limits: Box['limits'], root = freshRo
   if (sandbox === undefined) throw new Error(user);
   return sandbox.run(
     { tier: 'workspace', network: false, root, command: ['/bin/bash', '-c', script], ...(limits && { limits }) },
-    { timeoutMs: 60_000, signal: new AbortController().signal },
+    { owner: 'test', timeoutMs: 60_000, signal: new AbortController().signal },
   );
 }
 

@@ -59,7 +59,7 @@ function box(user: string, box: Partial<Box> & { script: string; timeoutMs?: num
   const { script, timeoutMs = 20_000, ...more } = box;
   return sandbox.run(
     { tier: 'workspace', network: false, root: workspace, command: ['/bin/bash', '-c', script], ...more },
-    { timeoutMs, signal: new AbortController().signal },
+    { owner: 'test', timeoutMs, signal: new AbortController().signal },
   );
 }
 
@@ -351,7 +351,7 @@ describe.each(['this user', 'an ordinary user'])('a box of a service that is %s'
         root: workspace,
         command: ['/bin/bash', '-c', `touch started-${marker}; setsid sleep ${marker} & wait`],
       },
-      { timeoutMs: 60_000, signal: abort.signal },
+      { owner: 'test', timeoutMs: 60_000, signal: abort.signal },
     );
     await Promise.race([
       eventually('the command runs', () => existsSync(join(workspace, `started-${marker}`))),
@@ -424,7 +424,7 @@ describe('what cannot be enforced', () => {
     const sandbox = new Bare(config());
     const run = sandbox.run(
       { tier: 'workspace', network: false, root: workspace, command: ['/bin/touch', '/workspace/ran'] },
-      { timeoutMs: 5_000, signal: new AbortController().signal },
+      { owner: 'test', timeoutMs: 5_000, signal: new AbortController().signal },
     );
     await expect(run).rejects.toThrow('bubblewrap is not installed');
     expect(existsSync(join(workspace, 'ran'))).toBe(false);
@@ -463,14 +463,14 @@ describe('what cannot be enforced', () => {
     expect(await sandbox.state()).toMatchObject({ enforced: false, reason: 'bubblewrap is not installed' });
     isThere = true;
     await eventually('the sandbox holds', async () => (await sandbox.state()).enforced);
-    const options = { timeoutMs: 20_000, signal: new AbortController().signal };
+    const options = { owner: 'test', timeoutMs: 20_000, signal: new AbortController().signal };
     const held = sandbox.run({ tier: 'workspace', network: false, root: workspace, command: ['/bin/true'] }, options);
     expect(await held).toMatchObject({ exitCode: 0 });
   });
 
   it('is refused for the tiers isolated and host', async () => {
     const sandbox = new Sandbox(config());
-    const options = { timeoutMs: 5_000, signal: new AbortController().signal };
+    const options = { owner: 'test', timeoutMs: 5_000, signal: new AbortController().signal };
     const touch = { root: workspace, command: ['/bin/touch', join(workspace, 'ran')] };
     await expect(sandbox.run({ ...touch, tier: 'isolated', network: false }, options)).rejects.toThrow('no commands');
     await expect(sandbox.run({ ...touch, tier: 'host', network: false }, options)).rejects.toThrow(
@@ -484,7 +484,7 @@ describe('what cannot be enforced', () => {
     const marker = `${93_000 + Math.floor(Math.random() * 900)}`;
     const result = await sandbox.run(
       { tier: 'host', network: false, root: outside, command: ['/bin/sh', '-c', `sleep ${marker} & env; pwd`] },
-      { timeoutMs: 10_000, signal: new AbortController().signal },
+      { owner: 'test', timeoutMs: 10_000, signal: new AbortController().signal },
     );
     expect(result).toMatchObject({ exitCode: 0, boundary: 'UNCONFINED on the host' });
     expect(result.output).toContain(outside);

@@ -88,7 +88,7 @@ function run(sandbox: string, program: string): Promise<BoxResult> {
       root: workspace,
       command: ['/run/nova/node', '-e', `${prelude}(async () => {${program}})()`],
     },
-    { timeoutMs: 120_000, signal: new AbortController().signal },
+    { owner: 'test', timeoutMs: 120_000, signal: new AbortController().signal },
   );
 }
 

@@ -80,7 +80,7 @@ export abstract class GitTool<Arguments extends z.ZodType> implements Tool<Argum
         },
         command: ['/usr/bin/env', 'git', '--no-pager', ...SETTINGS.flatMap((setting) => ['-c', setting]), ...args],
       },
-      { timeoutMs: SECONDS * 1000, signal: context.signal },
+      { owner: context.owner, timeoutMs: SECONDS * 1000, signal: context.signal },
     );
   }
 }

@@ -1,7 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { OutputWindow } from './output-window.js';
-import { Slots } from './slots.js';
 
 describe('OutputWindow', () => {
   it('keeps both ends of any output, however it arrives', () => {
@@ -27,33 +26,5 @@ describe('OutputWindow', () => {
     const letters = new OutputWindow(9);
     letters.add(Buffer.from('€a'.repeat(1_000)));
     expect(letters.toString()).toBe('€a€a\n[… 3983 bytes cut …]\na€a€a');
-  });
-});
-
-describe('Slots', () => {
-  it('lets so many run and the others in turn, and forgets those that give up', async () => {
-    const slots = new Slots(2);
-    const order: string[] = [];
-    const ends: (() => void)[] = [];
-    const work = (name: string): (() => Promise<void>) => {
-      return () => {
-        order.push(name);
-        return new Promise((resolve) => ends.push(resolve));
-      };
-    };
-    const signal = new AbortController().signal;
-    const abort = new AbortController();
-    const running = ['a', 'b', 'c'].map((name) => slots.use(signal, work(name)));
-    const leaving = slots.use(abort.signal, work('never'));
-    running.push(slots.use(signal, work('d')));
-    expect(order).toEqual(['a', 'b']);
-    abort.abort(new Error('gone'));
-    await expect(leaving).rejects.toThrow('gone');
-    for (let index = 0; index < 4; index++) {
-      ends[index]?.();
-      await new Promise(setImmediate);
-    }
-    await Promise.all(running);
-    expect(order).toEqual(['a', 'b', 'c', 'd']);
   });
 });

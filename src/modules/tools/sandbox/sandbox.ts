@@ -143,11 +143,12 @@ export class Sandbox implements OnModuleInit {
   }
 
   /**
-   * Runs `box` to its end and leaves nothing of it running.
+   * Runs `box` to its end and leaves nothing of it running. While all places are taken it waits; the next one that is free
+   * goes to the owner that holds the fewest.
    * @throws SandboxRefusedError when the boundary asked for cannot be had; `signal.reason` when it aborts.
    */
-  async run(box: Box, options: { timeoutMs: number; signal: AbortSignal }): Promise<BoxResult> {
-    return this.slots.use(options.signal, async () => {
+  async run(box: Box, options: { owner: string; timeoutMs: number; signal: AbortSignal }): Promise<BoxResult> {
+    return this.slots.use(options.owner, options.signal, async () => {
       const child = await this.start(box, options.timeoutMs / 1000 + 5);
       const network = box.network ? 'network through a proxy to public addresses' : 'network off';
       const boundary = box.tier === 'host' ? 'UNCONFINED on the host' : `sandbox ${box.tier}, ${network}`;

@@ -46,7 +46,7 @@ export class RunShellTool implements Tool<typeof schema> {
           folder: parsePath(args.working_dir ?? '.'),
           command: ['/bin/sh', '-c', args.command],
         },
-        { timeoutMs: seconds * 1000, signal: context.signal },
+        { owner: context.owner, timeoutMs: seconds * 1000, signal: context.signal },
       );
       return describeResult(result, seconds);
     } catch (error) {

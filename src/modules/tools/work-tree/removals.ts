@@ -48,7 +48,7 @@ export class Removals {
     if (this.queued.has(name)) return;
     this.queued.add(name);
     void this.slots
-      .use(NEVER, () => this.remove(name))
+      .use('removals', NEVER, () => this.remove(name))
       .catch((error: unknown) => this.logger.warn(`A work tree could not be removed yet: ${String(error)}`))
       .finally(() => this.queued.delete(name));
   }
