@@ -1,12 +1,14 @@
 /** @needs bwrap */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, chownSync, mkdirSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AppConfig } from '../../../src/config/index.js';
+import { BoxGroups } from '../../../src/modules/tools/sandbox/bounds/box-groups.js';
 import { Sandbox, type Box, type BoxResult } from '../../../src/modules/tools/sandbox/sandbox.js';
 import { IS_ROOT, ORDINARY_USER, OrdinarySandbox } from './ordinary-sandbox.js';
 import { scratch } from './sandbox-folder.js';
+import { eventually } from '../../support/eventually.js';
 
 const MIB = 1024 * 1024;
 /** What one command may take here, and what every hoard below takes more than. */
@@ -170,4 +172,32 @@ describe.each(['this user', 'an ordinary user'])('a box of a service that is %s'
 
 it.each(HOARDS)('these are no hoards that fail by themselves: $name', async ({ script }) => {
   expect(await run('this user', script.replaceAll('HOLD', '0'), {})).toMatchObject({ exitCode: 0, stopped: null });
+});
+
+it('is in a control group of its own where there are such, and says when the kernel ended it', async () => {
+  const unit = join(folder, 'cgroup/nova.service');
+  mkdirSync(join(unit, 'service'), { recursive: true });
+  writeFileSync(join(folder, 'self'), '0::/nova.service/service\n');
+  writeFileSync(join(unit, 'cgroup.subtree_control'), 'cpu memory pids\n');
+  writeFileSync(join(unit, 'cgroup.procs'), '');
+  class Grouped extends Sandbox {
+    protected override readonly groups = BoxGroups.find([join(folder, 'cgroup')], join(folder, 'self'));
+  }
+  const root = freshRoot();
+  const sandbox = new Grouped(AppConfig.from({ NOVA_WORKSPACE: root, NOVA_DATA_DIR: join(folder, 'data') }));
+  expect(await sandbox.state()).toMatchObject({ enforced: true });
+  const groups = (): string[] => readdirSync(unit).filter((name) => name.startsWith('box-'));
+  const earlier = groups();
+  const running = sandbox.run(
+    { tier: 'workspace', network: false, root, command: ['/bin/sh', '-c', ': > ran; until [ -e go ]; do :; done'] },
+    { owner: 'test', timeoutMs: 60_000, signal: new AbortController().signal },
+  );
+  await eventually('it runs', () => readdirSync(root).includes('ran'));
+  const own = groups().find((name) => !earlier.includes(name)) ?? '';
+  const read = (name: string): string => readFileSync(join(unit, own, name), 'utf8').trim();
+  expect([read('memory.max'), read('pids.max'), read('cgroup.procs')]).toEqual([`${1024 * MIB}`, '256', '0']);
+  writeFileSync(join(unit, own, 'memory.events'), 'oom 1\noom_kill 1\n');
+  writeFileSync(join(root, 'go'), '');
+  expect(await running).toMatchObject({ stopped: 'memory' });
+  await eventually('its group is ended', () => read('cgroup.kill') === '1');
 });

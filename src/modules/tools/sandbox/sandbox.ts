@@ -16,6 +16,7 @@ import { serviceFolders } from './service-folders.js';
 import { Slots } from './slots.js';
 import { temporaryFolder } from '../temporary-folder.js';
 import { firstProcess, lifeOf, type BoxProcess } from './box-process.js';
+import { BoxGroups, type BoxGroup } from './bounds/box-groups.js';
 import { BOUNDS_ENDS } from './bounds/bounds-ends.js';
 import { BoxKeeper, type Kept } from './bounds/box-keeper.js';
 import type { BoundsEnd, BoxBounds } from './bounds/box-watch.js';
@@ -106,6 +107,9 @@ export class Sandbox implements OnModuleInit {
   /** The first process of each box: the last to go. */
   private readonly firsts = new WeakMap<ChildProcess, Promise<BoxProcess | null>>();
   private readonly keeper: BoxKeeper;
+  protected readonly groups: BoxGroups | null = BoxGroups.find();
+  /** Whether the kernel ended a box for its memory, for each that has a control group. */
+  private readonly endedByGroup = new WeakMap<ChildProcess, Promise<boolean>>();
   /** What keeps each box within its bounds; null for one that ended before it could be. */
   private readonly kept = new WeakMap<ChildProcess, Promise<Kept | null>>();
   private probed: Promise<SandboxState> | undefined;
@@ -164,7 +168,9 @@ export class Sandbox implements OnModuleInit {
   }
 
   private async endOf(child: ChildProcess): Promise<BoundsEnd | null> {
-    return (await this.kept.get(child))?.ended ?? null;
+    const end = (await this.kept.get(child))?.ended ?? null;
+    if (end !== null) return end;
+    return (await this.endedByGroup.get(child)) === true ? 'memory' : null;
   }
 
   /**
@@ -189,6 +195,7 @@ export class Sandbox implements OnModuleInit {
     const bwrap = starters.at(-1);
     if (this.filter === null || bwrap === undefined) throw new SandboxRefusedError('There is no sandbox.');
     const held = await this.openMounts(box);
+    let group: BoxGroup | null = null;
     try {
       const owner = await held[0].handle.stat();
       const user = !this.asRoot || owner.uid === 0 ? BOX_USER : { uid: owner.uid, gid: owner.gid };
@@ -211,7 +218,9 @@ export class Sandbox implements OnModuleInit {
       );
       const told = [this.filter, files.passwd, files.group, options.map((option) => `${option}\0`).join('')];
       const own = await this.isTree(box.root);
-      const line = [...starters.slice(0, -1), ...BEHIND_THE_SERVICE, bwrap, '--args', `${pipe + 3}`, '--', ...command];
+      group = (await this.groups?.make({ ...LIMITS, ...box.limits })) ?? null;
+      const place = [...(group?.enter ?? []), ...starters.slice(0, -1), ...BEHIND_THE_SERVICE];
+      const line = [...place, bwrap, '--args', `${pipe + 3}`, '--', ...command];
       const [program = '', ...args] = line;
       const child = spawn(program, args, {
         cwd: '/',
@@ -225,11 +234,22 @@ export class Sandbox implements OnModuleInit {
       }
       const running = await started(child);
       this.firsts.set(running, firstProcess(running.stdio.at(pipe + 4)));
+      if (group !== null) this.keepGroup(group, running);
       this.keep(box, own, running);
       return running;
+    } catch (error) {
+      await group?.remove();
+      throw error;
     } finally {
       for (const { handle } of held) await handle.close();
     }
+  }
+
+  private keepGroup(group: BoxGroup, child: ChildProcess): void {
+    const exited = new Promise((resolve) => child.once('exit', resolve));
+    const exceeded = exited.then(() => group.exceeded());
+    this.endedByGroup.set(child, exceeded);
+    void exceeded.finally(() => group.remove());
   }
 
   /**

@@ -60,7 +60,9 @@ export function* treeSize(root: string): Generator<void, TreeSize> {
       if (seen % SLICE === 0) yield;
     }
   } catch (error) {
-    throw error instanceof TreeUnreadableError ? error : new TreeUnreadableError(`It cannot be read (${String(error)}).`);
+    throw error instanceof TreeUnreadableError
+      ? error
+      : new TreeUnreadableError(`It cannot be read (${String(error)}).`);
   } finally {
     while (open.length > 0) leave();
   }
