@@ -5,3 +5,4 @@ closeInheritedDescriptors();
 
 export { homeOr } from './home.js';
 export { execFile, execFileSync, spawn, spawnSync, type ChildProcess, type StdioOptions } from 'node:child_process';
+export { killGroup } from './kill-group.js';

@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { promisify } from 'node:util';
-import { execFile, homeOr, spawn, type ChildProcess } from '../../../platform/processes/index.js';
+import { execFile, homeOr, killGroup, spawn, type ChildProcess } from '../../../platform/processes/index.js';
 
 const execute = promisify(execFile);
 
@@ -66,16 +66,6 @@ export async function startServerProcess(server: ServerCommand): Promise<McpProc
       lifeline?.destroy();
     },
   };
-}
-
-/** Ends the process group that `child` leads; in a namespace or a box, all of it ends. */
-export function killGroup(child: ChildProcess, signal: NodeJS.Signals = 'SIGKILL'): void {
-  if (child.pid === undefined) return;
-  try {
-    process.kill(-child.pid, signal);
-  } catch {
-    // It has ended.
-  }
 }
 
 function baseEnvironment(folder: string): Record<string, string> {

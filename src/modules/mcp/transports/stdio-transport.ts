@@ -1,12 +1,12 @@
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { JSONRPCMessage } from '@modelcontextprotocol/client';
-import type { ChildProcess } from '../../../platform/processes/index.js';
+import { killGroup, type ChildProcess } from '../../../platform/processes/index.js';
 import { LastWords } from './last-words.js';
 import { LineReader, type CutLine } from './line-reader.js';
 import { repairedMessages } from './message-repair.js';
 import { jsonIn } from './message-text.js';
-import { killGroup, type McpProcess } from './server-process.js';
+import type { McpProcess } from './server-process.js';
 import type { ServerTransport } from './server-transport.js';
 import { SpreadMessage } from './spread-message.js';
 import { FLOODED, UnaskedMessages } from './unasked-messages.js';

@@ -1,4 +1,4 @@
-import type { ChildProcess } from '../../../platform/processes/index.js';
+import { killGroup, type ChildProcess } from '../../../platform/processes/index.js';
 import { goneFrom, type BoxProcess } from './box-process.js';
 import { OutputWindow } from './output-window.js';
 
@@ -58,14 +58,4 @@ export async function attend(
   child.stderr?.destroy();
   signal.throwIfAborted();
   return { exitCode, stopped, output: output.toString() };
-}
-
-/** Ends the process group of `child`; in a box its process namespace ends with it. */
-export function killGroup(child: ChildProcess): void {
-  if (child.pid === undefined) return;
-  try {
-    process.kill(-child.pid, 'SIGKILL');
-  } catch {
-    // It has ended.
-  }
 }

@@ -4,12 +4,12 @@ import { join, sep } from 'node:path';
 import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import { execa } from 'execa';
 import { AppConfig, type SandboxTier } from '../../../config/index.js';
-import { spawn, type ChildProcess } from '../../../platform/processes/index.js';
+import { killGroup, spawn, type ChildProcess } from '../../../platform/processes/index.js';
 import { BOX_USER } from './box-user.js';
 import { accounts, bubblewrapArguments, type BoxLimits } from './bubblewrap.js';
 import { Egress } from './egress.js';
 import { BOX_NODE, EGRESS_SOCKET, PROXY_ENVIRONMENT, withForwarder } from './forwarder.js';
-import { attend, killGroup, type Attended } from './attend.js';
+import { attend, type Attended } from './attend.js';
 import { ATTACK, MEASURED } from './attack.js';
 import { seccompFilter } from './seccomp-filter.js';
 import { serviceFolders } from './service-folders.js';
@@ -247,9 +247,12 @@ export class Sandbox implements OnModuleInit {
 
   private keepGroup(group: BoxGroup, child: ChildProcess): void {
     const exited = new Promise((resolve) => child.once('exit', resolve));
-    const exceeded = exited.then(() => group.exceeded());
+    const exceeded = exited.then(async () => {
+      const end = await group.exceeded();
+      void group.remove();
+      return end;
+    });
     this.endedByGroup.set(child, exceeded);
-    void exceeded.finally(() => group.remove());
   }
 
   /**

@@ -1,8 +1,8 @@
-import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import { execFileSync } from '../../../../platform/processes/index.js';
 import { BoxGroups } from './box-groups.js';
 
 /** A tree of files in the shape of the kernel's. */
@@ -28,8 +28,8 @@ it('makes a group beside the service, which a command is in from its start', asy
   const [name = ''] = readdirSync(unit()).filter((one) => one.startsWith('box-'));
   const read = (file: string): string => readFileSync(join(unit(), name, file), 'utf8').trim();
   expect(['memory.max', 'memory.swap.max', 'memory.oom.group', 'pids.max'].map(read)).toEqual(['1024', '0', '1', '7']);
-  const [program = '', ...args] = [...group.enter, '/bin/echo', 'it', 'runs'];
-  expect(execFileSync(program, args, { encoding: 'utf8' })).toBe('it runs\n');
+  const [program, ...args] = group.enter;
+  expect(execFileSync(program ?? '', [...args, '/bin/echo', 'it', 'runs'], { encoding: 'utf8' })).toBe('it runs\n');
   expect(read('cgroup.procs')).toBe('0');
   expect(await group.exceeded()).toBe(false);
   writeFileSync(join(unit(), name, 'memory.events'), 'low 0\nhigh 0\nmax 12\noom 1\noom_kill 3\noom_group_kill 1\n');
