@@ -10,6 +10,8 @@ export interface ModelOptions {
   readonly response_format_with_tools?: boolean;
   readonly stream_options?: boolean;
   readonly tool_choice?: boolean;
+  /** Whether the ids that a model gave to its tool calls go back to it; else plain ones do. */
+  readonly tool_call_ids?: boolean;
   /** Whether the reasoning of an answer goes back with it. */
   readonly reasoning?: boolean;
   /** Whether the parts of a prompt that a cache can serve are marked. */
@@ -27,6 +29,7 @@ const SWITCHES = [
   'response_format_with_tools',
   'stream_options',
   'tool_choice',
+  'tool_call_ids',
   'reasoning',
   'cache_control',
 ];

@@ -13,6 +13,7 @@ import { finishReasonOf } from './finish-reason.js';
 import type { ModelAnswer, ModelToolCall, ModelUsage, Returned } from './model-call.js';
 import { ReportedInStreamError, UnusableAnswerError } from './model-failure.js';
 import { estimateTokens } from './token-estimate.js';
+import { plainCallId } from './tool-call-id.js';
 import { isObject } from './wire/json-value.js';
 import { reportedError } from './wire/reported-error.js';
 
@@ -60,6 +61,11 @@ export class AnswerDraft {
   /** Whether the model had begun to answer. */
   get hasBegun(): boolean {
     return this.characters > 0;
+  }
+
+  /** What it has said so far. */
+  get said(): string {
+    return this.text;
   }
 
   /**
@@ -237,7 +243,7 @@ export class AnswerDraft {
   }): void {
     this.limitCalls(this.toolCalls.length + 1);
     let id = storableText(call.toolCallId);
-    for (let copy = 2; this.ids.has(id); copy += 1) id = `${storableText(call.toolCallId)}-${copy}`;
+    for (let copy = 2; this.ids.has(id); copy += 1) id = plainCallId(`${call.toolCallId} ${copy}`);
     this.ids.add(id);
     this.parts.call(this.toolCalls.length);
     this.toolCalls.push({

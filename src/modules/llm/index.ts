@@ -14,4 +14,5 @@ export {
 export { modelChain } from './model-chain.js';
 export { noModel } from './no-model.js';
 export { estimatePromptTokens, estimateTokens } from './token-estimate.js';
-export { withEscapes } from './wire/json-value.js';
+export { plainCallId } from './tool-call-id.js';
+export { repairedJson } from './wire/json-repair.js';

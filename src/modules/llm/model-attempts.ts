@@ -3,7 +3,7 @@ import type { LanguageModelV3, LanguageModelV3CallOptions } from '@ai-sdk/provid
 import { Injectable } from '@nestjs/common';
 import { AppConfig } from '../../config/index.js';
 import { AnswerDraft } from './answer-draft.js';
-import { isBoundTo, promptFor } from './assistant-message.js';
+import { holdsIdsOf, isBoundTo, promptFor } from './assistant-message.js';
 import { withCacheMarks } from './cache-marks.js';
 import type { ModelAnswer, ModelCall, ModelUsage } from './model-call.js';
 import { ModelCapabilities } from './model-capabilities.js';
@@ -112,9 +112,9 @@ export class ModelAttempts {
   }
 
   private sent({ model, address }: AttemptedModel, call: ModelCall, form: RequestForm): OptionalParameter[] {
-    const bound = call.prompt.some((message) => isBoundTo(model, message));
     return sentParameters(call, form, {
-      bound,
+      bound: call.prompt.some((message) => isBoundTo(model, message)),
+      ownIds: call.prompt.some((message) => holdsIdsOf(model, message)),
       streams: this.settings.streaming,
       marksCache: address.provider.marksCache?.(address.id) === true,
       isCompatible: address.provider.isCompatible === true,
@@ -147,7 +147,7 @@ export class ModelAttempts {
       await untilAborted(this.receive(languageModel, options, draft), signal);
       return { model, ...draft.close(), ...priced() };
     } catch (error) {
-      if (draft.hasBegun) call.onLost?.({ model, ...priced() });
+      if (draft.hasBegun) call.onLost?.({ model, ...priced(), text: draft.said });
       throw signal.aborted ? signal.reason : error;
     } finally {
       clearTimeout(timer);
@@ -216,7 +216,7 @@ function requestOptions(
   const sends = (parameter: OptionalParameter): boolean => !form.without.has(parameter);
   const enforced = schema !== undefined && sends('response_format') && (!hasTools || form.schemaBesideTools);
   const marksCache = provider.marksCache?.(id) === true && sends('cache_control');
-  let prompt = promptFor(call.prompt, sends('reasoning') ? model : null);
+  let prompt = promptFor(call.prompt, model, { reasoning: sends('reasoning'), callIds: sends('tool_call_ids') });
   if (schema && !schema.inPrompt && !enforced) prompt = withSchemaInPrompt(prompt, schema.schema);
   const providerOptions = provider.callOptionsFor?.({
     maxTokensName: form.maxTokensName,

@@ -41,9 +41,9 @@ export interface ModelCall {
   beforeModel?: (model: string, request?: { maxOutputTokens: undefined }) => Promise<void> | void;
   /**
    * What an attempt consumed that brought no answer: a model of the chain that failed after it had begun to answer, or an
-   * aborted call. Called before the call settles, at most once for each model.
+   * aborted call; `text` is what it had said. Called before the call settles, at most once for each model.
    */
-  onLost?: (lost: { model: string; usage: ModelUsage; costUsd: number | null }) => void;
+  onLost?: (lost: { model: string; usage: ModelUsage; costUsd: number | null; text: string }) => void;
 }
 
 export interface ModelToolCall {
@@ -119,6 +119,8 @@ export class ModelCallError extends Error {
       retryAt?: number;
       /** What failed calls of the chain consumed, where they had begun to answer. */
       usage?: ModelUsage;
+      /** What the model sent that `message` tells of, where anything came: cut, and without the service's own keys. */
+      sent?: string;
     },
     options?: { cause?: unknown },
   ) {

@@ -14,6 +14,13 @@ import { reportedError, type ReportedError } from './wire/reported-error.js';
 /** An answer that came and cannot be used. `message` goes on after "The model …". */
 export class UnusableAnswerError extends Error {
   override readonly name = 'UnusableAnswerError';
+  constructor(
+    message: string,
+    /** What came in its place, where that is no part of an answer. */
+    readonly sent?: string,
+  ) {
+    super(message);
+  }
 }
 
 /** A call that took longer than a whole call may. */
@@ -41,6 +48,8 @@ export interface ModelFailure {
   words?: string;
   /** For the log only. */
   detail?: string;
+  /** What the endpoint sent in the place of an answer. */
+  sent?: string;
 }
 
 /** What the SDK throws before it asks: the request holds something that the provider has no way to express. */
@@ -49,7 +58,9 @@ const OVERLOADED = [429, 502, 503, 504, 529];
 /** Sorts whatever a provider threw, or sent as an error in its stream. Never throws. */
 export function toFailure(error: unknown, nowMs: number): ModelFailure {
   for (const cause of causes(error)) {
-    if (cause instanceof UnusableAnswerError) return { kind: 'malformed', complaint: cause.message };
+    if (cause instanceof UnusableAnswerError) {
+      return { kind: 'malformed', complaint: cause.message, ...(cause.sent && { sent: cause.sent }) };
+    }
     if (cause instanceof CallDeadlinePassedError) return { kind: 'timeout', complaint: 'took longer than a call may' };
     if (cause instanceof ProviderNotUsableError) return { kind: 'not_configured', complaint: cause.message };
     if (REFUSALS.some((refusal) => refusal.isInstance(cause))) {

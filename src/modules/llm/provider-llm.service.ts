@@ -15,6 +15,8 @@ import { shownWords } from './provider-words.js';
 import { mostPromptTokens } from './token-estimate.js';
 
 const MOST_REMEMBERED_MODELS = 1_000;
+/** Characters of what a model sent in vain. */
+const MOST_SENT = 20_000;
 /** Characters; what is shorter, as `x`, is a stand-in and stands in every other word. */
 const SHORTEST_KEY = 4;
 
@@ -65,6 +67,7 @@ export class ProviderLlmService extends LlmService {
     const models = [...new Set(chain)];
     const failed: FailedModel[] = [];
     const lost: ModelUsage[] = [];
+    let said = '';
     let isHeard = false;
     let isSettled = false;
     const heard: ModelCall = {
@@ -82,14 +85,17 @@ export class ProviderLlmService extends LlmService {
       }),
       onLost: (loss) => {
         lost.push(loss.usage);
+        said = loss.text;
         call.onLost?.(loss);
       },
     };
     try {
       for (const model of models) {
+        said = '';
         const outcome = await this.ask(model, heard);
         if ('text' in outcome) return outcome;
-        failed.push(outcome);
+        const sent = this.secrets.hide((outcome.sent ?? said).slice(0, MOST_SENT)).toWellFormed();
+        failed.push({ ...outcome, sent });
         this.report(outcome);
         if (isHeard) break;
       }
@@ -224,7 +230,7 @@ function conclude(
     failed.findLast(({ kind }) => kind === 'rate_limited') ??
     failed.at(-1);
   if (!telling) return new ModelCallError('not_configured', 'No model was named.', { model: '', provider: '' });
-  const { model, provider, complaint, statusCode } = telling;
+  const { model, provider, complaint, statusCode, sent } = telling;
   const waits = failed.flatMap(({ retryAt }) => retryAt ?? []);
   const allCooling = waits.length === models.length;
   const kind = allCooling && telling.kind !== 'rate_limited' ? 'cooling' : telling.kind;
@@ -232,6 +238,7 @@ function conclude(
     model,
     provider,
     ...(statusCode !== undefined && { statusCode }),
+    ...(sent && { sent }),
     ...(allCooling && { retryAt: Math.min(...waits) }),
     ...usage,
   });

@@ -7,7 +7,7 @@ import { reportedError } from './wire/reported-error.js';
 /**
  * Parts of a request that an endpoint can do without, in the order in which they are most often refused.
  * `response_format_with_tools` is a schema beside tools, `reasoning` what an earlier answer wants back, `cache_control` the
- * marks of a cache. Tools are none of them: without them a model that should act would talk.
+ * marks of a cache, `tool_call_ids` the ids that the model gave to its tool calls, in whose place plain ones are sent. Tools are none of them: without them a model that should act would talk.
  */
 export const OPTIONAL_PARAMETERS = [
   'response_format_with_tools',
@@ -18,6 +18,7 @@ export const OPTIONAL_PARAMETERS = [
   'reasoning',
   'cache_control',
   'tool_choice',
+  'tool_call_ids',
 ] as const;
 export type OptionalParameter = (typeof OPTIONAL_PARAMETERS)[number];
 
@@ -58,11 +59,12 @@ const WORDS_FOR: Readonly<Record<OptionalParameter, RegExp>> = {
   response_format_with_tools: SCHEMA_WORDS,
   response_format: SCHEMA_WORDS,
   temperature: /temperature|sampling/i,
-  max_tokens: /max.?(completion.?|output.?|new.?)?tokens|max_length|output tokens|in the completion/i,
+  max_tokens: /max.?(completion.?|output.?|new.?)?tokens|max_length|output (tokens|length)|in the (completion|output)/i,
   stream_options: /stream.?options|include_usage/i,
   reasoning: /reasoning|thinking|thought|signature|encrypted/i,
   cache_control: /cache/i,
   tool_choice: /tool.?choice/i,
+  tool_call_ids: /(tool.?)?call.?ids?\b|tool.?(use|result).{0,12}\bids?\b/i,
 };
 /** Refusals that no optional parameter is the cause of. */
 const OTHER_CAUSES =
@@ -115,7 +117,7 @@ export function remediesFor(
 export function sentParameters(
   call: Pick<ModelCall, 'tools' | 'responseSchema' | 'temperature' | 'maxOutputTokens'>,
   form: RequestForm,
-  facts: { bound: boolean; streams: boolean; marksCache: boolean; isCompatible: boolean },
+  facts: { bound: boolean; ownIds: boolean; streams: boolean; marksCache: boolean; isCompatible: boolean },
 ): OptionalParameter[] {
   const hasTools = (call.tools?.length ?? 0) > 0;
   const hasSchema = call.responseSchema !== undefined && !form.without.has('response_format');
@@ -128,6 +130,7 @@ export function sentParameters(
     reasoning: facts.bound,
     cache_control: facts.marksCache,
     tool_choice: hasTools,
+    tool_call_ids: facts.ownIds,
   };
   return OPTIONAL_PARAMETERS.filter((parameter) => holds[parameter] && !form.without.has(parameter));
 }

@@ -322,7 +322,7 @@ describe('the agent loop', () => {
     const spends: CallSpend[] = [];
     const failure = new ModelCallError('unavailable', 'down', { model: 'fake/two', provider: 'fake' });
     const usage = { inputTokens: 1_000_000, outputTokens: 0, estimated: false };
-    const lose = (request: ModelCall): void => request.onLost?.({ model: 'fake/two', usage, costUsd: 1 });
+    const lose = (request: ModelCall): void => request.onLost?.({ model: 'fake/two', usage, costUsd: 1, text: '' });
     const breaks = (request: ModelCall): never => {
       lose(request);
       throw failure;
@@ -353,7 +353,7 @@ describe('the agent loop', () => {
     };
     const usage = { inputTokens: 1, outputTokens: 1, estimated: true };
     const fallsBack = async (request: ModelCall): Promise<Partial<ModelAnswer>> => {
-      request.onLost?.({ model: 'fake/one', usage, costUsd: 1 });
+      request.onLost?.({ model: 'fake/one', usage, costUsd: 1, text: '' });
       await request.beforeModel?.('fake/two');
       return { model: 'fake/two', text: 'hi' };
     };

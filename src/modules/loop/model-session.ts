@@ -1,6 +1,7 @@
 import type { LanguageModelV3Prompt } from '@ai-sdk/provider';
 import { storableJson, storableText } from '../../platform/database/index.js';
 import {
+  plainCallId,
   type LlmService,
   type ModelAnswer,
   type ModelCall,
@@ -75,7 +76,7 @@ export interface SessionAnswer {
   replayed: boolean;
 }
 
-const TOOL_CALL_ID = /^[\w-]{1,64}$/;
+const TOOL_CALL_ID = /^[\w.:-]{1,64}$/;
 
 /**
  * One conversation's calls to models: journal, hooks, totals. A stage's tool rounds and its structured answer share one
@@ -155,7 +156,7 @@ export class ModelSession {
     const countLost = async (): Promise<void> => {
       for (const spend of lost.splice(0)) await this.spend({ ...spend, failed: true }, call);
     };
-    call.onLost = (loss) => void lost.push(loss);
+    call.onLost = ({ model, usage, costUsd }) => void lost.push({ model, usage, costUsd });
     call.beforeModel = async (model, request) => {
       await countLost();
       limit(request ? request.maxOutputTokens : maxOutputTokens);
@@ -206,11 +207,10 @@ export class ModelSession {
     };
   }
 
-  /** Models repeat ids, leave them out, and write ones that another provider of the chain would refuse. */
+  /** Models repeat ids, leave them out, and write ones that nobody would take back. */
   private withUniqueId(call: ModelToolCall): ModelToolCall {
-    const wanted = TOOL_CALL_ID.test(call.id) ? call.id : 'call';
-    let id = wanted;
-    for (let n = 2; this.toolCallIds.has(id) || id === 'call'; n += 1) id = `${wanted.slice(0, 56)}_${n}`;
+    let { id } = call;
+    for (let n = 2; this.toolCallIds.has(id) || !TOOL_CALL_ID.test(id); n += 1) id = plainCallId(`${call.id} ${n}`);
     this.reserveId(id);
     return {
       id,

@@ -181,6 +181,25 @@ describe('the record of a task whose model cannot do the work', () => {
     expect(stage.error).toContain('It sent: I would rather talk about');
   });
 
+  it('says what came in the place of an answer, or of one that broke off, masked and cut', async () => {
+    const sends =
+      (type: string, body: string): StageAnswer =>
+      (response) =>
+        void response.writeHead(200, { 'content-type': type }).end(body);
+    const piece = JSON.stringify({ choices: [{ index: 0, delta: { content: words } }] });
+    for (const [answer, complaint] of [
+      [sends('text/event-stream', `data: ${piece}\n\n`), 'broke off in mid-answer'],
+      [sends('text/html', `<p>${words}</p>`), 'sent an answer that cannot be read'],
+      [sends('application/json', JSON.stringify({ answer: words })), 'sent no answer'],
+    ] as const) {
+      const task = await pipeline.run(models.model({ task: [answer] }));
+      expect(task.error).toContain(complaint);
+      expect(task.error).toMatch(/It sent: .{0,20}I would rather talk about \[GitHub token "ghp_…"/);
+      expect(task.error.length).toBeLessThan(1_000);
+      expect(JSON.stringify([task, await pipeline.list(task.id, 'stages')])).not.toContain(KEY);
+    }
+  });
+
   it('says how an answer ended, and that nothing came', async () => {
     const cut: StageAnswer = (response) =>
       void response

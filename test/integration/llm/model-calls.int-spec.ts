@@ -250,7 +250,12 @@ describe('calls to models', () => {
       const answer = await gateway().call(['a', 'm'], callOf({ onLost: (loss) => lost.push(loss) }));
       expect(answer.text).toBe('whole');
       expect(lost).toEqual([
-        { model: 'a', usage: { inputTokens: expect.any(Number), outputTokens: 1, estimated: true }, costUsd: null },
+        {
+          model: 'a',
+          usage: { inputTokens: expect.any(Number), outputTokens: 1, estimated: true },
+          costUsd: null,
+          text: 'Hel',
+        },
       ]);
     });
 

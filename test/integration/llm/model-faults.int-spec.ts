@@ -82,10 +82,21 @@ describe('faults of a model endpoint', () => {
     const failure = await failureOf(gateway().call(['m'], callOf({ onText: (delta) => heard.push(delta) })));
     expect(failure).toMatchObject({ name: 'ModelCallError', kind, details: { model: 'm', provider: 'gateway' } });
     expect(failure.details.retryAt).toBeUndefined();
-    expect(`${failure.message} ${JSON.stringify(failure.details)} ${String(failure.cause)}`).not.toMatch(
-      /canary|Bad gateway/,
-    );
+    const { sent, ...details } = failure.details;
+    expect(`${failure.message} ${JSON.stringify(details)} ${String(failure.cause)}`).not.toMatch(/canary|Bad gateway/);
+    expect(sent ?? '').not.toContain('canary');
     expect(heard.join('')).toMatch(/^(Hel)?$/);
+  });
+
+  it('what came in the place of an answer, or before it broke off, is kept for the caller, without the key', async () => {
+    for (const [answer, sent] of [
+      [fails(200, `<p>${KEY} is bad</p>`, { 'content-type': 'text/html' }), /^<p>(?!.*canary).* is bad<\/p>$/],
+      [streams(chunk({ content: `Hel ${KEY}` })), /^Hel (?!.*canary)/],
+      [streams(chunk({ content: 'x'.repeat(100_000) })), /^x{20000}$/],
+    ] as const) {
+      server.willAnswer(answer);
+      expect((await failureOf(gateway().call(['m'], callOf()))).details.sent).toMatch(sent);
+    }
   });
 
   it.each<[string, Answer, string]>([

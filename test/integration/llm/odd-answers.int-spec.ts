@@ -590,17 +590,22 @@ describe('answers of endpoints that make something else of the format', () => {
       },
     );
 
-    it('and a model that is known to think elsewhere speaks at once', async () => {
-      server.willAnswer(streams(chunk({ reasoning_content: 'Hm' }), HI, STOP, DONE), async (response) => {
-        response.writeHead(200, { 'content-type': 'text/event-stream' });
-        response.write(HI);
-        await new Promise<void>((resolve) => (spoken = resolve));
-        response.end(STOP + DONE);
-      });
-      let spoken = (): void => undefined;
+    it('and a model that thinks elsewhere speaks at once, from then on too', async () => {
+      let hear = (): void => undefined;
+      const speaksOn =
+        (...pieces: string[]): Answer =>
+        async (response) => {
+          const heard = new Promise<void>((resolve) => (hear = resolve));
+          response.writeHead(200, { 'content-type': 'text/event-stream' });
+          response.write(pieces.join(''));
+          await heard;
+          response.end(STOP + DONE);
+        };
+      server.willAnswer(speaksOn(chunk({ reasoning_content: 'Hm' }), HI), speaksOn(HI));
       const { service } = createLlm({ LLM_BASE_URL: server.url });
-      await service.call(['qwq'], callOf());
-      expect((await service.call(['qwq'], callOf({ onText: () => spoken() }))).text).toBe('Hi');
+      for (let calls = 0; calls < 2; calls += 1) {
+        expect((await service.call(['qwq'], callOf({ onText: () => hear() }))).text).toBe('Hi');
+      }
     });
   });
 

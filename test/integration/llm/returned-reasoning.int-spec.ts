@@ -129,6 +129,15 @@ describe.each(['true', 'false'])('what a provider wants back with its calls (str
   const sentBack = (index: number): unknown =>
     (server.asked[index]!.body.messages as { role: string }[]).find(({ role }) => role === 'assistant');
 
+  /** The ids of the calls in a request, and those that its results name. */
+  const idsIn = (index: number): string[] => {
+    const messages = server.asked[index]!.body.messages as { tool_calls?: { id: string }[]; tool_call_id?: string }[];
+    return messages.flatMap(({ tool_calls: calls, tool_call_id: id }) => [
+      ...(calls ?? []).map((call) => call.id),
+      ...(id ? [id] : []),
+    ]);
+  };
+
   it.each(DIALECTS)('%s comes back as it came, also after a crash', async (_, deltas, fields) => {
     server.willAnswer(answerOf(deltas), done);
     const log = journal();
@@ -148,8 +157,34 @@ describe.each(['true', 'false'])('what a provider wants back with its calls (str
     expect(server.asked.map(({ body }) => body.model)).toEqual(['m', 'm', 'n']);
     expect(sentBack(1)).toHaveProperty('reasoning_content');
     expect(sentBack(2)).not.toHaveProperty('reasoning_content');
-    expect(sentBack(2)).toMatchObject({ tool_calls: [{ id: 'call_a' }] });
+    expect([idsIn(0), idsIn(1)]).toEqual([[], ['call_a', 'call_a']]);
+    // Mistral refuses every other form, and OpenAI ids of more than 40 characters.
+    expect(idsIn(2)).toEqual([expect.stringMatching(/^[a-z0-9]{9}$/), idsIn(2)[0]]);
   });
+
+  it.each(['functions.look:0', 'chatcmpl-tool-0123456789abcdef0123456789abcdef', 'D681PevKs'])(
+    'the id %s goes back as it came, also for a call of the same id; where it is refused, a plain one does',
+    async (id) => {
+      const call = { tool_calls: [{ ...CALL, id }] };
+      server.willAnswer(
+        answerOf([call]),
+        answerOf([{ tool_calls: [{ ...CALL, id, function: { name: 'look', arguments: '{}' } }] }]),
+        done,
+      );
+      await run(['m'], journal());
+      expect(idsIn(1)).toEqual([id, id]);
+      expect(new Set(idsIn(2)).size).toBe(2);
+      expect(idsIn(2)[2]).toMatch(/^[a-z0-9]{9}$/);
+
+      const refusal = fails(400, {
+        error: { message: `Tool call id was ${id} but must be a-z, A-Z, 0-9, with a length of 9.` },
+      });
+      server.willAnswer(answerOf([call]), refusal, done);
+      const isPlain = id.length === 9;
+      await run(['m'], journal()).catch(() => undefined);
+      if (!isPlain) expect(idsIn(2)).toEqual([expect.stringMatching(/^[a-z0-9]{9}$/), idsIn(2)[0]]);
+    },
+  );
 
   it('is left out where an endpoint refuses it', async () => {
     const refusal = fails(400, { error: { message: "property 'reasoning_content' is unsupported" } });

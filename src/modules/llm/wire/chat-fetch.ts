@@ -61,7 +61,7 @@ export function createChatFetch(fetch: typeof globalThis.fetch): typeof globalTh
     if (values === null && !HEARTBEAT.test(text) && !VALUE.test(text) && !PAGE.test(text)) {
       throw new ReportedInStreamError(errorInWords(text.trim()));
     }
-    if (values === null) return new Response(text, { headers: response.headers });
+    if (values === null) throw new UnusableAnswerError('sent an answer that cannot be read', text);
     const isWhole = values.length === 1 || LAST_MARK.test(text);
     const chunks = chunksOfBody(mender, values, isWhole);
     hasEnded();
@@ -209,7 +209,7 @@ function mendedEvent(mender: ChatMender, { name, data }: StreamEvent): MendedChu
     throw new ReportedInStreamError(reportedError(value, true) ?? errorInWords(HEARTBEAT.test(data) ? '' : data));
   }
   if (value !== undefined) return mender.take(value, text);
-  if (MAY_ANSWER.test(data)) throw new UnusableAnswerError('sent a chunk that cannot be read');
+  if (MAY_ANSWER.test(data)) throw new UnusableAnswerError('sent a chunk that cannot be read', data);
   if (!HEARTBEAT.test(data)) mender.takeWords(data);
   return null;
 }

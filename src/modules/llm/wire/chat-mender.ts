@@ -168,6 +168,7 @@ export class ChatMender {
     if (typeof reasoning === 'string') {
       mended.reasoning_content = reasoning;
       this.hasReasoned = true;
+      this.thoughts.waitNoLonger();
     }
     const calls: unknown[] = [];
     let { refusal } = delta;
@@ -252,7 +253,7 @@ export function chunksOfBody(mender: ChatMender, texts: readonly string[], isWho
       if (mended) chunks.push(mended);
     }
   }
-  if (chunks.length === 0 && !mender.hasFailed) throw new UnusableAnswerError('sent no answer');
+  if (chunks.length === 0 && !mender.hasFailed) throw new UnusableAnswerError('sent no answer', texts.join('\n'));
   return [...chunks, ...mender.end(isWhole)];
 }
 

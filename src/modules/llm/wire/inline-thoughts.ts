@@ -49,7 +49,13 @@ export class InlineThoughts {
   hasWaited = false;
 
   /** `waits` says that the answer may begin with thoughts of which only the end is marked. */
-  constructor(private readonly waits = false) {}
+  constructor(private waits = false) {}
+
+  /** The thoughts came elsewhere, so that the text holds none of which only the end is marked. */
+  waitNoLonger(): void {
+    this.waits = false;
+    if (this.state === 'waiting') this.state = 'answering';
+  }
 
   /** The pieces that `text`, the next of the answer, makes known. */
   take(text: string): SaidOrThought[] {

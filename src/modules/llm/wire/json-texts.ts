@@ -1,4 +1,4 @@
-import { withEscapes } from './json-value.js';
+import { repairedJson } from './json-repair.js';
 
 const OPEN = '{';
 /** What may stand between two values of a body: blanks, commas, and the marks of a stream of events. */
@@ -34,7 +34,7 @@ export function textAt(json: string, path: readonly (string | number)[]): string
     let key: string | number = index;
     if (opening === OPEN) {
       const end = endOfString(json, at);
-      key = JSON.parse(withEscapes(json.slice(at, end))) as string;
+      key = JSON.parse(repairedJson(json.slice(at, end))) as string;
       at = skipBlanks(json, skipBlanks(json, end) + 1);
     }
     const end = endOfValue(json, at);

@@ -1,3 +1,5 @@
+import { repairedJson } from './json-repair.js';
+
 /** A JSON object, as endpoints send it: nothing of its content is known. */
 export type JsonObject = Record<string, unknown>;
 
@@ -22,51 +24,15 @@ export function numberOf(value: unknown): number | undefined {
   return NUMBER.test(digits) ? Number(digits) : undefined;
 }
 
-/**
- * The value of a JSON text; undefined when it is none. Control characters inside of its strings, and the `NaN` and
- * `Infinity` that some libraries write, are read as what they mean.
- */
+/** The value of a JSON text, also of one with slips that leave no doubt; undefined when it is none. */
 export function parsedJson(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch {
-    const repaired = withoutBareNumbers(withEscapes(text));
-    if (repaired === text) return undefined;
     try {
-      return JSON.parse(repaired) as unknown;
+      return JSON.parse(repairedJson(text)) as unknown;
     } catch {
       return undefined;
     }
   }
-}
-
-const SPACE = 0x20;
-/** By the code of a control character. */
-const ESCAPES = Array.from({ length: SPACE }, (_, code) => `\\u${code.toString(16).padStart(4, '0')}`);
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-
-/** `text` with the control characters inside of its JSON strings escaped, which models and servers write as they are. */
-export function withEscapes(text: string): string {
-  const pieces: string[] = [];
-  let from = 0;
-  let isInString = false;
-  for (let at = 0; at < text.length; at += 1) {
-    const code = text.charCodeAt(at);
-    if (code === QUOTE) isInString = !isInString;
-    else if (isInString && code === BACKSLASH) at += 1;
-    else if (isInString && code < SPACE) {
-      pieces.push(text.slice(from, at), ESCAPES[code] ?? '');
-      from = at + 1;
-    }
-  }
-  return pieces.join('') + text.slice(from);
-}
-
-const STRING_OR_BARE = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\b(?:NaN|Infinity)\b/g;
-
-/** `text` with null for every number that JSON does not have. */
-function withoutBareNumbers(text: string): string {
-  if (!/NaN|Infinity/.test(text)) return text;
-  return text.replace(STRING_OR_BARE, (found) => (found.startsWith('"') ? found : 'null'));
 }

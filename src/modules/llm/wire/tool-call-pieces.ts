@@ -1,5 +1,6 @@
 import { ANSWER_LIMITS } from '../answer-limits.js';
 import { UnusableAnswerError } from '../model-failure.js';
+import { plainCallId } from '../tool-call-id.js';
 import { JsonExtent } from './json-extent.js';
 import { isObject, numberOf, parsedJson, wordsOf, type JsonObject } from './json-value.js';
 
@@ -113,7 +114,7 @@ export class ToolCallPieces {
     const isFirst = !call.isAnnounced;
     const piece: ToolCallPiece = {
       index: call.position,
-      ...(isFirst && { id: call.id ?? `call_${call.position}` }),
+      ...(isFirst && { id: call.id ?? plainCallId(`call ${call.position}`) }),
       function: { ...(isFirst && { name: call.name || 'unknown' }), arguments: call.held },
     };
     call.isAnnounced = true;

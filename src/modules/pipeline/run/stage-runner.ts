@@ -209,9 +209,10 @@ export class StageRunner {
       };
     }
     if (error instanceof ModelCallError) {
-      const { retryAt, provider } = error.details;
+      const { retryAt, provider, sent } = error.details;
       if (retryAt !== undefined) return { kind: 'snooze', until: retryAt, provider };
-      return { kind: 'failed', code: `model_${error.kind}`, message: error.message };
+      const quoted = sent === undefined ? '' : QUOTED_ANSWER + sent;
+      return { kind: 'failed', code: `model_${error.kind}`, message: error.message + quoted };
     }
     if (error instanceof UnreadableAnswerError) {
       return { kind: 'failed', code: 'unreadable_answer', message: error.message + QUOTED_ANSWER + error.sent };

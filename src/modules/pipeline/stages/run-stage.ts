@@ -8,7 +8,8 @@ import {
   type ModelSessionOptions,
   type ToolCallRecord,
 } from '../../loop/index.js';
-import type { ModelUsage } from '../../llm/index.js';
+import { storableText } from '../../../platform/database/index.js';
+import { ModelCallError, type ModelUsage } from '../../llm/index.js';
 import { isJudge } from '../../pods/index.js';
 import { maskSecrets } from '../guardrail/secret-mask.js';
 import { ScanBudget } from '../guardrail/text-scan.js';
@@ -131,12 +132,20 @@ async function answerTo(
   return { value, toolCalls: talk.toolCalls };
 }
 
-/** Throws what it is given; of an unreadable answer it masks the secrets and cuts what is left. */
+/** Throws what it is given; of what a model sent in vain it masks the secrets and cuts what is left. */
 function maskingFailure(taskId: string, signal: AbortSignal): (error: unknown) => Promise<never> {
   return async (error) => {
-    if (!(error instanceof UnreadableAnswerError)) throw error;
-    const sent = await maskSecrets(error.sent, taskId, new ScanBudget(MASKING_SECONDS, signal));
-    throw new UnreadableAnswerError(error.schemaName, error.faults, cutMiddle(sent, KEPT_ANSWER));
+    const budget = new ScanBudget(MASKING_SECONDS, signal);
+    const masked = (text: string): Promise<string> => maskSecrets(text, taskId, budget);
+    if (error instanceof UnreadableAnswerError) {
+      const faults: string[] = [];
+      for (const fault of error.faults) faults.push(await masked(fault));
+      throw new UnreadableAnswerError(error.schemaName, faults, cutMiddle(await masked(error.sent), KEPT_ANSWER));
+    }
+    if (!(error instanceof ModelCallError) || error.details.sent === undefined) throw error;
+    // Its end may be half a secret, since it is no longer whole.
+    const sent = storableText((await masked(error.details.sent)).slice(0, KEPT_ANSWER));
+    throw new ModelCallError(error.kind, error.message, { ...error.details, sent }, { cause: error });
   };
 }
 

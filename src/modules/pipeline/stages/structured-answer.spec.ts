@@ -28,14 +28,35 @@ function valueOf(role: Role, text: string | object): Answered {
   return reading.value as unknown as Answered;
 }
 
-describe('line ends in the texts of an answer', () => {
-  it('are read as they stand, and noted; what decides stays exact', () => {
+describe('slips of JSON', () => {
+  it('cost no verdict where they leave no doubt', () => {
+    for (const text of [
+      String.raw`{"verdict":"reject","issues":[{"severity":"low","description":"C:\dir \d+ it\'s"}]}`,
+      '{"verdict":"reject","issues":[],}',
+      '{\u00a0"verdict":\u200b"reject"}',
+      '{"verdict":"reject","confidence":NaN}',
+      '```json title="review.json"\n{"verdict":"reject"}\n```',
+    ]) {
+      expect(valueOf('code_review', text).verdict).toBe('reject');
+    }
+    for (const text of [
+      String.raw`{"verdict":"pa\ss"}`,
+      '{"verdict":"pass\u00a0"}',
+      '{"verdict":NaN}',
+      '{"blocked":true,"blocked":false,"findings":[],}',
+      '{"verdict":"reject","verdict":"pass","score":NaN}',
+    ]) {
+      expect(read(text.includes('blocked') ? 'guardrail' : 'code_review', text).valid).toBe(false);
+    }
+  });
+
+  it('of line ends in its texts are read as they stand, and noted; what decides stays exact', () => {
     const { verdict, summary, notes } = valueOf(
       'code_review',
       '```json\n{"verdict": "reject",\n"summary": "One \\"line\\".\nAnother.\t"}\n```',
     );
     expect([verdict, summary]).toEqual(['reject', 'One "line".\nAnother.\t']);
-    expect(notes).toEqual(['Line ends in its texts were not escaped.']);
+    expect(notes).toEqual(['It was not JSON to the letter.']);
     expect(read('code_review', '{"verdict":"pass\n"}').valid).toBe(false);
     expect(read('code_review', '{"verdict":"reject","summary":"a\nb","\\u0056erdict":"pass"}').valid).toBe(false);
     expect(read('code_review', '{"verdict":"pass","summary":"a\nb').valid).toBe(false);

@@ -133,7 +133,7 @@ export function readAnswer(answer: ReadableAnswer, form: AnswerForm): Reading {
   const notes = [
     ...(note === null ? [] : [note]),
     ...mendings(whole.value, parsed.data, ''),
-    ...(whole.isEscaped ? ['Line ends in its texts were not escaped.'] : []),
+    ...(whole.isRepaired ? ['It was not JSON to the letter.'] : []),
     ...(repeated.size > 0 ? ['A key was given more than once; its last value counts.'] : []),
   ];
   return { valid: true, value: notes.length === 0 ? value : { ...value, notes: notes.slice(0, MOST_NOTES) } };

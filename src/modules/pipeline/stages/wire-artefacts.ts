@@ -1,4 +1,4 @@
-import { withEscapes } from '../../llm/index.js';
+import { repairedJson } from '../../llm/index.js';
 
 /** What transports and chat templates leave at the start of an answer. Each is taken off whole. */
 const LEADING: readonly RegExp[] = [
@@ -14,7 +14,7 @@ const LEADING: readonly RegExp[] = [
   /^<[|｜][^<>|｜{}"]{1,40}[|｜]>/,
   /^<\/?(?:s|bos|eos|pad|start_of_turn|end_of_turn)>/,
   /^\[\/?INST\]/,
-  /^(?:`{3,}|~{3,})(?:json[c5]?(?=\s*[[{])|[\w-]{0,20}(?=\s))/i,
+  /^(?:`{3,}|~{3,})(?:json[c5]?(?=\s*[[{])|[\w-]{0,20}[^\S\n][^`~{}[\]\n]{0,100}(?=\n)|[\w-]{0,20}(?=\s))/i,
 ];
 
 const TRAILING: readonly RegExp[] = [
@@ -36,8 +36,8 @@ const MOST_LAYERS = 20;
 interface WholeJson {
   json: string;
   value: unknown;
-  /** Line ends or other control characters stood in its texts as they are; `json` has them escaped. */
-  isEscaped?: true;
+  /** It was not JSON to the letter; `json` is. */
+  isRepaired?: true;
 }
 
 /**
@@ -81,8 +81,8 @@ function parse(text: string): WholeJson | null {
   const asWritten = parsedAs(text);
   if (asWritten !== null) return asWritten;
   if (!/^[[{]/.test(text) || !/[\]}]$/.test(text)) return null;
-  const read = parsedAs(withEscapes(text));
-  return read && { ...read, isEscaped: true };
+  const read = parsedAs(repairedJson(text));
+  return read && { ...read, isRepaired: true };
 }
 
 function parsedAs(text: string): WholeJson | null {
