@@ -56,7 +56,7 @@ try {
   database.attach({ connectionString: server.url(), poolSize: 10 });
   const clock = new Clock();
   const queue = new TaskQueueRepository(database);
-  const moves = new TransitionsRepository(database, clock, new TaskEventPublisher(new NoBus()));
+  const transitions = new TransitionsRepository(database, clock, new TaskEventPublisher(new NoBus()));
   const pool = new pg.Pool({ connectionString: server.url(), max: 10 });
 
   const claim = async (): Promise<ClaimedTask[]> => {
@@ -77,7 +77,7 @@ try {
   };
   const flushed = async (task: ClaimedTask): Promise<void> => {
     for (let step = 0; step < MOVES_EACH; step += 1) {
-      if (!(await moves.commit(move(task, step)))) throw new Error('a move was refused');
+      if (!(await transitions.commit(move(task, step)))) throw new Error('a move was refused');
     }
   };
   const alone = async (task: ClaimedTask): Promise<void> => {

@@ -1,7 +1,7 @@
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type pg from 'pg';
-import { LEGAL_TRANSITIONS } from '../../test/support/legal-moves.js';
+import { LEGAL_TRANSITIONS } from '../../test/support/legal-transitions.js';
 import { fileOf, iterationsOf, writes, type Question } from './stage-endpoint.js';
 
 /** What became of a submission: `ok` was answered 202, `refused` was answered otherwise, of the others nobody knows. */

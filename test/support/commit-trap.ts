@@ -1,7 +1,7 @@
 import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net';
 import pg from 'pg';
 
-/** What the pipeline's commits look like on the wire: moves, and entries of journals. */
+/** What the pipeline's commits look like on the wire: transitions, and entries of journals. */
 const COMMITS = ['last_move_id = m.move_id', 'insert into stage_journal'];
 
 export interface Trap {

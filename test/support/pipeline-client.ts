@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { expect } from '@jest/globals';
 import { api, type Answer, type Api } from './openapi.js';
 import { expectSeenOrListed } from './seen-work.js';
-import { LEGAL_TRANSITIONS } from './legal-moves.js';
+import { LEGAL_TRANSITIONS } from './legal-transitions.js';
 import type { Service } from './service.js';
 import { POD_ROLES } from '../../src/modules/pods/roles.js';
 import type { StageRole } from './stage-models.js';
@@ -102,7 +102,7 @@ export class PipelineClient {
     throw new Error(`the stream of task ${id} ended first: ${JSON.stringify(await this.events(id))}`);
   }
 
-  /** Waits until the task has ended or waits for a person, and gives it; its whole event log must hold legal moves only,
+  /** Waits until the task has ended or waits for a person, and gives it; its whole event log must hold legal transitions only,
    * and no judge's verdict may stand for a changed file that it was not shown and no gate lists.
    */
   async settled(id: string, skipGates = 0): Promise<Answer['body']> {
@@ -134,7 +134,7 @@ export class PipelineClient {
     return answer;
   }
 
-  /** Every move in the task's log is on the hand-written list, and each begins where the one before ended. */
+  /** Every transition in the task's log is on the hand-written list, and each begins where the one before ended. */
   async expectLegalTransitions(id: string): Promise<void> {
     const events = await this.events(id);
     expect(events.map(({ seq }) => seq)).toEqual(events.map((_, index) => index + 1));

@@ -123,7 +123,7 @@ export async function seedArtifact(
   return id;
 }
 
-/** Appends events in one transaction with the task's row, as every move does. */
+/** Appends events in one transaction with the task's row, as every transition does. */
 export async function seedEvents(
   db: Database,
   taskId: string,

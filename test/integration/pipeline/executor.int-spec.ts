@@ -26,9 +26,9 @@ const judge = (role: Role, position: number): AgentSnapshot =>
 
 /** Judges that answer at once: the guardrail with a finding that only a person may clear. */
 const stages = {
-  run: async (session: TaskExecution, role: Role) => ({
+  run: async (execution: TaskExecution, role: Role) => ({
     kind: 'complete',
-    stageId: session.situation.newest[role]?.id,
+    stageId: execution.situation.newest[role]?.id,
     role,
     output: role === 'guardrail' ? { ...PASSING.guardrail, findings: [GRAVE] } : PASSING[role],
     used: { model: 'm', inputTokens: 1, outputTokens: 1, costUsd: 0, estimated: false, durationMs: 1 },
@@ -38,7 +38,7 @@ const GRAVE = { type: 'harmful_content', severity: 'critical', description: 'har
 const noTrees = { open: async () => null, measure: async () => null, drop: async () => undefined };
 
 it('a verdict that could not be stored is not decided upon when its neighbour ends', async () => {
-  const { clock, queue, moves, wire } = queueOn(db.database);
+  const { clock, queue, transitions, wire } = queueOn(db.database);
   const id = clock.newId();
   await queue.insert({
     id,
@@ -51,22 +51,22 @@ it('a verdict that could not be stored is not decided upon when its neighbour en
     nextStatus: 'guardrail_running',
     control: initialControl(null),
   });
-  const commit = moves.commit.bind(moves);
+  const commit = transitions.commit.bind(transitions);
   let away = true;
-  moves.commit = async (move, signal) => {
-    const ends = move.stages?.some(({ role, status }) => role === 'guardrail' && status === 'complete');
+  transitions.commit = async (transition, signal) => {
+    const ends = transition.stages?.some(({ role, status }) => role === 'guardrail' && status === 'complete');
     if (ends && away) {
       away = false;
       throw new DomainError('dependency_unavailable', 'The database went away.');
     }
-    return commit(move, signal);
+    return commit(transition, signal);
   };
   const module = await wire(
     TaskExecutor,
     { provide: StageRunner, useValue: stages },
     { provide: TaskTrees, useValue: noTrees },
   );
-  const runs = module.get(LoadedTasksRepository);
+  const tasks = module.get(LoadedTasksRepository);
   const executor = module.get(TaskExecutor);
   const run = async (): Promise<boolean> => {
     const [task] = await queue.claim(1, 1, 60, 'any');
@@ -89,9 +89,9 @@ it('a verdict that could not be stored is not decided upon when its neighbour en
 
   expect(await run()).toBe(true);
   expect((await task()).status).toBe('pending_human_review');
-  expect((await runs.find(id))?.stages.map((stage) => `${stage.role} ${stage.status}`).toSorted()).toEqual([
+  expect((await tasks.find(id))?.stages.map((stage) => `${stage.role} ${stage.status}`).toSorted()).toEqual([
     'code_review complete',
     'guardrail complete',
   ]);
-  expect((await runs.find(id))?.findings).toMatchObject([{ type: 'harmful_content', open: true }]);
+  expect((await tasks.find(id))?.findings).toMatchObject([{ type: 'harmful_content', open: true }]);
 });

@@ -8,7 +8,7 @@ import { LoadedTasksRepository } from '../../../src/modules/pipeline/store/loade
 import { TaskExecution } from '../../../src/modules/pipeline/run/task-execution.js';
 import { TaskSpendsRepository } from '../../../src/modules/pipeline/store/task-spends.repository.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
-import { LEGAL_TRANSITIONS } from '../../support/legal-moves.js';
+import { LEGAL_TRANSITIONS } from '../../support/legal-transitions.js';
 import { expireLeases, progress, queueOn, reaperOn } from './queue-setup.js';
 
 let db: TestDatabase;
@@ -63,20 +63,20 @@ describe('a zombie', () => {
 
   it('cannot move the task that another one holds', async () => {
     const both = await zombieAndHolder();
-    expect(await setup.moves.commit(late(both))).toBe(false);
-    expect(await setup.moves.commit(progress(both.holder))).toBe(true);
+    expect(await setup.transitions.commit(late(both))).toBe(false);
+    expect(await setup.transitions.commit(progress(both.holder))).toBe(true);
   });
 
   it('could, were it not for the epoch', async () => {
     const both = await zombieAndHolder();
     const unguarded = queueOn(databaseWithout('t.epoch = m.epoch and', 'tasks.applyTransitions'));
-    expect(await unguarded.moves.commit(late(both))).toBe(true);
+    expect(await unguarded.transitions.commit(late(both))).toBe(true);
   });
 
   it('cannot move it with its own version either, whatever the epoch says', async () => {
     const { zombie } = await zombieAndHolder();
     const unguarded = queueOn(databaseWithout('t.epoch = m.epoch and', 'tasks.applyTransitions'));
-    expect(await unguarded.moves.commit(progress(zombie))).toBe(false);
+    expect(await unguarded.transitions.commit(progress(zombie))).toBe(false);
   });
 
   describe('that writes its journal', () => {
@@ -209,7 +209,7 @@ describe('a zombie', () => {
     for (let n = 0; n < 4; n += 1) await spends.promise(lease, 2);
     expect(await promised()).toEqual({ promised_usd: 8 });
     const taken = { input_tokens: 0, cached_input_tokens: 0, output_tokens: 0, cost_usd: 0, promised_usd: -2 };
-    // A worker that was not dead after all, a journal and a move.
+    // A worker that was not dead after all, a journal and a transition.
     await spends.settle(new Lease(zombie.id, 1, zombie.epoch, zombie.version), taken, []);
     const stage = setup.clock.newId();
     await db.database.query(
@@ -219,10 +219,10 @@ describe('a zombie', () => {
     );
     const entry = { seq: 0, kind: 'result', callId: '1', text: '', isError: false, durationMs: 0 } as const;
     await new JournalRepository(db.database).append(lease, stage, entry, taken);
-    await setup.moves.commit(progress(holder, { spent: { ...taken, execution_ms: 0 } }));
+    await setup.transitions.commit(progress(holder, { spent: { ...taken, execution_ms: 0 } }));
     expect(await promised()).toEqual({ promised_usd: 2 });
-    const run = (await new LoadedTasksRepository(db.database).find(holder.id))!;
-    expect(new TaskExecution(run, lease, setup.moves, () => 0).committedUsd).toBe(2);
+    const task = (await new LoadedTasksRepository(db.database).find(holder.id))!;
+    expect(new TaskExecution(task, lease, setup.transitions, () => 0).committedUsd).toBe(2);
   });
 
   describe('that beats', () => {
@@ -264,28 +264,28 @@ describe('reapers of three replicas and a worker that finishes', () => {
     await expireLeases(db.database);
     const finishing = queueOn(db.database);
     const finish = async (task: ClaimedTask): Promise<[string, boolean]> => {
-      const move = progress(task, {
+      const transition = progress(task, {
         to: 'complete',
         events: [{ type: 'task.finished', data: { status: 'complete' } }],
       });
-      return [task.id, await finishing.moves.commit(move)];
+      return [task.id, await finishing.transitions.commit(transition)];
     };
     const reapers = await Promise.all([reaperOn(db.database), reaperOn(db.database), reaperOn(db.database)]);
     const passes = reapers.map((one) => one.pass());
     const finished = new Map(await Promise.all(claimed.map(finish)));
     await Promise.all(passes);
-    const rows = await db.database.query<{ id: string; status: string; stage_crashes: number; moves: number }>(
+    const rows = await db.database.query<{ id: string; status: string; stage_crashes: number; transitions: number }>(
       'test.tasks',
       sql`
         select id, status, stage_crashes,
-          (select count(*)::int from task_events e where e.task_id = t.id and e.type in ('task.reaped', 'task.finished')) as moves
+          (select count(*)::int from task_events e where e.task_id = t.id and e.type in ('task.reaped', 'task.finished')) as transitions
         from tasks t`,
     );
     for (const { id, ...row } of rows) {
       expect(row).toEqual(
         finished.get(id)
-          ? { status: 'complete', stage_crashes: 0, moves: 1 }
-          : { status: 'queued', stage_crashes: 1, moves: 1 },
+          ? { status: 'complete', stage_crashes: 0, transitions: 1 }
+          : { status: 'queued', stage_crashes: 1, transitions: 1 },
       );
     }
   });
@@ -294,7 +294,7 @@ describe('reapers of three replicas and a worker that finishes', () => {
     await setup.submit();
     const [task] = await setup.queue.claim(1, 1, 150, 'any');
     await (await reaperOn(db.database)).pass();
-    expect(await setup.moves.commit(progress(task!))).toBe(true);
+    expect(await setup.transitions.commit(progress(task!))).toBe(true);
   });
 
   it('bury a task at its third crash in one stage, not before, and its requeue forgets the crashes', async () => {
@@ -326,7 +326,7 @@ describe('reapers of three replicas and a worker that finishes', () => {
       'test.head',
       sql`select version, epoch from tasks where id = ${id}`,
     );
-    const revived = await setup.moves.commit({
+    const revived = await setup.transitions.commit({
       task_id: id,
       from: 'failed',
       to: 'queued',

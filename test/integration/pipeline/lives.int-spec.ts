@@ -38,11 +38,11 @@ afterEach(async () => {
 });
 
 /** What the task stage does, one life after the other, before it fails or is complete. */
-type Work = (session: TaskExecution) => Promise<'failed' | 'complete'>;
+type Work = (execution: TaskExecution) => Promise<'failed' | 'complete'>;
 
 /** The pipeline of one task, over real work trees; its stages do the `work`. */
 async function setup(trees: WorkTrees, ...lives: Work[]) {
-  const { clock, queue, moves, wire } = queueOn(db.database);
+  const { clock, queue, transitions, wire } = queueOn(db.database);
   const module = await wire(
     TaskExecutor,
     TaskCommandsService,
@@ -50,18 +50,18 @@ async function setup(trees: WorkTrees, ...lives: Work[]) {
     { provide: AppConfig, useValue: config },
     { provide: WorkTrees, useValue: trees },
     { provide: ToolRegistry, useValue: { holdsWriting: () => true } },
-    { provide: StageRunner, useValue: { run: (session: TaskExecution) => runStage(session) } },
+    { provide: StageRunner, useValue: { run: (execution: TaskExecution) => runStage(execution) } },
   );
   const taskTrees = module.get(TaskTrees);
-  const runStage = async (session: TaskExecution): Promise<object> => {
-    await taskTrees.forCalls(session, session.lease.signal).tree!.open();
-    const ended = await lives.shift()!(session);
-    await taskTrees.measure(session);
+  const runStage = async (execution: TaskExecution): Promise<object> => {
+    await taskTrees.forCalls(execution, execution.lease.signal).tree!.open();
+    const ended = await lives.shift()!(execution);
+    await taskTrees.measure(execution);
     return {
       ...(ended === 'failed'
         ? { kind: 'failed', code: 'model_refused', message: 'no' }
         : { kind: 'complete', output: PASSING.task }),
-      stageId: session.situation.newest.task?.id,
+      stageId: execution.situation.newest.task?.id,
       role: 'task',
       used: { model: 'm', inputTokens: 0, outputTokens: 0, costUsd: 0, estimated: false, durationMs: 1 },
     };
@@ -82,7 +82,7 @@ async function setup(trees: WorkTrees, ...lives: Work[]) {
   return {
     id,
     admin,
-    moves,
+    transitions,
     pipeline: module.get(TaskCommandsService),
     run: async (): Promise<boolean> => {
       const [task] = await queue.claim(1, 1, 60, 'any');
@@ -92,8 +92,8 @@ async function setup(trees: WorkTrees, ...lives: Work[]) {
   };
 }
 
-const write = (session: TaskExecution, name: string): Promise<void> =>
-  writeFile(join(session.tree!.root, name), 'words of the task');
+const write = (execution: TaskExecution, name: string): Promise<void> =>
+  writeFile(join(execution.tree!.root, name), 'words of the task');
 
 describe('a dead letter that is requeued', () => {
   it('keeps its new work tree when its failed life is cleaned up late', async () => {
@@ -110,11 +110,11 @@ describe('a dead letter that is requeued', () => {
     let failed: Promise<unknown> = Promise.resolve();
     const { pipeline, id, run, status } = await setup(
       trees,
-      async (session) => (await write(session, 'draft.txt'), 'failed'),
-      async (session) => {
+      async (execution) => (await write(execution, 'draft.txt'), 'failed'),
+      async (execution) => {
         cleanUp();
         await failed;
-        await write(session, 'result.txt');
+        await write(execution, 'result.txt');
         return 'complete';
       },
     );
@@ -135,15 +135,15 @@ describe('a dead letter that is requeued', () => {
       }
     })(config);
     let found: string[] = [];
-    const { pipeline, id, run, status, moves, admin } = await setup(
+    const { pipeline, id, run, status, transitions, admin } = await setup(
       trees,
-      async (session) => (await write(session, 'draft.txt'), 'complete'),
+      async (execution) => (await write(execution, 'draft.txt'), 'complete'),
       async ({ tree }) => ((found = await readdir(tree!.root)), 'complete'),
     );
     // As the reaper does when the worker has died here for the last time.
     const bury = async (): Promise<void> => {
       const task = (await admin.findHead(id))!;
-      await moves.commit({
+      await transitions.commit({
         task_id: id,
         from: task.status,
         to: 'failed',
@@ -190,7 +190,7 @@ it('a task that is cancelled while it publishes stops without a fault, and leave
   })(config);
   const { pipeline, id, run, status } = await setup(
     trees,
-    async (session) => (await write(session, 'draft.txt'), 'complete'),
+    async (execution) => (await write(execution, 'draft.txt'), 'complete'),
   );
   expect(await run()).toBe(true);
   expect([await status(), await readdir(config.workspace)]).toEqual(['cancelled', []]);

@@ -41,13 +41,13 @@ export function queueOn(database: Database) {
   const clock = new Clock();
   const bus = new SilentBus();
   const queue = new TaskQueueRepository(database);
-  const moves = new TransitionsRepository(database, clock, new TaskEventPublisher(bus));
+  const transitions = new TransitionsRepository(database, clock, new TaskEventPublisher(bus));
   const workers = new WorkersRepository(database);
   return {
     clock,
     bus,
     queue,
-    moves,
+    transitions,
     workers,
     /** Nest's own wiring of `providers` on this queue; the last of two for one token is taken. */
     wire: (...providers: Provider[]): Promise<TestingModule> =>
@@ -59,7 +59,7 @@ export function queueOn(database: Database) {
           { provide: EventBus, useValue: bus },
           { provide: TaskBell, useClass: SilentBell },
           { provide: TaskQueueRepository, useValue: queue },
-          { provide: TransitionsRepository, useValue: moves },
+          { provide: TransitionsRepository, useValue: transitions },
           { provide: WorkersRepository, useValue: workers },
           LoadedTasksRepository,
           TaskAdminRepository,

@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { sql } from '../../../src/platform/database/index.js';
-import { movesStatement } from '../../../src/modules/pipeline/store/transitions.repository.js';
+import { transitionsStatement } from '../../../src/modules/pipeline/store/transitions.repository.js';
 import { claimStatement } from '../../../src/modules/pipeline/store/task-queue.repository.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
-import { LEGAL_TRANSITIONS } from '../../support/legal-moves.js';
+import { LEGAL_TRANSITIONS } from '../../support/legal-transitions.js';
 import { progress, queueOn } from './queue-setup.js';
 
 let db: TestDatabase;
@@ -66,11 +66,11 @@ describe('promoting', () => {
   it('makes a task ready when its time has come, and not before', async () => {
     const id = await setup.submit();
     const [task] = await setup.queue.claim(1, 1, 150, 'any');
-    const move = progress(task!, {
+    const transition = progress(task!, {
       to: 'queued',
       queue: { next_status: 'task_running', delay_ms: 3_600_000, wait_reason: 'retry_at' },
     });
-    expect(await setup.moves.commit(move)).toBe(true);
+    expect(await setup.transitions.commit(transition)).toBe(true);
     expect(await setup.queue.promote(10)).toEqual([]);
     expect(await setup.queue.claim(1, 1, 150, 'any')).toEqual([]);
     await db.database.query('test.due', sql`update tasks set run_at = clock_timestamp() where id = ${id}`);
@@ -79,8 +79,8 @@ describe('promoting', () => {
   });
 });
 
-describe('moves', () => {
-  it('writes everything of a move, or nothing', async () => {
+describe('transitions', () => {
+  it('writes everything of a transition, or nothing', async () => {
     await setup.submit();
     const [task] = await setup.queue.claim(1, 1, 150, 'any');
     const stage = {
@@ -92,7 +92,7 @@ describe('moves', () => {
       status: 'running' as const,
     };
     expect(
-      await setup.moves.commit(
+      await setup.transitions.commit(
         progress(task!, { stages: [stage], events: [{ type: 'stage.started', data: { role: 'task' } }] }),
       ),
     ).toBe(true);
@@ -110,7 +110,7 @@ describe('moves', () => {
         },
       ],
     });
-    await expect(setup.moves.commit(broken)).rejects.toThrow(/verdict_is_known/);
+    await expect(setup.transitions.commit(broken)).rejects.toThrow(/verdict_is_known/);
     const stages = await db.database.query('test.stages', sql`select status from stages where task_id = ${task!.id}`);
     expect(stages).toEqual([{ status: 'running' }]);
     expect(await row(task!.id)).toMatchObject({ version: task!.version + 1 });
@@ -119,24 +119,24 @@ describe('moves', () => {
   it('refuses a worker whose epoch is over, and one that repeats itself', async () => {
     await setup.submit();
     const [task] = await setup.queue.claim(1, 1, 150, 'any');
-    expect(await setup.moves.commit(progress(task!))).toBe(true);
-    expect(await setup.moves.commit(progress(task!))).toBe(false);
+    expect(await setup.transitions.commit(progress(task!))).toBe(true);
+    expect(await setup.transitions.commit(progress(task!))).toBe(false);
     const cancel = progress(task!, {
       to: 'cancelled',
       guard: { epoch: task!.epoch, version: task!.version + 1 },
       raise_epoch: true,
       events: [{ type: 'task.finished', data: {} }],
     });
-    expect(await setup.moves.commit(cancel)).toBe(true);
+    expect(await setup.transitions.commit(cancel)).toBe(true);
     expect(
-      await setup.moves.commit(progress(task!, { guard: { epoch: task!.epoch, version: task!.version + 2 } })),
+      await setup.transitions.commit(progress(task!, { guard: { epoch: task!.epoch, version: task!.version + 2 } })),
     ).toBe(false);
   });
 
-  it('refuses what the table of moves does not hold', async () => {
+  it('refuses what the table of transitions does not hold', async () => {
     await setup.submit();
     const [task] = await setup.queue.claim(1, 1, 150, 'any');
-    expect(() => setup.moves.commit(progress(task!, { from: 'complete', to: 'queued' }))).toThrow(/may not go/);
+    expect(() => setup.transitions.commit(progress(task!, { from: 'complete', to: 'queued' }))).toThrow(/may not go/);
   });
 
   it('stores hostile text with U+FFFD where PostgreSQL would refuse it', async () => {
@@ -151,7 +151,7 @@ describe('moves', () => {
       status: 'complete' as const,
       output: { text: 'a\u0000b\ud800c' },
     };
-    expect(await setup.moves.commit(progress(task!, { stages: [stage] }))).toBe(true);
+    expect(await setup.transitions.commit(progress(task!, { stages: [stage] }))).toBe(true);
     const [stored] = await db.database.query<{ output: unknown }>(
       'test.output',
       sql`select output from stages where id = ${stage.id}`,
@@ -159,11 +159,11 @@ describe('moves', () => {
     expect(stored?.output).toEqual({ text: 'a\ufffdb\ufffdc' });
   });
 
-  it('applies many moves of many tasks at once, and each exactly once', async () => {
+  it('applies many transitions of many tasks at once, and each exactly once', async () => {
     for (let n = 0; n < 120; n += 1) await setup.submit();
     const claimed = await setup.queue.claim(1, 120, 150, 'any');
     const both = await Promise.all(
-      claimed.flatMap((task) => [setup.moves.commit(progress(task)), setup.moves.commit(progress(task))]),
+      claimed.flatMap((task) => [setup.transitions.commit(progress(task)), setup.transitions.commit(progress(task))]),
     );
     expect(both.filter(Boolean)).toHaveLength(120);
   });
@@ -183,16 +183,16 @@ describe('moves', () => {
         return rows;
       },
     });
-    const { moves } = queueOn(deaf);
-    expect(await moves.commit(progress(task!))).toBe(true);
+    const { transitions } = queueOn(deaf);
+    expect(await transitions.commit(progress(task!))).toBe(true);
     expect(lost).toBeGreaterThan(1);
     expect(await row(task!.id)).toMatchObject({ version: task!.version + 1 });
   });
 
-  it('numbers events without holes and tells where each move goes', async () => {
+  it('numbers events without holes and tells where each transition leads', async () => {
     const id = await setup.submit();
     const [task] = await setup.queue.claim(1, 1, 150, 'any');
-    await setup.moves.commit(
+    await setup.transitions.commit(
       progress(task!, {
         to: 'failed',
         error: { code: 'x', message: 'x' },
@@ -268,8 +268,8 @@ describe('plans', () => {
 
   it('moves tasks by their primary key, also with a plan that is kept from when there were few', async () => {
     await client.query('set plan_cache_mode = force_generic_plan');
-    await client.query(`prepare moves (jsonb) as ${movesStatement(null).toQuery().text}`);
-    const plan = await explain(`execute moves ('[]')`);
+    await client.query(`prepare transitions (jsonb) as ${transitionsStatement(null).toQuery().text}`);
+    const plan = await explain(`execute transitions ('[]')`);
     expect(plan).toMatch(/Index Scan using tasks_pkey on tasks/);
     expect(plan).not.toMatch(/Seq Scan on tasks/);
   });

@@ -112,7 +112,7 @@ describe('a lease that no run holds', () => {
     };
     worker = await workerWith(async (task) => {
       ran.push(task);
-      return setup.moves.commit({
+      return setup.transitions.commit({
         task_id: task.id,
         from: task.status,
         to: 'cancelled',
@@ -162,7 +162,7 @@ it('claims once for a ring and not again for what ends, while nothing was left d
   };
   const ended: string[] = [];
   worker = await workerWith(async (task) => {
-    const left = await setup.moves.commit(progress(task, { to: 'cancelled' }));
+    const left = await setup.transitions.commit(progress(task, { to: 'cancelled' }));
     ended.push(task.id);
     return left;
   }, bell);
@@ -197,7 +197,7 @@ function heldRuns() {
         lease.signal.addEventListener('abort', () => resolve(), { once: true });
       });
       running.delete(task.id);
-      return setup.moves.commit(progress(task, { to: 'cancelled' }));
+      return setup.transitions.commit(progress(task, { to: 'cancelled' }));
     },
   };
 }
@@ -346,11 +346,11 @@ it('a look at a lease that has ended does not cost the task’s next one', async
     if (leases.length === 1) {
       await looked;
       const queue = { next_status: task.status, delay_ms: 0 };
-      return setup.moves.commit(progress(task, { to: 'queued', queue }));
+      return setup.transitions.commit(progress(task, { to: 'queued', queue }));
     }
     again();
     await answered;
-    return setup.moves.commit(progress(task, { to: 'cancelled' }));
+    return setup.transitions.commit(progress(task, { to: 'cancelled' }));
   });
   await worker.start();
   await eventually('leases.length === 2', () => leases.length === 2);
@@ -375,7 +375,7 @@ it('a run that winds up does not take the task’s next one out of sight', async
       return true;
     }
     // As when the answer of this commit is lost: it is still being asked for while the task goes on.
-    await setup.moves.commit(progress(task, { to: 'queued', queue: { next_status: task.status, delay_ms: 0 } }));
+    await setup.transitions.commit(progress(task, { to: 'queued', queue: { next_status: task.status, delay_ms: 0 } }));
     await cameBack;
     expect(lease.lost).toBe(true);
     setTimeout(wound);
@@ -387,7 +387,7 @@ it('a run that winds up does not take the task’s next one out of sight', async
   expect(leases[1]?.lost).toBe(false);
   const { epoch, version } = leases[1] ?? { epoch: 0, version: 0 };
   const cancel = { ...progress({ id, status: 'task_running', epoch, version }), raise_epoch: true };
-  expect(await setup.moves.commit({ ...cancel, to: 'cancelled' })).toBe(true);
+  expect(await setup.transitions.commit({ ...cancel, to: 'cancelled' })).toBe(true);
   await eventually('leases[1]?.lost === true', () => leases[1]?.lost === true);
 });
 
@@ -402,7 +402,7 @@ it('claims what a suspect was before, also when another worker takes the suspect
   const ran: string[] = [];
   worker = await workerWith(async (task) => {
     ran.push(task.id);
-    return setup.moves.commit(progress(task, { to: 'cancelled' }));
+    return setup.transitions.commit(progress(task, { to: 'cancelled' }));
   }, new PatientBell());
   await worker.start();
   await eventually('ran.length === 1', () => ran.length === 1);
@@ -422,7 +422,7 @@ describe('a worker that nobody rings for', () => {
     const ran: string[] = [];
     const run = async (task: ClaimedTask): Promise<boolean> => {
       ran.push(task.id);
-      return setup.moves.commit(progress(task, { to: 'cancelled' }));
+      return setup.transitions.commit(progress(task, { to: 'cancelled' }));
     };
     worker = await workerWith(run, new PatientBell(), { PIPELINE_MAX_CONCURRENT: '1' });
     await worker.start();

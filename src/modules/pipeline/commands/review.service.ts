@@ -32,8 +32,8 @@ export interface Decision {
 export class ReviewService {
   constructor(
     private readonly config: AppConfig,
-    private readonly runs: LoadedTasksRepository,
-    private readonly moves: TransitionsRepository,
+    private readonly tasks: LoadedTasksRepository,
+    private readonly transitions: TransitionsRepository,
     private readonly trees: TaskTrees,
     private readonly bell: TaskBell,
   ) {}
@@ -43,32 +43,32 @@ export class ReviewService {
    * @throws DomainError not_found, forbidden, no_open_gate, gate_stale, content_changed.
    */
   async review(principal: Principal, taskId: string, decision: Decision): Promise<{ status: TaskStatus }> {
-    const run = await this.runs.find(taskId);
+    const task = await this.tasks.find(taskId);
     const owners = visibleOwners(principal, this.config.auth.required);
-    if (run === null || (owners !== null && !owners.includes(run.owner))) throw DomainError.notFound('task', taskId);
-    if (!mayReview(principal, { owner: run.owner, reviewBy: run.pod.reviewBy })) {
+    if (task === null || (owners !== null && !owners.includes(task.owner))) throw DomainError.notFound('task', taskId);
+    if (!mayReview(principal, { owner: task.owner, reviewBy: task.pod.reviewBy })) {
       throw new DomainError('forbidden', 'This task is reviewed by the admin.');
     }
-    const gate = run.gate;
-    if (run.status !== 'pending_human_review' || gate === null) {
+    const gate = task.gate;
+    if (task.status !== 'pending_human_review' || gate === null) {
       throw new DomainError('no_open_gate', 'The task waits for no decision.');
     }
     if (decision.gateId !== undefined && decision.gateId !== gate.id) {
       throw new DomainError('gate_stale', 'Another gate is open now; look at the task again.');
     }
-    const hashes = [situationOf(run).contentHash(), decision.contentHash ?? gate.contentHash];
+    const hashes = [situationOf(task).contentHash(), decision.contentHash ?? gate.contentHash];
     if (hashes.some((hash) => hash !== gate.contentHash)) {
       throw new DomainError('content_changed', 'What the gate shows has changed; look at the task again.');
     }
     const decidedBy = principal.kind === 'key' ? `${ownerOf(principal)} (${principal.name})` : principal.kind;
-    const move = decision.decision === 'approve' ? approval(run, gate) : rejection(run, decision.comment);
-    const applied = await this.moves.commit({
-      task_id: run.id,
-      from: run.status,
-      guard: { epoch: run.epoch, version: run.version },
+    const outcome = decision.decision === 'approve' ? approval(task, gate) : rejection(task, decision.comment);
+    const applied = await this.transitions.commit({
+      task_id: task.id,
+      from: task.status,
+      guard: { epoch: task.epoch, version: task.version },
       raise_epoch: true,
-      ...move,
-      ...(move.resolve ? { resolve: [{ resolved_by: decidedBy, notes: decision.comment ?? 'Approved.' }] } : {}),
+      ...outcome,
+      ...(outcome.resolve ? { resolve: [{ resolved_by: decidedBy, notes: decision.comment ?? 'Approved.' }] } : {}),
       decide_gate: {
         id: gate.id,
         decision: decision.decision,
@@ -80,20 +80,20 @@ export class ReviewService {
           type: 'gate.decided',
           data: { gate_id: gate.id, kind: gate.kind, decision: decision.decision, decided_by: decidedBy },
         },
-        ...move.events,
+        ...outcome.events,
       ],
     });
     if (!applied) throw new DomainError('no_open_gate', 'The gate was decided meanwhile.');
-    if (move.to === 'queued') await this.bell.ring([run.id]);
-    else await this.trees.drop(run, move.to);
-    return { status: move.to };
+    if (outcome.to === 'queued') await this.bell.ring([task.id]);
+    else await this.trees.drop(task, outcome.to);
+    return { status: outcome.to };
   }
 }
 
 type Outcome = Pick<Transition, 'to' | 'control' | 'events'> & Partial<Transition>;
 
-function approval(run: LoadedTask, gate: NonNullable<LoadedTask['gate']>): Outcome {
-  const situation = situationOf(run);
+function approval(task: LoadedTask, gate: NonNullable<LoadedTask['gate']>): Outcome {
+  const situation = situationOf(task);
   // A conflict that an earlier release showed has no versions: its approval covers none, and the gate opens again with them.
   const {
     unseen,
@@ -111,16 +111,16 @@ function approval(run: LoadedTask, gate: NonNullable<LoadedTask['gate']>): Outco
   return {
     to: 'queued',
     control,
-    queue: { next_status: publishes ? 'completing' : firstStatus(run.pod, next), delay_ms: 0 },
+    queue: { next_status: publishes ? 'completing' : firstStatus(task.pod, next), delay_ms: 0 },
     ...(forgiving ? { resolve: [] } : {}),
     events: [],
   };
 }
 
-function rejection(run: LoadedTask, comment: string | undefined): Outcome {
+function rejection(task: LoadedTask, comment: string | undefined): Outcome {
   return {
     to: 'cancelled',
-    control: run.control,
+    control: task.control,
     error: { code: 'rejected', message: comment ?? 'A reviewer rejected the work.' },
     end_running_stages: { status: 'cancelled', error_code: 'rejected', error: 'A reviewer rejected the work.' },
     events: [{ type: 'task.finished', data: { status: 'cancelled', code: 'rejected' } }],

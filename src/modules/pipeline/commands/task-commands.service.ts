@@ -35,8 +35,8 @@ export class TaskCommandsService {
   constructor(
     private readonly config: AppConfig,
     private readonly admin: TaskAdminRepository,
-    private readonly runs: LoadedTasksRepository,
-    private readonly moves: TransitionsRepository,
+    private readonly tasks: LoadedTasksRepository,
+    private readonly transitions: TransitionsRepository,
     private readonly trees: TaskTrees,
     private readonly bell: TaskBell,
   ) {}
@@ -75,7 +75,7 @@ export class TaskCommandsService {
       const task = await find();
       if (task === null) throw new DomainError('not_found', 'There is no such task.');
       if (isTerminal(task.status)) return task.status;
-      const applied = await this.moves.commit({
+      const applied = await this.transitions.commit({
         task_id: task.id,
         from: task.status,
         to: 'cancelled',
@@ -124,24 +124,24 @@ export class TaskCommandsService {
 
   /** Puts a dead letter back into the queue with its checkpoint. @throws DomainError not_found, not_a_dead_letter. */
   async requeue(taskId: string): Promise<{ status: TaskStatus }> {
-    const run = await this.runs.find(taskId);
-    if (run === null) throw DomainError.notFound('task', taskId);
-    const isDead = run.status === 'failed' && (await this.admin.isDeadLetter(taskId));
+    const task = await this.tasks.find(taskId);
+    if (task === null) throw DomainError.notFound('task', taskId);
+    const isDead = task.status === 'failed' && (await this.admin.isDeadLetter(taskId));
     // What the life that failed has published must not be there when the next one copies the workspace.
-    if (isDead) await this.trees.drop(run, run.status);
+    if (isDead) await this.trees.drop(task, task.status);
     const applied =
       isDead &&
-      (await this.moves.commit({
+      (await this.transitions.commit({
         task_id: taskId,
         from: 'failed',
         to: 'queued',
-        guard: { epoch: run.epoch, version: run.version },
+        guard: { epoch: task.epoch, version: task.version },
         raise_epoch: true,
         revive: true,
         suspect: false,
         stage_crashes: 0,
         error: null,
-        ...revival(run),
+        ...revival(task),
         events: [{ type: 'task.retried', data: { reason: 'requeued' } }],
       }));
     if (!applied) throw new DomainError('not_a_dead_letter', 'The task is not a dead letter.');
@@ -167,22 +167,22 @@ export class TaskCommandsService {
  * had changed files, whose work tree is gone, and one that has no unfinished stage go back to the task stage, as a further
  * iteration.
  */
-function revival(run: LoadedTask): {
+function revival(task: LoadedTask): {
   control: TaskControl;
   queue: { next_status: TaskStatus; delay_ms: number };
 } {
-  const taskStep = taskStepOf(run.pod);
+  const taskStep = taskStepOf(task.pod);
   const allowedAttempts: TaskControl['allowedAttempts'] = {};
-  for (const stage of run.stages) {
+  for (const stage of task.stages) {
     if (stage.status === 'failed') allowedAttempts[stageKey(stage.role, stage.iteration)] = stage.attempt + 1;
   }
   const control: TaskControl = {
-    ...run.control,
+    ...task.control,
     retries: {},
     providerWaitMs: 0,
     machinePauses: 0,
     allowedAttempts,
-    life: run.epoch + 1,
+    life: task.epoch + 1,
   };
   const atTask: TaskControl = {
     ...control,
@@ -191,14 +191,14 @@ function revival(run: LoadedTask): {
     diffHash: null,
     flags: { guardrailBlocked: false, codeReviewRejected: false },
   };
-  const kept = enter({ ...situationOf(run), control });
+  const kept = enter({ ...situationOf(task), control });
   // Without an unfinished stage the task would only meet the gate again that it failed at.
   const again = taskStep >= 0 && (control.diffHash !== null || kept.kind !== 'run');
-  const next = again ? enter({ ...situationOf(run), control: atTask }) : kept;
+  const next = again ? enter({ ...situationOf(task), control: atTask }) : kept;
   return {
     control: again ? atTask : control,
     queue: {
-      next_status: firstStatus(run.pod, next),
+      next_status: firstStatus(task.pod, next),
       delay_ms: 0,
     },
   };

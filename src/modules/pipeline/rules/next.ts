@@ -3,7 +3,7 @@ import type { Situation } from './situation.js';
 import type { GateKind, TaskControl } from './task-control.js';
 import { runningStatus, type Role, type RunningStatus } from './task-status.js';
 
-/** What changes in the same move, besides the control state. */
+/** What changes in the same transition, besides the control state. */
 export interface Effects {
   /** Findings that the decision agent's override resolves. */
   overridden: string[];

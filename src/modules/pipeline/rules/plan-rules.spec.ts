@@ -111,7 +111,7 @@ const team = fc.record({
 });
 type Team = typeof team extends fc.Arbitrary<infer T> ? T : never;
 
-/** More moves than any task of these can need: every one ends, or the rules go in circles. */
+/** More transitions than any task of these can need: every one ends, or the rules go in circles. */
 const MOST_MOVES = 400;
 
 /** Plays one task, asking the plan and the rules at each turn; every person says yes. */

@@ -47,16 +47,16 @@ interface JudgedTask {
 }
 
 /** A task as the plan judges it. */
-export function situationOf(run: JudgedTask): Situation {
-  const newest = newestStages(run.stages);
+export function situationOf(task: JudgedTask): Situation {
+  const newest = newestStages(task.stages);
   const guardrailIteration = newest.guardrail?.iteration ?? 0;
   return {
-    pod: run.pod,
-    control: run.control,
-    maxRetries: run.maxRetries,
+    pod: task.pod,
+    control: task.control,
+    maxRetries: task.maxRetries,
     newest,
-    findings: run.findings.filter((finding) => finding.open && finding.iteration === guardrailIteration),
-    contentHash: () => reviewedContentHash(newest, run.control.diffHash),
+    findings: task.findings.filter((finding) => finding.open && finding.iteration === guardrailIteration),
+    contentHash: () => reviewedContentHash(newest, task.control.diffHash),
   };
 }
 

@@ -33,7 +33,7 @@ export function shownTraps({ listed, total, hash }: GitTraps): ShownTraps {
   return { files, more: total - files.length, hash };
 }
 
-/** The small state that says where a task stands; kept in its row, written by every move. */
+/** The small state that says where a task stands; kept in its row, written by every transition. */
 export interface TaskControl {
   /** Index of the current step (a stage, or a parallel group). */
   step: number;

@@ -2,7 +2,7 @@ import { everyValue, type TaskRow } from '../../../platform/database/index.js';
 import { POD_ROLES, type PodRole } from '../../pods/index.js';
 
 /**
- * A task's states and the moves between them. This table is the only place that says which moves are legal; the chart in
+ * A task's states and the transitions between them. This table is the only place that says which are legal; the chart in
  * `docs/pipeline.md` is drawn from it.
  */
 export type Role = PodRole;
@@ -11,7 +11,7 @@ export const ROLES: readonly Role[] = POD_ROLES;
 export type RunningStatus = `${Role}_running`;
 export const RUNNING_STATUSES: readonly RunningStatus[] = ROLES.map(runningStatus);
 export const TERMINAL_STATUSES = ['complete', 'failed', 'cancelled'] as const;
-/** As the table takes them: each has its legal moves below, or this file does not compile. */
+/** As the table takes them: each has its legal transitions below, or this file does not compile. */
 export type TaskStatus = TaskRow['status'];
 export const TASK_STATUSES: readonly TaskStatus[] = everyValue<TaskStatus>()(
   'queued',
@@ -34,11 +34,11 @@ const FROM_RUNNING: readonly TaskStatus[] = [
 ];
 
 function fromRunning(): Record<RunningStatus, TaskStatus[]> {
-  const moves = RUNNING_STATUSES.map((from) => [from, FROM_RUNNING.filter((to) => to !== from)]);
-  return Object.fromEntries(moves) as Record<RunningStatus, TaskStatus[]>;
+  const transitions = RUNNING_STATUSES.map((from) => [from, FROM_RUNNING.filter((to) => to !== from)]);
+  return Object.fromEntries(transitions) as Record<RunningStatus, TaskStatus[]>;
 }
 
-/** Every legal move. A status never moves to itself: progress inside a status is not a move. */
+/** Every legal transition. None leads from a status to itself: progress inside a status is not in the table. */
 export const LEGAL_TRANSITIONS: Readonly<Record<TaskStatus, readonly TaskStatus[]>> = {
   queued: [...LEASED, 'cancelled'],
   ...fromRunning(),

@@ -20,9 +20,9 @@ export interface TransitionContext {
 
 type ExecutionTransition = Parameters<TaskExecution['commit']>[0];
 
-/** The one move that stores what ended (`parts`, which `task` foresees) and takes the task to what comes next. */
+/** The one transition that stores what ended (`parts`, which `foreseen` holds) and takes the task to what comes next. */
 export function transition(
-  task: ForeseenTask,
+  foreseen: ForeseenTask,
   parts: StageRecords,
   next: Next,
   context: TransitionContext,
@@ -36,7 +36,7 @@ export function transition(
     ...parts,
     stages,
     resolve,
-    to: task.run.status,
+    to: foreseen.task.status,
     control: next.control,
     events: parts.events ?? [],
     // A stage that ended shows that its worker survived it.
@@ -44,50 +44,50 @@ export function transition(
   };
   switch (next.kind) {
     case 'run':
-      return runTransition(task, base, next, context);
+      return runTransition(foreseen, base, next, context);
     case 'retry':
-      return retryTransition(task, base, next);
+      return retryTransition(foreseen, base, next);
     case 'snooze':
-      return snoozeTransition(task, base, next, context);
+      return snoozeTransition(foreseen, base, next, context);
     case 'gate':
-      return gateTransition(task, base, next, context);
+      return gateTransition(foreseen, base, next, context);
     case 'fail':
-      return failTransition(task, base, next);
+      return failTransition(foreseen, base, next);
     case 'complete':
-      if (task.tree !== null && next.control.diffHash !== null && task.run.status !== 'completing') {
+      if (foreseen.tree !== null && next.control.diffHash !== null && foreseen.task.status !== 'completing') {
         return { ...base, to: 'completing', deadline_ms: context.staleSeconds * 4_000 };
       }
-      return completeTransition(task, base, context);
+      return completeTransition(foreseen, base, context);
   }
 }
 
 /** Ends the task with its result. */
 function completeTransition(
-  task: ForeseenTask,
+  foreseen: ForeseenTask,
   base: ExecutionTransition,
   context: TransitionContext,
 ): ExecutionTransition {
   return {
     ...base,
     to: 'complete',
-    result: resultOf(task.run),
-    artifacts: [...(base.artifacts ?? []), ...artifactsOf(task, () => context.newId())],
+    result: resultOf(foreseen.task),
+    artifacts: [...(base.artifacts ?? []), ...artifactsOf(foreseen, () => context.newId())],
     error: null,
     events: [...base.events, { type: 'task.finished', data: { status: 'complete' } }],
   };
 }
 
 function runTransition(
-  task: ForeseenTask,
+  foreseen: ForeseenTask,
   base: ExecutionTransition,
   next: NextOf<'run'>,
   context: TransitionContext,
 ): ExecutionTransition {
-  const started = starts(task, next, context);
+  const started = starts(foreseen, next, context);
   return {
     ...base,
-    to: runningStatus(firstOf(task, next.roles)),
-    deadline_ms: deadlineMs(task, next.roles, context),
+    to: runningStatus(firstOf(foreseen, next.roles)),
+    deadline_ms: deadlineMs(foreseen, next.roles, context),
     stages: [...(base.stages ?? []), ...started],
     events: [
       ...base.events,
@@ -99,13 +99,17 @@ function runTransition(
   };
 }
 
-function retryTransition(task: ForeseenTask, base: ExecutionTransition, next: NextOf<'retry'>): ExecutionTransition {
+function retryTransition(
+  foreseen: ForeseenTask,
+  base: ExecutionTransition,
+  next: NextOf<'retry'>,
+): ExecutionTransition {
   const ceilingMs = Math.min(RETRY_BASE_MS * 2 ** (next.retryNumber - 1), RETRY_MAX_MS);
   const delayMs = Math.round(ceilingMs / 2 + (ceilingMs / 2) * Math.random());
   return {
     ...base,
     to: 'queued',
-    queue: { next_status: runningStatus(firstOf(task, next.roles)), delay_ms: delayMs, wait_reason: 'retry_at' },
+    queue: { next_status: runningStatus(firstOf(foreseen, next.roles)), delay_ms: delayMs, wait_reason: 'retry_at' },
     retries: next.roles.length,
     events: [
       ...base.events,
@@ -115,19 +119,19 @@ function retryTransition(task: ForeseenTask, base: ExecutionTransition, next: Ne
 }
 
 function snoozeTransition(
-  task: ForeseenTask,
+  foreseen: ForeseenTask,
   base: ExecutionTransition,
   next: NextOf<'snooze'>,
   context: TransitionContext,
 ): ExecutionTransition {
   const until = new Date(next.until).toISOString();
-  const { newest } = task.situation;
+  const { newest } = foreseen.situation;
   const waiting = ROLES.filter((role) => newest[role]?.status === 'running');
   return {
     ...base,
     to: 'queued',
     queue: {
-      next_status: runningStatus(firstOf(task, waiting)),
+      next_status: runningStatus(firstOf(foreseen, waiting)),
       delay_ms: Math.max(next.until - context.nowMs(), 1),
       wait_reason: 'provider',
       wait_provider: next.provider,
@@ -137,13 +141,13 @@ function snoozeTransition(
 }
 
 function gateTransition(
-  task: ForeseenTask,
+  foreseen: ForeseenTask,
   base: ExecutionTransition,
   next: NextOf<'gate'>,
   context: TransitionContext,
 ): ExecutionTransition {
   const id = context.newId();
-  const found = unreported(task, next, () => context.newId());
+  const found = unreported(foreseen, next, () => context.newId());
   return {
     ...base,
     to: 'pending_human_review',
@@ -152,10 +156,10 @@ function gateTransition(
       id,
       kind: next.gate,
       reason: next.reason,
-      content_hash: task.situation.contentHash(),
+      content_hash: foreseen.situation.contentHash(),
       details: next.details,
     },
-    artifacts: [...(base.artifacts ?? []), ...pendingOutput(task, () => context.newId())],
+    artifacts: [...(base.artifacts ?? []), ...pendingOutput(foreseen, () => context.newId())],
     events: [
       ...base.events,
       ...found.map(findingAdded),
@@ -165,27 +169,31 @@ function gateTransition(
 }
 
 /** The findings of a gate on what git would obey, where no guardrail has reported them. */
-function unreported(task: ForeseenTask, next: NextOf<'gate'>, newId: () => string): FindingWrite[] {
-  const { task: stage } = task.situation.newest;
+function unreported(foreseen: ForeseenTask, next: NextOf<'gate'>, newId: () => string): FindingWrite[] {
+  const { task: stage } = foreseen.situation.newest;
   const traps = next.details.traps as ShownTraps | undefined;
   if (next.gate !== 'finding' || traps === undefined || stage === undefined) return [];
-  if (task.run.findings.some(({ open, type, deterministic }) => open && deterministic && type === 'policy_violation')) {
+  if (
+    foreseen.task.findings.some(({ open, type, deterministic }) => open && deterministic && type === 'policy_violation')
+  ) {
     return [];
   }
-  return gitFindings({ listed: traps.files, total: traps.files.length + traps.more }, task.run.id).map((finding) => ({
-    id: newId(),
-    stage_id: stage.id,
-    finding_type: finding.type,
-    severity: finding.severity,
-    description: finding.description,
-    evidence: finding.evidence,
-    iteration: stage.iteration,
-    deterministic: finding.deterministic,
-  }));
+  return gitFindings({ listed: traps.files, total: traps.files.length + traps.more }, foreseen.task.id).map(
+    (finding) => ({
+      id: newId(),
+      stage_id: stage.id,
+      finding_type: finding.type,
+      severity: finding.severity,
+      description: finding.description,
+      evidence: finding.evidence,
+      iteration: stage.iteration,
+      deterministic: finding.deterministic,
+    }),
+  );
 }
 
-function failTransition(task: ForeseenTask, base: ExecutionTransition, next: NextOf<'fail'>): ExecutionTransition {
-  const stage = task.run.status.replace('_running', '');
+function failTransition(foreseen: ForeseenTask, base: ExecutionTransition, next: NextOf<'fail'>): ExecutionTransition {
+  const stage = foreseen.task.status.replace('_running', '');
   return {
     ...base,
     to: 'failed',
@@ -197,27 +205,27 @@ function failTransition(task: ForeseenTask, base: ExecutionTransition, next: Nex
 }
 
 /** Rows of the stages that begin; a stage that was interrupted goes on in the row it has. */
-function starts(task: ForeseenTask, next: NextOf<'run'>, context: TransitionContext): StageWrite[] {
-  const { newest } = task.situation;
+function starts(foreseen: ForeseenTask, next: NextOf<'run'>, context: TransitionContext): StageWrite[] {
+  const { newest } = foreseen.situation;
   return next.roles.flatMap((role) => {
-    const iteration = iterationOf(task.run.pod, next.control, role);
+    const iteration = iterationOf(foreseen.task.pod, next.control, role);
     const known = newest[role];
     if (known?.status === 'running' && known.iteration === iteration) return [];
     const attempt = known?.iteration === iteration ? known.attempt + 1 : 1;
-    const position = task.run.pod.agents.find((agent) => agent.role === role)?.position ?? 0;
+    const position = foreseen.task.pod.agents.find((agent) => agent.role === role)?.position ?? 0;
     const stage: StageWrite = { id: context.newId(), role, position, iteration, attempt, status: 'running' };
     return [stage];
   });
 }
 
-function firstOf(task: ForeseenTask, roles: readonly Role[]): Role {
-  const agent = task.run.pod.agents.find((candidate) => roles.includes(candidate.role));
+function firstOf(foreseen: ForeseenTask, roles: readonly Role[]): Role {
+  const agent = foreseen.task.pod.agents.find((candidate) => roles.includes(candidate.role));
   if (agent === undefined) throw new Error('A step has no stage to run.');
   return agent.role;
 }
 
 /** The reaper's backstop stands well behind the stage's own time-out. */
-function deadlineMs(task: ForeseenTask, roles: readonly Role[], context: TransitionContext): number {
-  const agents = task.run.pod.agents.filter((agent) => roles.includes(agent.role));
+function deadlineMs(foreseen: ForeseenTask, roles: readonly Role[], context: TransitionContext): number {
+  const agents = foreseen.task.pod.agents.filter((agent) => roles.includes(agent.role));
   return (Math.max(...agents.map((agent) => agent.timeoutSeconds)) + context.staleSeconds) * 1_000;
 }

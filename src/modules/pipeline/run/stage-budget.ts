@@ -62,7 +62,7 @@ export class StageBudget {
   /** @throws CostLimitReachedError, PriceUnknownError, what storing the promise throws. */
   async beforeCall(model: string, call: ModelCall): Promise<void> {
     this.endCall(call);
-    const limit = this.execution.run.control.costLimitUsd;
+    const limit = this.execution.task.control.costLimitUsd;
     if (limit === null) return;
     const asked = this.llm.worstCaseCostUsd(model, call);
     if (asked === null)
@@ -107,7 +107,7 @@ export class StageBudget {
    * @throws what storing it throws; it is given away all the same.
    */
   async grantUsd(): Promise<number | null> {
-    const limit = this.execution.run.control.costLimitUsd;
+    const limit = this.execution.task.control.costLimitUsd;
     if (limit === null) return null;
     const granted = Math.max(0, limit - this.execution.committedUsd) / 2;
     this.execution.reserve(granted);

@@ -15,7 +15,7 @@ export class StageDeadline {
   readonly signal: AbortSignal;
 
   constructor(execution: TaskExecution, timeoutSeconds: number) {
-    const limitSeconds = execution.run.pod.maxExecutionSeconds;
+    const limitSeconds = execution.task.pod.maxExecutionSeconds;
     const leftMs = Math.max(limitSeconds * 1_000 - execution.executionMs, 0);
     const controller = new AbortController();
     this.timers = [

@@ -8,8 +8,8 @@ import type { TaskExecution } from './task-execution.js';
  * shown when it began, if it has begun: the tree has its own unfinished work by now.
  */
 export function stageInput(execution: TaskExecution, agent: AgentSnapshot, shown?: StageDiff): StageInput {
-  const { run } = execution;
-  const iteration = iterationOf(run.pod, run.control, agent.role);
+  const { task } = execution;
+  const iteration = iterationOf(task.pod, task.control, agent.role);
   const { newest } = execution.situation;
   const earlier: Partial<StageOutputs> = {};
   for (const definition of Object.values(STAGES)) {
@@ -17,14 +17,14 @@ export function stageInput(execution: TaskExecution, agent: AgentSnapshot, shown
     if (record?.status === 'complete') Object.assign(earlier, { [definition.role]: record.output });
   }
   return {
-    taskId: run.id,
-    request: run.userInput,
+    taskId: task.id,
+    request: task.userInput,
     iteration,
     systemPrompt: agent.systemPrompt,
     earlier,
     feedback: feedback(execution, roleKind(agent.role) === 'decides' ? iteration : iteration - 1),
     diff: execution.tree === null && !execution.mayMakeTree ? null : (shown ?? diffOf(execution)),
-    flags: run.control.flags,
+    flags: task.control.flags,
   };
 }
 
@@ -53,7 +53,7 @@ function askedBy<Judge extends JudgeRole>(judge: Judge, output: unknown): Asked 
 
 /** Every verdict of the iterations up to `last` that asked for something, oldest first. */
 function feedback(execution: TaskExecution, last: number): StageFeedback[] {
-  return execution.run.stages.flatMap(({ role, status, iteration, output }) => {
+  return execution.task.stages.flatMap(({ role, status, iteration, output }) => {
     if (!isJudge(role) || status !== 'complete' || iteration > last) return [];
     const asked = askedBy(role, output);
     return asked === null ? [] : [{ iteration, source: role, ...asked }];

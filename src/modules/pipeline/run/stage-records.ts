@@ -7,7 +7,7 @@ import type { Role } from '../rules/task-status.js';
 import { usage, type StageOutcome } from './stage-outcome.js';
 import type { TaskExecution } from './task-execution.js';
 
-/** What one ended stage adds to the move that follows it. */
+/** What one ended stage adds to the transition that follows it. */
 export type StageRecords = Partial<
   Pick<Transition, 'stages' | 'findings' | 'resolve' | 'reviews' | 'artifacts' | 'events'>
 >;

@@ -46,7 +46,7 @@ export class StageRunner {
    * @throws LeaseLostError, DrainingError, or `dependency_unavailable` when nothing may or can be stored any more.
    */
   async run(execution: TaskExecution, role: Role): Promise<StageOutcome> {
-    const agent = execution.run.pod.agents.find((candidate) => candidate.role === role);
+    const agent = execution.task.pod.agents.find((candidate) => candidate.role === role);
     const stage = execution.situation.newest[role];
     if (agent === undefined || stage?.status !== 'running') throw new Error(`The stage ${role} has not begun.`);
     return withLogContext({ stage: role, attempt: stage.attempt }, () => this.runLogged(execution, agent, stage));
@@ -54,7 +54,7 @@ export class StageRunner {
 
   private async runLogged(execution: TaskExecution, agent: AgentSnapshot, stage: StageRecord): Promise<StageOutcome> {
     const { role } = agent;
-    const recorded = execution.run.journals.get(stage.id) ?? (await this.carried(execution, stage));
+    const recorded = execution.task.journals.get(stage.id) ?? (await this.carried(execution, stage));
     const budget = new StageBudget(execution, this.llm, recorded, {
       promise: (usd) =>
         retryUnavailable(this.clock, execution.lease.signal, () => this.spends.promise(execution.lease, usd)),
@@ -104,9 +104,9 @@ export class StageRunner {
     hooks: LoopHooks,
     signal: AbortSignal,
   ): Promise<{ output: unknown }> {
-    const { run } = execution;
+    const { task } = execution;
     const defaultModel = await this.llm.defaultModel();
-    const chain = stageModels(agent, run.pod, run.metadata, defaultModel).filter((model) =>
+    const chain = stageModels(agent, task.pod, task.metadata, defaultModel).filter((model) =>
       this.llm.isConfigured(model),
     );
     const input = stageInput(execution, agent, recorded[0]?.diff);
@@ -124,17 +124,17 @@ export class StageRunner {
       readChanged: (path) => this.trees.readChanged(execution, path),
       tools: {
         registry: this.tools,
-        allowed: stageTools(agent, run.pod.agents, effectiveTier(run), this.tools),
+        allowed: stageTools(agent, task.pod.agents, effectiveTier(task), this.tools),
         context: {
           root: this.config.workspace,
           ...this.trees.forCalls(execution, signal),
-          tier: effectiveTier(run),
-          network: run.pod.network === 'on',
-          owner: run.owner,
+          tier: effectiveTier(task),
+          network: task.pod.network === 'on',
+          owner: task.owner,
           signal,
-          work: { kind: 'task', id: run.id },
-          depth: run.control.depth ?? 0,
-          ancestors: run.ancestors,
+          work: { kind: 'task', id: task.id },
+          depth: task.control.depth ?? 0,
+          ancestors: task.ancestors,
           spending: {
             maxOutputTokens: agent.maxTokens ?? undefined,
             beforeCall: (model, call) => budget.beforeCall(model, call),
@@ -152,11 +152,11 @@ export class StageRunner {
    * that none of them runs twice.
    */
   private async carried(execution: TaskExecution, stage: StageRecord): Promise<StageEntry[]> {
-    const { run, lease } = execution;
+    const { task, lease } = execution;
     const before = attemptBefore(execution, stage);
     if (before === undefined) return [];
     return retryUnavailable(this.clock, lease.signal, () =>
-      this.journals.carry(lease, before.id, stage.id, run.control.life ?? 0),
+      this.journals.carry(lease, before.id, stage.id, task.control.life ?? 0),
     );
   }
 
@@ -228,8 +228,8 @@ export class StageRunner {
   }
 }
 
-function attemptBefore({ run }: TaskExecution, stage: StageRecord): StageRecord | undefined {
-  return run.stages.find(
+function attemptBefore({ task }: TaskExecution, stage: StageRecord): StageRecord | undefined {
+  return task.stages.find(
     ({ role, iteration, attempt }) =>
       role === stage.role && iteration === stage.iteration && attempt === stage.attempt - 1,
   );

@@ -9,7 +9,7 @@ import type { KnownFinding, StageHistoryRecord, LoadedTask } from '../store/load
 import type { AbandonedStage } from '../store/task-spends.repository.js';
 
 /** A task as a stage's end leaves it, before that is stored: what is decided from and told of it. */
-export type ForeseenTask = Pick<TaskExecution, 'run' | 'situation' | 'tree' | 'diff' | 'changedFiles'>;
+export type ForeseenTask = Pick<TaskExecution, 'task' | 'situation' | 'tree' | 'diff' | 'changedFiles'>;
 
 /** What a transition writes of a task's stages and findings. */
 type Written = Partial<Pick<Transition, 'stages' | 'end_running_stages' | 'findings' | 'resolve'>>;
@@ -45,34 +45,34 @@ export class TaskExecution {
   private readonly writes = new PQueue({ concurrency: 1 });
 
   constructor(
-    readonly run: LoadedTask,
+    readonly task: LoadedTask,
     readonly lease: Lease,
-    private readonly moves: Pick<TransitionsRepository, 'commit'>,
+    private readonly transitions: Pick<TransitionsRepository, 'commit'>,
     private readonly monotonicMs: () => number,
   ) {
-    this.reservedUsd = run.grantedUsd + run.promisedUsd;
+    this.reservedUsd = task.grantedUsd + task.promisedUsd;
   }
 
   get situation(): Situation {
-    return situationOf(this.run);
+    return situationOf(this.task);
   }
 
   /** The row of `role`'s present attempt. */
   stage(id: string): StageHistoryRecord | undefined {
-    return this.run.stages.find((stage) => stage.id === id);
+    return this.task.stages.find((stage) => stage.id === id);
   }
 
   /** The task as it will be once `written` is stored. */
   foresee(written: Written): ForeseenTask {
-    const run = { ...this.run, ...after(this.run, written) };
-    return { run, situation: situationOf(run), tree: this.tree, diff: this.diff, changedFiles: this.changedFiles };
+    const task = { ...this.task, ...after(this.task, written) };
+    return { task, situation: situationOf(task), tree: this.tree, diff: this.diff, changedFiles: this.changedFiles };
   }
 
   /** Notes how the tree differs from its base; the next commit stores the hash, and what git would obey. */
   measured(diff: TreeDiff): void {
     this.diff = diff;
-    const { traps: _before, ...control } = this.run.control;
-    this.run.control = {
+    const { traps: _before, ...control } = this.task.control;
+    this.task.control = {
       ...control,
       diffHash: diff.files.length > 0 ? diff.contentHash : null,
       ...(diff.traps && { traps: shownTraps(diff.traps) }),
@@ -89,7 +89,7 @@ export class TaskExecution {
    * started.
    */
   get committedUsd(): number {
-    return this.run.costUsd + this.reservedUsd;
+    return this.task.costUsd + this.reservedUsd;
   }
 
   /** Counts `usd` as promised to a call that is about to be made, or given away; negative to take it back. */
@@ -105,9 +105,9 @@ export class TaskExecution {
 
   /** A model call used this much; the next write of the task stores it. */
   account(spent: Spent): void {
-    this.run.inputTokens += spent.input_tokens;
-    this.run.outputTokens += spent.output_tokens;
-    this.run.costUsd += spent.cost_usd;
+    this.task.inputTokens += spent.input_tokens;
+    this.task.outputTokens += spent.output_tokens;
+    this.task.costUsd += spent.cost_usd;
     this.giveBack(spent);
   }
 
@@ -137,23 +137,23 @@ export class TaskExecution {
 
   /** Milliseconds inside stages, those not yet written included. */
   get executionMs(): number {
-    return this.run.executionMs + (this.sinceMs === null ? 0 : Math.round(this.monotonicMs() - this.sinceMs));
+    return this.task.executionMs + (this.sinceMs === null ? 0 : Math.round(this.monotonicMs() - this.sinceMs));
   }
 
   /**
-   * Applies a move under the lease.
+   * Applies a transition under the lease.
    * @throws LeaseLostError when the lease no longer holds; nothing may be written after that.
    */
-  async commit(move: Omit<Transition, 'task_id' | 'from' | 'guard' | 'spent'>): Promise<void> {
+  async commit(transition: Omit<Transition, 'task_id' | 'from' | 'guard' | 'spent'>): Promise<void> {
     const executionMs = this.executionMs;
-    const timed = executionMs - this.run.executionMs;
+    const timed = executionMs - this.task.executionMs;
     const spent = { ...this.takeSpent(), execution_ms: timed };
-    const applied = await this.moves
+    const applied = await this.transitions
       .commit(
         {
-          ...move,
-          task_id: this.run.id,
-          from: this.run.status,
+          ...transition,
+          task_id: this.task.id,
+          from: this.task.status,
           guard: { epoch: this.lease.epoch, version: this.lease.version },
           spent,
         },
@@ -165,27 +165,27 @@ export class TaskExecution {
       });
     if (!applied) {
       this.giveBack(spent);
-      this.abandoned.push(...(move.stages ?? []).filter(isEnd));
+      this.abandoned.push(...(transition.stages ?? []).filter(isEnd));
       this.lease.lose('Another holder has the task.');
       throw new LeaseLostError('Another holder has the task.');
     }
-    if (move.stage_crashes === 0) this.lease.crashed = false;
-    this.apply(move, executionMs);
+    if (transition.stage_crashes === 0) this.lease.crashed = false;
+    this.apply(transition, executionMs);
   }
 
   /** Brings this copy up to a transition that is stored: the only place where what a transition writes comes into it. */
   private apply(stored: Written & Pick<Transition, 'to' | 'control'>, executionMs: number): void {
     this.lease.version += 1;
-    Object.assign(this.run, after(this.run, stored), { status: stored.to, control: stored.control, executionMs });
+    Object.assign(this.task, after(this.task, stored), { status: stored.to, control: stored.control, executionMs });
     if (this.sinceMs !== null) this.sinceMs = this.monotonicMs();
   }
 }
 
-/** Stages and findings of `run` after `written`, as they would be loaded. */
-function after(run: LoadedTask, written: Written): Pick<LoadedTask, 'stages' | 'findings'> {
+/** Stages and findings of `task` after `written`, as they would be loaded. */
+function after(task: LoadedTask, written: Written): Pick<LoadedTask, 'stages' | 'findings'> {
   const { stages: writes = [], end_running_stages: end, findings: found = [], resolve = [] } = written;
-  const stages = new Map(run.stages.map((stage) => [stage.id, stage]));
-  for (const stage of run.stages) {
+  const stages = new Map(task.stages.map((stage) => [stage.id, stage]));
+  for (const stage of task.stages) {
     if (end === undefined || stage.status !== 'running') continue;
     stages.set(stage.id, { ...stage, status: end.status, error: end.error, errorCode: end.error_code });
   }
@@ -195,7 +195,7 @@ function after(run: LoadedTask, written: Written): Pick<LoadedTask, 'stages' | '
       ({ ids, before_iteration: before }) =>
         (ids === undefined || ids.includes(finding.id)) && (before === undefined || finding.iteration < before),
     );
-  const known = run.findings.map((finding) => ({ ...finding, open: finding.open && !isResolved(finding) }));
+  const known = task.findings.map((finding) => ({ ...finding, open: finding.open && !isResolved(finding) }));
   return { stages: [...stages.values()], findings: [...known, ...found.map(knownFinding)] };
 }
 

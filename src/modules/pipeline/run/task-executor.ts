@@ -24,7 +24,7 @@ import { TaskExecution } from './task-execution.js';
 import { TaskSpendsRepository } from '../store/task-spends.repository.js';
 import { TaskTrees } from './task-trees.js';
 import { isTerminal, runningStatus, type Role } from '../rules/task-status.js';
-import { transition } from './next-transition.js';
+import { transition, type TransitionContext } from './next-transition.js';
 
 /** First pause of a task that meets a fault of the machine; each is twice as long as the one before. */
 const MACHINE_PAUSE_MS = 5_000;
@@ -52,8 +52,8 @@ export class TaskExecutor {
   constructor(
     private readonly config: AppConfig,
     private readonly clock: Clock,
-    private readonly runs: LoadedTasksRepository,
-    private readonly moves: TransitionsRepository,
+    private readonly tasks: LoadedTasksRepository,
+    private readonly transitions: TransitionsRepository,
     private readonly spends: TaskSpendsRepository,
     private readonly stages: StageRunner,
     private readonly trees: TaskTrees,
@@ -70,9 +70,9 @@ export class TaskExecutor {
   private async runLogged(claimed: ClaimedTask, lease: Lease): Promise<boolean> {
     let execution: TaskExecution | null = null;
     try {
-      const run = await this.runs.find(claimed.id);
-      if (run === null || run.epoch !== lease.epoch || run.version !== lease.version) return false;
-      execution = new TaskExecution(run, lease, this.moves, () => this.clock.monotonicMs());
+      const task = await this.tasks.find(claimed.id);
+      if (task === null || task.epoch !== lease.epoch || task.version !== lease.version) return false;
+      execution = new TaskExecution(task, lease, this.transitions, () => this.clock.monotonicMs());
       await this.work(execution);
       return true;
     } catch (error) {
@@ -92,10 +92,10 @@ export class TaskExecutor {
     execution.startTiming();
     let next: Next =
       lostTree === null ? enter(execution.situation) : failTask(execution.situation, lostTree.code, lostTree.message);
-    if (execution.run.status !== 'completing' || next.kind !== 'complete') await this.advance(execution, {}, next);
+    if (execution.task.status !== 'completing' || next.kind !== 'complete') await this.advance(execution, {}, next);
     while (next.kind === 'run') next = await this.runStep(execution, next.roles);
-    if (execution.run.status === 'completing') await this.publish(execution, next);
-    if (isTerminal(execution.run.status)) await this.trees.drop(execution.run, execution.run.status);
+    if (execution.task.status === 'completing') await this.publish(execution, next);
+    if (isTerminal(execution.task.status)) await this.trees.drop(execution.task, execution.task.status);
   }
 
   /** Runs the unfinished stages of the present step together; the last one's commit decides what follows. */
@@ -117,7 +117,7 @@ export class TaskExecutor {
       // A stage that waits has not ended: there is nothing to store yet, and the status still names it.
       if (parts.stages === undefined) return;
       const unfinished = roles.find((other) => situation.newest[other]?.status === 'running') ?? role;
-      const { control } = execution.run;
+      const { control } = execution.task;
       await execution.commit({ ...parts, events: parts.events ?? [], to: runningStatus(unfinished), control });
     };
     const turns = await Promise.allSettled(
@@ -173,12 +173,12 @@ export class TaskExecutor {
 
   /** Commits what ended together with where the task goes. */
   private async advance(execution: TaskExecution, parts: StageRecords, next: Next): Promise<void> {
-    const move = transition(execution.foresee(parts), parts, next, {
+    const context: TransitionContext = {
       newId: () => this.clock.newId(),
       nowMs: () => this.clock.now().getTime(),
       staleSeconds: this.config.pipeline.staleSeconds,
-    });
-    await execution.commit(move);
+    };
+    await execution.commit(transition(execution.foresee(parts), parts, next, context));
   }
 
   /**
@@ -216,7 +216,7 @@ export class TaskExecutor {
       : ['internal_error', 'The task failed on a fault of this service.'];
     const next = failTask(execution.situation, code, message);
     await this.advance(execution, {}, next);
-    await this.trees.drop(execution.run, execution.run.status);
+    await this.trees.drop(execution.task, execution.task.status);
     return true;
   }
 
@@ -228,7 +228,7 @@ export class TaskExecutor {
     await retryUnavailable(this.clock, undefined, () =>
       this.spends.settle(execution.lease, spent, execution.abandoned),
     ).catch((error: unknown) => {
-      this.logger.error({ message: `What task ${execution.run.id} used last could not be counted`, spent, error });
+      this.logger.error({ message: `What task ${execution.task.id} used last could not be counted`, spent, error });
     });
   }
 
@@ -237,14 +237,14 @@ export class TaskExecutor {
    * its tree nor a retry. False when it was put off often enough.
    */
   private async pause(execution: TaskExecution, code: string): Promise<boolean> {
-    const pauses = execution.run.control.machinePauses ?? 0;
+    const pauses = execution.task.control.machinePauses ?? 0;
     if (pauses >= MACHINE_PAUSES) return false;
-    this.logger.error(`Task ${execution.run.id} is put off: a file could not be worked with (${code}).`);
+    this.logger.error(`Task ${execution.task.id} is put off: a file could not be worked with (${code}).`);
     await execution.commit({
       to: 'queued',
-      control: { ...execution.run.control, machinePauses: pauses + 1 },
+      control: { ...execution.task.control, machinePauses: pauses + 1 },
       queue: {
-        next_status: execution.run.status,
+        next_status: execution.task.status,
         delay_ms: Math.min(MACHINE_PAUSE_MS * 2 ** pauses, MACHINE_PAUSE_MOST_MS),
         wait_reason: 'retry_at',
       },
@@ -255,13 +255,13 @@ export class TaskExecutor {
 
   /** Gives the task back for another worker to go on with at once; counts neither as a retry nor as a crash. */
   private async release(claimed: ClaimedTask, lease: Lease, execution: TaskExecution | null): Promise<void> {
-    const run = execution?.run ?? (await this.runs.find(claimed.id));
-    if (run === null || run.epoch !== lease.epoch) return;
-    const held = execution ?? new TaskExecution(run, lease, this.moves, () => this.clock.monotonicMs());
+    const task = execution?.task ?? (await this.tasks.find(claimed.id));
+    if (task === null || task.epoch !== lease.epoch) return;
+    const held = execution ?? new TaskExecution(task, lease, this.transitions, () => this.clock.monotonicMs());
     await held.commit({
       to: 'queued',
-      control: run.control,
-      queue: { next_status: run.status, delay_ms: 0 },
+      control: task.control,
+      queue: { next_status: task.status, delay_ms: 0 },
       events: [{ type: 'task.retried', data: { reason: 'released' } }],
     });
   }

@@ -41,14 +41,14 @@ export class TaskTrees {
    * Answers why the task cannot go on, or null.
    */
   async open(execution: TaskExecution): Promise<{ code: string; message: string } | null> {
-    const { run, lease } = execution;
+    const { task, lease } = execution;
     // Changes that were made stay the task's also when the tools that made them are gone by now.
     const writes =
-      run.control.diffHash !== null || run.pod.agents.some((agent) => this.tools.holdsWriting(agent.allowedTools));
-    if (!writes || effectiveTier(run) === 'isolated') return null;
-    const name = treeName(run.id, run.control);
+      task.control.diffHash !== null || task.pod.agents.some((agent) => this.tools.holdsWriting(agent.allowedTools));
+    if (!writes || effectiveTier(task) === 'isolated') return null;
+    const name = treeName(task.id, task.control);
     if (!(await this.trees.exists(name))) {
-      if (run.control.diffHash !== null || hasWorkedInTree(execution)) {
+      if (task.control.diffHash !== null || hasWorkedInTree(execution)) {
         return { code: 'work_tree_lost', message: 'The work tree of the task is no longer there.' };
       }
       execution.mayMakeTree = true;
@@ -57,7 +57,7 @@ export class TaskTrees {
     try {
       execution.tree = await this.trees.open(name, lease.epoch, lease.signal);
       execution.mayMakeTree = true;
-      if (run.control.diffHash !== null || run.control.traps !== undefined)
+      if (task.control.diffHash !== null || task.control.traps !== undefined)
         execution.diff = await this.trees.diff(execution.tree, lease.signal);
       return null;
     } catch (error) {
@@ -109,10 +109,10 @@ export class TaskTrees {
 
   /** The task's tree, made now if it has none yet; calls at the same time get the same. */
   private make(execution: TaskExecution): Promise<WorkTree> {
-    const { run, lease } = execution;
+    const { task, lease } = execution;
     if (execution.tree !== null) return Promise.resolve(execution.tree);
     execution.making ??= this.trees
-      .openFresh(treeName(run.id, run.control), lease.epoch, lease.signal)
+      .openFresh(treeName(task.id, task.control), lease.epoch, lease.signal)
       .then((tree) => (execution.tree = tree))
       .finally(() => (execution.making = null));
     return execution.making;
@@ -126,8 +126,8 @@ export class TaskTrees {
 
   /** Publishes the tree into the workspace; says what stands in the way. */
   async publish(execution: TaskExecution): Promise<Published> {
-    const { tree, diff, run } = execution;
-    if (tree === null || run.control.diffHash === null) return { conflicts: [] };
+    const { tree, diff, task } = execution;
+    if (tree === null || task.control.diffHash === null) return { conflicts: [] };
     let leftBytes = MOST_CODE_ARTIFACT_BYTES;
     for (const change of diff?.files ?? []) {
       if (execution.changedFiles.size >= MOST_CODE_ARTIFACTS || leftBytes <= 0) break;
@@ -137,9 +137,9 @@ export class TaskTrees {
       leftBytes -= content.length;
     }
     return this.trees.publish(tree, {
-      over: run.control.publishOver ?? [],
-      contentHash: run.control.diffHash,
-      ...(run.control.releasedTraps !== undefined && { releasedTraps: run.control.releasedTraps }),
+      over: task.control.publishOver ?? [],
+      contentHash: task.control.diffHash,
+      ...(task.control.releasedTraps !== undefined && { releasedTraps: task.control.releasedTraps }),
       signal: execution.lease.signal,
     });
   }
@@ -163,10 +163,10 @@ export class TaskTrees {
 }
 
 /** Whether a call of an unfinished task stage, whose result is recorded, has left its effects in a tree. */
-function hasWorkedInTree({ run }: TaskExecution): boolean {
-  return run.stages.some(
+function hasWorkedInTree({ task }: TaskExecution): boolean {
+  return task.stages.some(
     ({ id, role }) =>
       roleKind(role) === 'works' &&
-      (run.journals.get(id) ?? []).some((entry) => entry.kind === 'result' && entry.inTree),
+      (task.journals.get(id) ?? []).some((entry) => entry.kind === 'result' && entry.inTree),
   );
 }

@@ -9,7 +9,7 @@ export class DrainingError extends Error {
 }
 
 /**
- * One worker's right to one task. Every write of a runner takes it: `epoch` is the fencing token, `version` makes each move
+ * One worker's right to one task. Every write of a runner takes it: `epoch` is the fencing token, `version` makes each transition
  * apply at most once. `signal` aborts when the right is gone (`LeaseLostError`) or is about to be given back
  * (`DrainingError`); whoever works under it stops model calls and tools then.
  */
@@ -20,7 +20,7 @@ export class Lease {
     readonly taskId: string,
     readonly owner: number,
     readonly epoch: number,
-    /** The task's version after the last move this worker made. */
+    /** The task's version after the last transition this worker made. */
     public version: number,
     /** Whether a worker died in the stage that the task is in. */
     public crashed = false,

@@ -16,7 +16,7 @@ export type AbandonedStage = Pick<
   | 'duration_ms'
 >;
 
-/** Spending that is stored apart from the moves of a task. */
+/** Spending that is stored apart from the transitions of a task. */
 @Injectable()
 export class TaskSpendsRepository {
   constructor(private readonly database: Database) {}

@@ -58,7 +58,7 @@ export interface ArtifactWrite {
   metadata: Record<string, unknown>;
 }
 
-/** Which open findings a move resolves. */
+/** Which open findings a transition resolves. */
 export interface FindingResolution {
   resolved_by: string;
   notes: string;
@@ -99,7 +99,7 @@ export interface TaskSummary {
 
 /**
  * One atomic change of one task: its row, and everything that is told with it. It applies only while the guard holds and
- * at most once; `from` and `to` are checked against the table of legal moves.
+ * at most once; `from` and `to` are checked against the table of legal transitions.
  */
 export interface Transition {
   task_id: string;

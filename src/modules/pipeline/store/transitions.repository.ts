@@ -22,7 +22,7 @@ const FLUSH_LIMIT = 64;
 
 interface Pending {
   readonly id: string;
-  readonly move: Transition;
+  readonly transition: Transition;
   readonly signal: AbortSignal | undefined;
   resolve(applied: boolean): void;
   reject(error: unknown): void;
@@ -48,14 +48,15 @@ export class TransitionsRepository {
   ) {}
 
   /**
-   * Applies `move` and tells its events; false when its guard no longer holds, so the caller's lease or view is lost. A
+   * Applies `transition` and tells its events; false when its guard no longer holds, so the caller's lease or view is lost. A
    * commit whose answer was lost is tried again and recognises its own earlier success.
-   * @throws DomainError `dependency_unavailable` when PostgreSQL stays away; Error when the move is not a legal one.
+   * @throws DomainError `dependency_unavailable` when PostgreSQL stays away; Error when the transition is not a legal one.
    */
-  commit(move: Transition, signal?: AbortSignal): Promise<boolean> {
-    if (!isLegalTransition(move.from, move.to)) throw new Error(`A task may not go from ${move.from} to ${move.to}.`);
+  commit(transition: Transition, signal?: AbortSignal): Promise<boolean> {
+    if (!isLegalTransition(transition.from, transition.to))
+      throw new Error(`A task may not go from ${transition.from} to ${transition.to}.`);
     return new Promise<boolean>((resolve, reject) => {
-      this.waiting.push({ id: this.clock.newId(), move, signal, resolve, reject });
+      this.waiting.push({ id: this.clock.newId(), transition, signal, resolve, reject });
       this.drainLanes();
     });
   }
@@ -71,12 +72,13 @@ export class TransitionsRepository {
     }
   }
 
-  /** A task appears at most once in a flush: its second move is judged on the first one's outcome. */
+  /** A task appears at most once in a flush: its second transition is judged on the first one's outcome. */
   private takeBatch(): Pending[] {
     const taken = new Map<string, Pending>();
     const kept: Pending[] = [];
     for (const pending of this.waiting.splice(0)) {
-      if (taken.size < FLUSH_LIMIT && !taken.has(pending.move.task_id)) taken.set(pending.move.task_id, pending);
+      if (taken.size < FLUSH_LIMIT && !taken.has(pending.transition.task_id))
+        taken.set(pending.transition.task_id, pending);
       else kept.push(pending);
     }
     this.waiting.push(...kept);
@@ -101,11 +103,11 @@ export class TransitionsRepository {
     }
   }
 
-  /** Ids of the moves that hold now: applied by this statement, or by an earlier one whose answer was lost. */
+  /** Ids of the transitions that hold now: applied by this statement, or by an earlier one whose answer was lost. */
   private async apply(batch: readonly Pending[]): Promise<Set<string>> {
     const rows = await this.database.query<AppliedTask & { move_id: string; now: boolean }>(
       'tasks.applyTransitions',
-      movesStatement(storable(batch.map(({ id, move }) => toRow(id, move)))),
+      transitionsStatement(storable(batch.map(({ id, transition }) => toRow(id, transition)))),
     );
     const published: PublishedEvent[] = [];
     for (const row of rows) {
@@ -120,7 +122,7 @@ export class TransitionsRepository {
       const earlier = await this.database.query<{ last_move_id: NonNullable<TaskRow['last_move_id']> }>(
         'tasks.findAppliedTransitions',
         sql`select last_move_id from tasks where last_move_id = any(${unsure.map(({ id }) => id)}::uuid[])
-              and id = any(${unsure.map(({ move }) => move.task_id)}::uuid[])`,
+              and id = any(${unsure.map(({ transition }) => transition.task_id)}::uuid[])`,
       );
       for (const row of earlier) applied.add(row.last_move_id);
     }
@@ -134,39 +136,41 @@ function storable(rows: readonly unknown[]): string | null {
   return text !== null && /\\u(0000|d[89a-f])/i.test(text) ? json(storableJson(rows)) : text;
 }
 
-function toRow(id: string, move: Transition): Record<string, unknown> {
-  const leased = isLeased(move.to);
+function toRow(id: string, transition: Transition): Record<string, unknown> {
+  const leased = isLeased(transition.to);
   return {
-    ...move,
+    ...transition,
     move_id: id,
-    from_status: move.from,
-    to_status: move.to,
-    ...move.guard,
+    from_status: transition.from,
+    to_status: transition.to,
+    ...transition.guard,
     leased,
-    terminal: isTerminal(move.to),
-    stay_suspect: move.suspect ?? null,
-    beat_owner: move.guard.owner_without_beat_since?.owner ?? null,
-    beat_at: move.guard.owner_without_beat_since?.last_heartbeat_at ?? null,
-    error_code: move.error?.code ?? null,
-    error_text: move.error?.message ?? null,
-    error_context: move.error?.context ?? null,
-    keep_error: move.error === undefined,
-    ...move.spent,
-    next_status: move.queue?.next_status ?? null,
-    delay_ms: move.queue?.delay_ms ?? null,
-    wait_reason: move.queue?.wait_reason ?? null,
-    wait_provider: move.queue?.wait_provider ?? null,
-    // Where the move goes stands in its last event, so that an event log can be replayed against the legal moves.
-    events: move.events.map((event, index) =>
-      index === move.events.length - 1 ? { ...event, data: { ...event.data, from: move.from, to: move.to } } : event,
+    terminal: isTerminal(transition.to),
+    stay_suspect: transition.suspect ?? null,
+    beat_owner: transition.guard.owner_without_beat_since?.owner ?? null,
+    beat_at: transition.guard.owner_without_beat_since?.last_heartbeat_at ?? null,
+    error_code: transition.error?.code ?? null,
+    error_text: transition.error?.message ?? null,
+    error_context: transition.error?.context ?? null,
+    keep_error: transition.error === undefined,
+    ...transition.spent,
+    next_status: transition.queue?.next_status ?? null,
+    delay_ms: transition.queue?.delay_ms ?? null,
+    wait_reason: transition.queue?.wait_reason ?? null,
+    wait_provider: transition.queue?.wait_provider ?? null,
+    // Where the transition leads stands in its last event, so that an event log can be replayed against the legal transitions.
+    events: transition.events.map((event, index) =>
+      index === transition.events.length - 1
+        ? { ...event, data: { ...event.data, from: transition.from, to: transition.to } }
+        : event,
     ),
   };
 }
 
-/** The flush of moves, given as JSON; for the repository and for the plan test. */
-export const movesStatement = (moves: string | null): Sql => preparedSql`
+/** The flush of transitions, given as JSON; for the repository and for the plan test. */
+export const transitionsStatement = (transitions: string | null): Sql => preparedSql`
   with m as materialized (
-    select * from jsonb_to_recordset(${moves}::jsonb) as m(
+    select * from jsonb_to_recordset(${transitions}::jsonb) as m(
       move_id uuid, task_id uuid, from_status text, to_status text, epoch bigint, version bigint, lease_expired boolean,
       beat_owner integer, beat_at timestamptz, deadline_passed boolean, leased boolean, terminal boolean, control jsonb,
       raise_epoch boolean, next_status text, delay_ms double precision, wait_reason text, wait_provider text,
@@ -175,7 +179,7 @@ export const movesStatement = (moves: string | null): Sql => preparedSql`
       cached_input_tokens bigint, output_tokens bigint, cost_usd numeric,
       promised_usd numeric, execution_ms bigint, stages jsonb, end_running_stages jsonb, findings jsonb, resolve jsonb, reviews jsonb,
       artifacts jsonb, open_gate jsonb, decide_gate jsonb, result jsonb, dead_letter jsonb, revive boolean, events jsonb)
-    -- Always true, and has the planner expect one move, not a hundred: for those it would read the table whole while it is small,
+    -- Always true, and has the planner expect one transition, not a hundred: for those it would read the table whole while it is small,
     -- and go on so when it has grown.
     where jsonb_typeof(m.events) = 'array'
   ), u as (

@@ -53,7 +53,7 @@ export class WorkersRepository {
 
   /**
    * Renews every lease of `worker` in one statement, on its own connection so that an exhausted pool cannot stop it.
-   * Returns the ids that are still held; the others are lost. A flush of moves may lock the same rows in another order: the
+   * Returns the ids that are still held; the others are lost. A flush of transitions may lock the same rows in another order: the
    * deadlock that PostgreSQL then breaks is an error here, and the next beat comes well before the lease ends.
    */
   async beat(

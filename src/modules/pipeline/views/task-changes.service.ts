@@ -77,7 +77,7 @@ export class TaskChanges {
 
   constructor(
     private readonly views: PipelineViews,
-    private readonly runs: LoadedTasksRepository,
+    private readonly tasks: LoadedTasksRepository,
     private readonly trees: WorkTrees,
   ) {}
 
@@ -90,7 +90,7 @@ export class TaskChanges {
     taskId: string,
     page: { limit: number; offset: number; after: string | null },
   ): Promise<ChangesPage> {
-    const { run, look } = await this.look(principal, taskId);
+    const { task, look } = await this.look(principal, taskId);
     const changes = look?.changes ?? [];
     let index = page.offset;
     if (page.after !== null) {
@@ -103,7 +103,7 @@ export class TaskChanges {
     for (; index < changes.length && items.length < page.limit && left > 0; index++) {
       const change = changes[index];
       if (change === undefined || look === null) break;
-      items.push(await this.view(run, look, change));
+      items.push(await this.view(task, look, change));
       for (const record of [change.before, change.after]) {
         if (record !== null && isReadable(record)) left -= record.size;
       }
@@ -120,7 +120,7 @@ export class TaskChanges {
     taskId: string,
     { changeId: id, side, contentHash }: { changeId: string; side: Side; contentHash: string | undefined },
   ): Promise<OpenChange> {
-    const { run, look } = await this.look(principal, taskId);
+    const { task, look } = await this.look(principal, taskId);
     const change = look?.changes.find(({ path }) => changeId(taskId, path) === id);
     if (look === null || change === undefined) throw DomainError.notFound('change', id);
     const record = change[side];
@@ -130,7 +130,7 @@ export class TaskChanges {
         `The task ${side === 'before' ? 'adds' : 'deletes'} this file: it has no version ${side}.`,
       );
     }
-    const isGateHash = contentHash === run.gate?.contentHash && look.contentHash === run.control.diffHash;
+    const isGateHash = contentHash === task.gate?.contentHash && look.contentHash === task.control.diffHash;
     if (contentHash !== undefined && contentHash !== record.sha256 && !isGateHash) {
       throw new DomainError(
         'content_changed',
@@ -141,31 +141,31 @@ export class TaskChanges {
   }
 
   /** The task and its changes; null for a task that has changed nothing. */
-  private async look(principal: Principal, taskId: string): Promise<{ run: LoadedTask; look: TreeLook | null }> {
+  private async look(principal: Principal, taskId: string): Promise<{ task: LoadedTask; look: TreeLook | null }> {
     const access = await this.views.access(principal, taskId);
     if (!mayReview(principal, access)) {
       throw new DomainError('forbidden', 'Changes of this task are shown to those who may review it.');
     }
-    const run = await this.runs.find(taskId);
-    if (run === null) throw DomainError.notFound('task', taskId);
-    if (isTerminal(run.status)) {
-      if (run.control.diffHash === null) return { run, look: null };
+    const task = await this.tasks.find(taskId);
+    if (task === null) throw DomainError.notFound('task', taskId);
+    if (isTerminal(task.status)) {
+      if (task.control.diffHash === null) return { task, look: null };
       throw new DomainError('gone', 'The task has ended, and its files with it; its artifacts keep the difference.');
     }
-    const look = await this.lookOf(run);
-    if (look === null && run.control.diffHash !== null) {
+    const look = await this.lookOf(task);
+    if (look === null && task.control.diffHash !== null) {
       throw new DomainError(
         'tree_unavailable',
         'The work tree of the task is not on this machine, or is changing hands; another replica may have it.',
       );
     }
-    return { run, look };
+    return { task, look };
   }
 
-  private async lookOf(run: LoadedTask): Promise<TreeLook | null> {
-    const tree = treeName(run.id, run.control);
-    if (run.status !== 'pending_human_review') return this.trees.look(tree);
-    const key = `${tree} ${run.epoch} ${run.version}`;
+  private async lookOf(task: LoadedTask): Promise<TreeLook | null> {
+    const tree = treeName(task.id, task.control);
+    if (task.status !== 'pending_human_review') return this.trees.look(tree);
+    const key = `${tree} ${task.epoch} ${task.version}`;
     const kept = await this.looks.get(key);
     if (kept && (await kept.isThere())) return kept;
     const look = this.trees.look(tree);
@@ -179,7 +179,7 @@ export class TaskChanges {
     return look;
   }
 
-  private async view(run: LoadedTask, look: TreeLook, change: Difference): Promise<ChangeView> {
+  private async view(task: LoadedTask, look: TreeLook, change: Difference): Promise<ChangeView> {
     const [before, after] = await Promise.all([
       versionView(look, change, 'before'),
       versionView(look, change, 'after'),
@@ -187,11 +187,11 @@ export class TaskChanges {
     const isShowable =
       change.before?.sha256 === change.after?.sha256 ||
       [before, after].every((one) => one?.binary !== true && one?.binary !== null);
-    const judged = JUDGES.map((judge) => [judge, judgement(run, judge, change.path)] as const);
+    const judged = JUDGES.map((judge) => [judge, judgement(task, judge, change.path)] as const);
     const shown = judged.map(([judge, of]) => [judge, of && isShowable && of === 'shown'] as const);
     return {
-      id: changeId(run.id, change.path),
-      taskId: run.id,
+      id: changeId(task.id, change.path),
+      taskId: task.id,
       path: change.path,
       change: change.after === null ? 'deleted' : change.before === null ? 'added' : 'modified',
       before,
@@ -206,9 +206,9 @@ export class TaskChanges {
 type Judgement = 'shown' | 'unseen' | 'unknown';
 
 /** How a judge's verdict on the present work covers a file; null while there is no such verdict. */
-function judgement(run: LoadedTask, role: JudgeRole, path: string): Judgement | null {
-  const record = newestStages(run.stages)[role];
-  if (record?.status !== 'complete' || record.iteration !== iterationOf(run.pod, run.control, role)) return null;
+function judgement(task: LoadedTask, role: JudgeRole, path: string): Judgement | null {
+  const record = newestStages(task.stages)[role];
+  if (record?.status !== 'complete' || record.iteration !== iterationOf(task.pod, task.control, role)) return null;
   const { unseen } = record.output as { unseen?: { files: { path: string }[]; more: number } };
   if (unseen?.files.some((file) => file.path === path)) return 'unseen';
   return (unseen?.more ?? 0) > 0 ? 'unknown' : 'shown';

@@ -55,7 +55,7 @@ export class PipelineConsumer implements OnModuleDestroy, BeforeApplicationShutd
     private readonly bus: EventBus,
     private readonly live: LiveState,
     private readonly queue: TaskQueueRepository,
-    private readonly moves: TransitionsRepository,
+    private readonly transitions: TransitionsRepository,
     private readonly workers: WorkersRepository,
     private readonly executor: TaskExecutor,
     private readonly room: StorageRoom,
@@ -179,7 +179,7 @@ export class PipelineConsumer implements OnModuleDestroy, BeforeApplicationShutd
     for (const task of await this.queue.findLeasedTo(worker, OWN_LEASES)) {
       if ([...this.running.keys()].some(({ taskId, epoch }) => taskId === task.id && epoch === task.epoch)) continue;
       if (task.stageCrashes + 1 >= this.config.pipeline.maxCrashes) continue;
-      await this.moves.commit({
+      await this.transitions.commit({
         task_id: task.id,
         from: task.status,
         to: 'queued',

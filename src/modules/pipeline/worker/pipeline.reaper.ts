@@ -19,7 +19,7 @@ const BATCH = 200;
 const SECOND_CRASH_PAUSE_MS = 5_000;
 
 /**
- * Brings back the work of dead workers. Any number of replicas may reap at once: every reap is a guarded move, and only one
+ * Brings back the work of dead workers. Any number of replicas may reap at once: every reap is a guarded transition, and only one
  * of them applies.
  */
 @Injectable()
@@ -32,7 +32,7 @@ export class PipelineReaper {
     private readonly config: AppConfig,
     private readonly consumer: PipelineConsumer,
     private readonly queue: TaskQueueRepository,
-    private readonly moves: TransitionsRepository,
+    private readonly transitions: TransitionsRepository,
     private readonly workers: WorkersRepository,
     private readonly bell: TaskBell,
     private readonly retention: PipelineRetention,
@@ -127,7 +127,7 @@ export class PipelineReaper {
     const told = { reason, crashes, worker: task.leaseOwner, stage };
     if (crashes >= this.config.pipeline.maxCrashes) {
       const message = `The worker died ${crashes} times in the stage ${stage}.`;
-      return this.moves.commit({
+      return this.transitions.commit({
         ...base,
         to: 'failed',
         suspect: false,
@@ -141,7 +141,7 @@ export class PipelineReaper {
       });
     }
     const delayMs = crashes < 2 ? 0 : Math.round(SECOND_CRASH_PAUSE_MS * (0.5 + Math.random()));
-    const applied = await this.moves.commit({
+    const applied = await this.transitions.commit({
       ...base,
       to: 'queued',
       suspect: isSuspect(crashes),

@@ -1,5 +1,5 @@
 /**
- * Every move that a task may make, written by hand and apart from the code's own table, for the tests that replay event
+ * Every transition that a task may make, written by hand and apart from the code's own table, for the tests that replay event
  * logs.
  */
 const STAGES = ['context_running', 'task_running', 'guardrail_running', 'code_review_running', 'decision_running'];
