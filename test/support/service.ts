@@ -4,11 +4,11 @@ import { once } from 'node:events';
 import { chmodSync, existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { tied } from '../../src/platform/embedded-postgres/server-process.js';
 import { createTestDatabase, type TestDatabase } from './database.js';
 import { temporaryFolder } from './servers/index.js';
+import { eventually } from './eventually.js';
 
 const ROOT = join(fileURLToPath(import.meta.url), '../../..');
 const MAIN = join(ROOT, 'dist', 'main.js');
@@ -185,11 +185,11 @@ export async function startService(env: Settings = {}, options: ServiceOptions =
     },
     untilLogged,
     untilReady: async () => {
-      const deadline = performance.now() + DEADLINE_MS;
-      while ((await request('/health/ready').catch(() => null))?.status !== 200) {
-        if (ended || performance.now() > deadline) throw new Error(`the service did not become ready:\n${output}`);
-        await delay(25);
-      }
+      const isReady = async (): Promise<boolean> => {
+        if (ended) throw new Error(`the service ended before it was ready:\n${output}`);
+        return (await request('/health/ready').catch(() => null))?.status === 200;
+      };
+      await eventually(() => `the service is ready:\n${output}`, isReady, DEADLINE_MS);
     },
     signal: (name) => void child.kill(name),
     exited,

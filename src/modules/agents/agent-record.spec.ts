@@ -1,21 +1,13 @@
 import { expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import { agentConfig } from '../../../test/support/agents.js';
 import { agentOfRecord } from './agent-record.js';
 import { statusOf, type StoredAgent } from './agent.js';
 
 const ID = '01a203c9-3607-7519-92da-9f9a65a208ae';
 const AGENT: StoredAgent = {
   id: ID,
-  config: {
-    name: 'Ada',
-    systemPrompt: '',
-    model: null,
-    tools: null,
-    memoryTiers: [],
-    maxContextTokens: 8_192,
-    fallbackModels: [],
-    metadata: { a: [1] },
-  },
+  config: agentConfig({ metadata: { a: [1] } }),
   isCanonical: false,
   state: 'active',
   createdAt: new Date('2026-01-01T00:00:00.001Z'),

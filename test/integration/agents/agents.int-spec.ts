@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { AppConfig } from '../../../src/config/index.js';
 import { AgentRecords } from '../../../src/modules/agents/agent-records.js';
 import { AgentWork } from '../../../src/modules/agents/agent-work.js';
-import type { Agent, AgentConfig, StoredAgent } from '../../../src/modules/agents/agent.js';
+import type { Agent, StoredAgent } from '../../../src/modules/agents/agent.js';
 import { AgentsRepository } from '../../../src/modules/agents/agents.repository.js';
 import { AgentsService } from '../../../src/modules/agents/agents.service.js';
 import { TurnsRepository } from '../../../src/modules/tasks/turns.repository.js';
@@ -10,19 +10,10 @@ import { StartedWorkRepository } from '../../../src/modules/tools/platform/start
 import { Clock } from '../../../src/platform/clock/index.js';
 import { Database, sql } from '../../../src/platform/database/index.js';
 import { InProcessSharedState } from '../../../src/platform/redis/index.js';
+import { agentConfig } from '../../support/agents.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 
-const CONFIG: AgentConfig = {
-  name: 'Ada',
-  systemPrompt: '',
-  model: null,
-  tools: null,
-  memoryTiers: [],
-  maxContextTokens: 8_192,
-  fallbackModels: [],
-  metadata: {},
-};
-
+const CONFIG = agentConfig();
 const PAGE = { limit: 50, offset: 0, after: null };
 
 let db: TestDatabase;

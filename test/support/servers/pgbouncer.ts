@@ -2,14 +2,13 @@ import { chown, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { setTimeout as delay } from 'node:timers/promises';
-import pg from 'pg';
 import { serverAccount } from '../../../src/platform/embedded-postgres/server-account.js';
 import { tied } from '../../../src/platform/embedded-postgres/server-process.js';
 import { freePort } from './free-port.js';
 import type { TestPostgres } from './postgres.js';
 import { needProgram } from './system-program.js';
 import { temporaryFolder } from './temporary-folder.js';
+import { untilItAnswers } from './until-it-answers.js';
 
 export interface PgBouncerOptions {
   mode: 'session' | 'transaction' | 'statement';
@@ -54,7 +53,9 @@ export async function startPgBouncer(server: TestPostgres, options: PgBouncerOpt
   const child = spawn(command, args, { ...account, cwd: '/', detached: true, stdio: 'ignore' });
   const exited = once(child, 'exit');
   const url = (database = 'postgres'): string => `postgresql://${username}:${password}@127.0.0.1:${port}/${database}`;
-  await untilItAnswers(url(), () => child.exitCode !== null || child.signalCode !== null);
+  await untilItAnswers('PgBouncer', url(), () =>
+    child.exitCode !== null || child.signalCode !== null ? 'it ended at once' : null,
+  );
   return {
     url,
     stop: async () => {
@@ -63,21 +64,4 @@ export async function startPgBouncer(server: TestPostgres, options: PgBouncerOpt
       folder.remove();
     },
   };
-}
-
-async function untilItAnswers(url: string, ended: () => boolean): Promise<void> {
-  const deadline = performance.now() + 30_000;
-  for (;;) {
-    const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
-    client.on('error', () => undefined);
-    try {
-      await client.connect();
-      return;
-    } catch (error) {
-      if (ended() || performance.now() > deadline) throw new Error('PgBouncer did not start', { cause: error });
-      await delay(20);
-    } finally {
-      await client.end().catch(() => undefined);
-    }
-  }
 }

@@ -2,13 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { chmod, chown, mkdir, open, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
-import pg from 'pg';
 import { findPostmaster } from '../../../src/platform/embedded-postgres/postmaster.js';
 import { serverAccount, type ServerAccount } from '../../../src/platform/embedded-postgres/server-account.js';
 import { serverBinaries, type ServerBinaries } from '../../../src/platform/embedded-postgres/server-binaries.js';
 import { run, spawnServer, type ServerProcess } from '../../../src/platform/embedded-postgres/server-process.js';
 import { temporaryFolder } from './temporary-folder.js';
+import { untilItAnswers } from './until-it-answers.js';
 
 export interface PostgresOptions {
   /** 16 (default) is the embedded one; 15 is the system's, where it is installed. */
@@ -88,7 +87,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Test
     } finally {
       await log.close();
     }
-    await untilItAnswers(url(), server);
+    await untilItAnswers('PostgreSQL', url(), () => server?.failure() ?? null);
     pid = (await findPostmaster(cluster))?.pid ?? 0;
   };
   const halt = async (mode: 'fast' | 'immediate' = 'fast'): Promise<void> => {
@@ -129,23 +128,4 @@ async function makeCluster(home: string, { initdb }: ServerBinaries, account: Se
   if (account !== null) for (const path of [home, passwordFile]) await chown(path, account.uid, account.gid);
   const args = ['-D', join(home, CLUSTER), '-U', 'postgres', '-A', 'scram-sha-256', `--pwfile=${passwordFile}`];
   await run(initdb, [...args, '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync'], { account });
-}
-
-async function untilItAnswers(url: string, server: ServerProcess): Promise<void> {
-  const deadline = performance.now() + 60_000;
-  for (;;) {
-    const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
-    client.on('error', () => undefined);
-    try {
-      await client.connect();
-      return;
-    } catch (error) {
-      if (server.failure() !== null || performance.now() > deadline) {
-        throw new Error(`the test's PostgreSQL did not start (${server.failure() ?? 'time is up'})`, { cause: error });
-      }
-      await delay(10);
-    } finally {
-      await client.end().catch(() => undefined);
-    }
-  }
 }

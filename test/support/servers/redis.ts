@@ -1,11 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createConnection } from 'node:net';
-import { setTimeout as delay } from 'node:timers/promises';
 import { tied } from '../../../src/platform/embedded-postgres/server-process.js';
 import { freePort } from './free-port.js';
 import { needProgram } from './system-program.js';
 import { temporaryFolder } from './temporary-folder.js';
+import { eventually } from '../eventually.js';
 
 export interface RedisOptions {
   /** Lines of redis.conf as arguments, for example `['--maxmemory', '2mb']`. */
@@ -72,14 +72,12 @@ export async function startRedis(options: RedisOptions = {}): Promise<TestRedis>
   };
 }
 
-async function untilItAnswers(port: number, child: ChildProcess): Promise<void> {
-  const deadline = performance.now() + 30_000;
-  while (!(await pongs(port))) {
+function untilItAnswers(port: number, child: ChildProcess): Promise<unknown> {
+  return eventually(`redis-server on port ${port} answers`, () => {
     if (child.exitCode !== null || child.signalCode !== null)
       throw new Error(`redis-server on port ${port} ended at once`);
-    if (performance.now() > deadline) throw new Error(`redis-server on port ${port} does not answer`);
-    await delay(10);
-  }
+    return pongs(port);
+  });
 }
 
 function pongs(port: number): Promise<boolean> {
