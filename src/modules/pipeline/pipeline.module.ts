@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { RedisModule } from '../../platform/redis/index.js';
+import { StorageModule } from '../../platform/storage/index.js';
 import { AgentsModule } from '../agents/index.js';
 import { ToolsModule } from '../tools/index.js';
 import { AuthModule } from '../auth/index.js';
@@ -43,7 +44,7 @@ import { WorkersRepository } from './store/workers.repository.js';
 
 /** The Quartet: tasks, their stages, the queue that workers serve, and the gates where people decide. Words: docs/glossary.md. */
 @Module({
-  imports: [RedisModule, AuthModule, LlmModule, ToolsModule, AgentsModule, TasksModule, PodsModule],
+  imports: [RedisModule, StorageModule, AuthModule, LlmModule, ToolsModule, AgentsModule, TasksModule, PodsModule],
   controllers: [
     PipelineTasksController,
     PipelineTaskPartsController,

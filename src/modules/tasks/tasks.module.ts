@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { HealthModule } from '../../platform/health/index.js';
 import { RedisModule } from '../../platform/redis/index.js';
 import { IdempotencyRepository } from '../../platform/idempotency/index.js';
+import { StorageModule } from '../../platform/storage/index.js';
 import { AgentsModule, AgentWork } from '../agents/index.js';
 import { ToolsModule } from '../tools/index.js';
 import { LlmModule } from '../llm/index.js';
@@ -18,7 +19,7 @@ import { TurnsService } from './turns.service.js';
 
 /** Turns of agents, served as `/api/v1/tasks`. Words: docs/glossary.md. */
 @Module({
-  imports: [HealthModule, RedisModule, AuthModule, LlmModule, ToolsModule, AgentsModule],
+  imports: [HealthModule, RedisModule, StorageModule, AuthModule, LlmModule, ToolsModule, AgentsModule],
   controllers: [TasksController],
   providers: [
     IdempotencyRepository,

@@ -1,7 +1,6 @@
-import { Global, Module } from '@nestjs/common';
+import { Module } from '@nestjs/common';
 import { DiskIndicator } from './disk.indicator.js';
 import { StorageRoom } from './storage-room.js';
 
-@Global()
 @Module({ providers: [StorageRoom, DiskIndicator], exports: [StorageRoom] })
 export class StorageModule {}

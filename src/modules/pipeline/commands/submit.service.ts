@@ -10,6 +10,7 @@ import { PodsService, type PodSnapshot } from '../../pods/index.js';
 import { IdempotencyRepository } from '../../../platform/idempotency/index.js';
 import { StorageRoom } from '../../../platform/storage/index.js';
 import { stageModels } from '../rules/stage-models.js';
+import { askedTier } from '../rules/task-sandbox.js';
 import { ToolRegistry, type AllowedTools } from '../../tools/index.js';
 import { firstStatus } from '../rules/next.js';
 import { enter } from '../rules/plan.js';
@@ -151,9 +152,8 @@ export class SubmitService {
   }
 
   private assertAllowed(principal: Principal, { metadata }: Submission, pod: PodSnapshot): void {
-    const override = metadata.sandbox_override;
-    const asked = SANDBOX_TIERS.find((tier) => tier === override);
-    if (override !== undefined && asked === undefined) {
+    const asked = askedTier({ metadata });
+    if (metadata.sandbox_override !== undefined && asked === undefined) {
       throw DomainError.invalid('#/metadata/sandbox_override', `must be one of ${SANDBOX_TIERS.join(', ')}`);
     }
     if (asked !== undefined && !isWithin(asked, pod.sandbox)) {

@@ -1,6 +1,7 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { Matches } from 'class-validator';
 import { MayBeOmitted } from '../../../platform/http/index.js';
+import type { JudgeRole } from '../../pods/index.js';
 import type { ChangeView, FileVersionView } from '../views/task-changes.service.js';
 
 type FileKind = FileVersionView['kind'];
@@ -36,7 +37,7 @@ export class PipelineFileVersionDto {
 }
 
 /** Whether each judge of the present work was shown all of a change; null while it has not judged. */
-export class PipelineShownWholeDto {
+export class PipelineShownWholeDto implements Record<JudgeRole, boolean | null> {
   guardrail: boolean | null;
   code_review: boolean | null;
 }

@@ -1,5 +1,6 @@
 import { ValidateBy } from 'class-validator';
 import { SANDBOX_TIERS } from '../../../config/index.js';
+import { askedTier } from '../rules/task-sandbox.js';
 
 const MOST_BYTES = 16 * 1024;
 const LONGEST_MODEL = 200;
@@ -12,7 +13,7 @@ function metadataFault(metadata: unknown): string | null {
   if (model !== undefined && (typeof model !== 'string' || model.length < 1 || model.length > LONGEST_MODEL)) {
     return `.model_override must be a model's name of 1 to ${LONGEST_MODEL} characters`;
   }
-  if (sandbox !== undefined && !SANDBOX_TIERS.some((tier) => tier === sandbox)) {
+  if (sandbox !== undefined && askedTier({ metadata: metadata as Record<string, unknown> }) === undefined) {
     return `.sandbox_override must be one of: ${SANDBOX_TIERS.join(', ')}`;
   }
   return null;

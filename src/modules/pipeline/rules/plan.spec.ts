@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { stepsOf, type AgentSnapshot, type PodSnapshot } from '../../pods/index.js';
+import { isJudge, stepsOf, type AgentSnapshot, type PodSnapshot } from '../../pods/index.js';
 import { approved } from './gates.js';
 import { afterStep, enter, failureStatus } from './plan.js';
 import type { OpenFinding, Situation, StageRecord } from './situation.js';
@@ -8,12 +8,10 @@ import { initialControl, type TaskControl } from './task-control.js';
 import { agentSnapshot, podSnapshot } from '../../../../test/support/pods.js';
 import { ROLES, type Role } from './task-status.js';
 
-const RETRIES: Record<Role, number> = { context: 0, task: 0, guardrail: 3, code_review: 3, decision: 0 };
-
 function agent(role: Role, position: number, changes: Partial<AgentSnapshot> = {}): AgentSnapshot {
   return agentSnapshot(role, position, {
-    parallelGroup: role === 'guardrail' || role === 'code_review' ? 'review' : null,
-    maxRetries: RETRIES[role],
+    parallelGroup: isJudge(role) ? 'review' : null,
+    maxRetries: isJudge(role) ? 3 : 0,
     onFailure: role === 'context' || role === 'task' ? 'abort' : 'escalate',
     ...changes,
   });

@@ -1,28 +1,16 @@
 import { createHash } from 'node:crypto';
-import type { StageRow } from '../../../platform/database/index.js';
+import type { CamelRow, FindingRow, StageRow } from '../../../platform/database/index.js';
 import { canonicalJson } from '../../../platform/canonical-json/index.js';
 import { roleKind, stepsOf, type PodSnapshot, type Severity } from '../../pods/index.js';
 import type { TaskControl } from './task-control.js';
 import { ROLES, type Role } from './task-status.js';
 
 /** The newest attempt of a role's newest iteration. */
-export interface StageRecord {
-  id: string;
-  role: Role;
-  iteration: number;
-  attempt: number;
-  status: StageRow['status'];
-  output: unknown;
-  error: string | null;
-  errorCode: string | null;
-}
+export type StageRecord = CamelRow<
+  Pick<StageRow, 'id' | 'role' | 'iteration' | 'attempt' | 'status' | 'output' | 'error' | 'error_code'>
+> & { role: Role };
 
-export interface OpenFinding {
-  id: string;
-  type: string;
-  severity: Severity;
-  deterministic: boolean;
-}
+export type OpenFinding = Pick<FindingRow, 'id' | 'severity' | 'deterministic'> & { type: FindingRow['finding_type'] };
 
 export interface Situation {
   pod: PodSnapshot;

@@ -1,17 +1,26 @@
 import { Injectable } from '@nestjs/common';
-import { Database, preparedSql, type TaskRequestRow, type TaskRow } from '../../../platform/database/index.js';
+import {
+  Database,
+  preparedSql,
+  type CamelRow,
+  type FindingRow,
+  type GateRow,
+  type StageRow,
+  type TaskRequestRow,
+  type TaskRow,
+} from '../../../platform/database/index.js';
 import type { PodSnapshot } from '../../pods/index.js';
 import type { StageEntry } from './journal.repository.js';
 import type { OpenFinding, StageRecord } from '../rules/situation.js';
-import type { TaskControl, GateKind } from '../rules/task-control.js';
+import type { TaskControl } from '../rules/task-control.js';
 import type { TaskStatus } from '../rules/task-status.js';
 
 export interface StageHistoryRecord extends StageRecord {
-  position: number;
+  position: StageRow['position'];
 }
 
 export interface KnownFinding extends OpenFinding {
-  iteration: number;
+  iteration: FindingRow['iteration'];
   open: boolean;
 }
 
@@ -42,7 +51,8 @@ export interface LoadedTask {
   findings: KnownFinding[];
   /** By stage, of stages that have not ended. */
   journals: Map<string, StageEntry[]>;
-  gate: { id: string; kind: GateKind; contentHash: string; details: Record<string, unknown> } | null;
+  gate:
+    (CamelRow<Pick<GateRow, 'id' | 'kind' | 'content_hash' | 'details'>> & { details: Record<string, unknown> }) | null;
 }
 
 type SelectedTask = Pick<

@@ -72,7 +72,7 @@ export class TaskAdminRepository implements PodTasksSource {
 
   /** The owners of unfinished tasks. Uses `tasks_owner_unfinished_idx`, one look for each owner. */
   async unfinishedOwners(): Promise<string[]> {
-    const rows = await this.database.query<{ owner: string }>(
+    const rows = await this.database.query<Pick<TaskRow, 'owner'>>(
       'tasks.unfinishedOwners',
       sql`with recursive owners as (
             (select owner from tasks where completed_at is null order by owner limit 1)
@@ -106,7 +106,7 @@ export class TaskAdminRepository implements PodTasksSource {
 
   /** The tasks and turns that unfinished tasks go back to. */
   async unfinishedAncestors(): Promise<string[]> {
-    const rows = await this.database.query<{ id: string }>(
+    const rows = await this.database.query<{ id: TaskRow['ancestors'][number] }>(
       'tasks.unfinishedAncestors',
       sql`select distinct unnest(ancestors) as id from tasks where completed_at is null and ancestors <> '{}'`,
     );

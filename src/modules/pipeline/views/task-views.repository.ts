@@ -66,7 +66,7 @@ type SelectedTask = Pick<
     gate_reason: GateRow['reason'];
     gate_opened_at: GateRow['opened_at'];
     gate_content_hash: GateRow['content_hash'];
-    gate_details: Record<string, unknown>;
+    gate_details: GateRow['details'] & Record<string, unknown>;
     cursor_at: string;
   };
 
