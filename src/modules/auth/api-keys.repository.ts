@@ -27,7 +27,15 @@ export interface KeyVerdict {
 
 type SelectedApiKey = Pick<
   ApiKeyRow,
-  'id' | 'name' | 'key_prefix' | 'is_active' | 'rate_limit_rpm' | 'expires_at' | 'created_at' | 'last_used_at'
+  | 'id'
+  | 'name'
+  | 'key_prefix'
+  | 'is_active'
+  | 'rate_limit_rpm'
+  | 'expires_at'
+  | 'created_at'
+  | 'last_used_at'
+  | 'metadata'
 > & { created_at_text: string; metadata: Record<string, unknown> };
 
 /** Whether a key works as far as its row says; by the database's clock, as everywhere. */

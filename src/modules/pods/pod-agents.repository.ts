@@ -5,9 +5,9 @@ import type { PodAgent, PodAgentSettings } from './pod.js';
 
 /** A row as the driver or `json_agg` gives it: the latter writes times as text. */
 export type SelectedPodAgent = Omit<PodAgentRow, 'run_condition' | 'created_at' | 'updated_at'> & {
-  run_condition: PodAgent['runCondition'];
-  created_at: Date | string;
-  updated_at: Date | string;
+  run_condition: PodAgentRow['run_condition'] & PodAgent['runCondition'];
+  created_at: PodAgentRow['created_at'] | string;
+  updated_at: PodAgentRow['updated_at'] | string;
 };
 
 /** Of the row `a` of `pod_agents`. */

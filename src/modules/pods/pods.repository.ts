@@ -4,7 +4,7 @@ import { DomainError } from '../../platform/errors/index.js';
 import type { AgentSnapshot, Pod, PodAgent, PodDetail, PodSelector, PodSettings, PodSnapshot } from './pod.js';
 import { AGENT_COLUMNS, toPodAgent, type SelectedPodAgent } from './pod-agents.repository.js';
 
-type StoredPod = PodRow & { metadata: Record<string, unknown>; active_agent_count: number };
+type StoredPod = PodRow & Pick<PodRow, 'metadata'> & { metadata: Record<string, unknown>; active_agent_count: number };
 type StoredPodDetail = StoredPod & { agents: SelectedPodAgent[] };
 
 /** Of the row `p` of `pods`. */

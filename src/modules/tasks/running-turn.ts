@@ -3,7 +3,7 @@ import { storableText } from '../../platform/database/index.js';
 import type { Spending } from '../tools/index.js';
 import { TurnLog } from './stream/turn-log.js';
 import { TurnStoppedError, type TurnError, type TurnOutcome } from './turn.js';
-import { UnsavedText, type Mark, type NewWords } from './stream/unsaved-text.js';
+import { UnsavedText, type Mark, type NewText } from './stream/unsaved-text.js';
 
 /** How long a turn that needs readers goes on without one. */
 const UNREAD_MS = 1_000;
@@ -121,9 +121,9 @@ export class RunningTurn {
   }
 
   /** The content of the next checkpoint. */
-  progress(): NewWords & { eventId: number } {
+  progress(): NewText & { eventId: number } {
     const unstored = this.unstored.read();
-    return { ...unstored, eventId: unstored.said === '' ? 0 : this.log.wordsId };
+    return { ...unstored, eventId: unstored.said === '' ? 0 : this.log.textId };
   }
 
   /** A checkpoint has stored what was said up to `end`. */

@@ -92,9 +92,9 @@ export class TurnsRepository implements AgentWorkSource {
   }
 
   /** `count` code points of what was said, from the code point `from` on; null when the turn or its words are gone. */
-  async words(id: string, from: number, count: number): Promise<string | null> {
+  async text(id: string, from: number, count: number): Promise<string | null> {
     const row = await this.db.maybeOne<{ piece: TurnRow['response'] }>(
-      'turns.words',
+      'turns.text',
       sql`select substring(response from ${from + 1}::int for ${count}::int) as piece from turns where id = ${id}`,
     );
     return row?.piece ?? null;

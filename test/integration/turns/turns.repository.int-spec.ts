@@ -195,7 +195,7 @@ it('old turns are deleted, a few at a time and never running ones', async () => 
 it('words are read in pieces, and whatever else readers need without them', async () => {
   const { id } = await begin();
   expect(await turns.findHead(id)).toMatchObject({ id, owner: 'admin', status: 'running', length: 0, eventId: 0 });
-  expect(await turns.words(id, 0, 10)).toBeNull();
+  expect(await turns.text(id, 0, 10)).toBeNull();
   await turns.finish(id, 0, { ...COMPLETED, status: 'failed', said: 'a😀bc', error: { code: 'c', message: 'm' } });
   expect(await turns.findHead(id)).toEqual({
     id,
@@ -206,7 +206,7 @@ it('words are read in pieces, and whatever else readers need without them', asyn
     length: 4,
     completedAt: expect.any(Date),
   });
-  expect(await Promise.all([turns.words(id, 0, 2), turns.words(id, 2, 10)])).toEqual(['a😀', 'bc']);
+  expect(await Promise.all([turns.text(id, 0, 2), turns.text(id, 2, 10)])).toEqual(['a😀', 'bc']);
   expect(await turns.findHead(clock.newId())).toBeNull();
-  expect(await turns.words(clock.newId(), 0, 1)).toBeNull();
+  expect(await turns.text(clock.newId(), 0, 1)).toBeNull();
 });

@@ -1,5 +1,13 @@
 import { Injectable } from '@nestjs/common';
-import { Database, json, preparedSql, sql, type Sql, storableJson } from '../../../platform/database/index.js';
+import {
+  Database,
+  json,
+  preparedSql,
+  sql,
+  storableJson,
+  type Sql,
+  type StageJournalRow,
+} from '../../../platform/database/index.js';
 import type { JournalEntry } from '../../loop/index.js';
 import { LeaseLostError, type Lease } from './lease.js';
 import type { StageDiff } from '../stages/index.js';
@@ -25,7 +33,7 @@ export class JournalRepository {
    * @throws LeaseLostError when the lease no longer holds.
    */
   async carry(lease: Lease, from: string, to: string, life: number): Promise<StageEntry[]> {
-    const row = await this.database.one<{ held: boolean; entries: StageEntry[] | null }>(
+    const row = await this.database.one<{ held: boolean; entries: (StageJournalRow['entry'] & StageEntry)[] | null }>(
       'journal.carry',
       sql`
         with held as materialized (${held(lease)}), carried as (

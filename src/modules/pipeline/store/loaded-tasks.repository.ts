@@ -5,6 +5,7 @@ import {
   type CamelRow,
   type FindingRow,
   type GateRow,
+  type StageJournalRow,
   type StageRow,
   type TaskRequestRow,
   type TaskRow,
@@ -78,7 +79,7 @@ type SelectedTask = Pick<
     pod: PodSnapshot;
     stages: StageHistoryRecord[];
     findings: KnownFinding[];
-    journal: { stageId: string; entry: StageEntry }[];
+    journal: { stageId: StageJournalRow['stage_id']; entry: StageJournalRow['entry'] & StageEntry }[];
     gate: LoadedTask['gate'];
   };
 

@@ -4,7 +4,7 @@ import { Clock } from '../../../platform/clock/index.js';
 import { untilAnswered } from '../../../platform/database/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
 import { DONE, followLog, RESET, type Told } from './turn-log.js';
-import type { StoredWords } from './turn-text.js';
+import type { StoredText } from './turn-text.js';
 import { TurnRelay, type RemoteLog } from './turn-relay.js';
 import { KEPT_MS, TurnRunner } from '../turn-runner.js';
 import type { TurnHead } from '../turn.js';
@@ -35,7 +35,7 @@ export class TurnFeed {
     if (local !== null) {
       const gone = local.read();
       try {
-        const stored: StoredWords = (from, to) => this.storedWords(turn.id, from, to, signal);
+        const stored: StoredText = (from, to) => this.storedText(turn.id, from, to, signal);
         const at = yield* followLog(local.log, id, signal, stored);
         if (at !== null) yield* this.followStored(turn, at, null, signal);
       } finally {
@@ -81,7 +81,7 @@ export class TurnFeed {
       if (stored.status !== 'running') return yield* this.endOf(stored, at, known, signal);
       if (events !== null && (remote?.isHeard || stored.eventId <= at)) continue;
       if (known === null) yield [RESET];
-      yield { id: stored.eventId, pieces: this.words(stored, known ?? 0, signal) };
+      yield { id: stored.eventId, pieces: this.text(stored, known ?? 0, signal) };
       at = stored.eventId;
       known = stored.length;
     }
@@ -96,25 +96,25 @@ export class TurnFeed {
   ): AsyncGenerator<Told, void> {
     if (at === turn.eventId) return;
     const closing = [...(turn.error === null ? [] : [JSON.stringify({ error: turn.error.message })]), DONE];
-    const wordsId = Math.max(0, turn.eventId - closing.length);
+    const textId = Math.max(0, turn.eventId - closing.length);
     if (known === null) yield [RESET];
-    if (known === null || turn.length > known) yield { id: wordsId, pieces: this.words(turn, known ?? 0, signal) };
-    yield closing.map((payload, index) => ({ id: wordsId + index + 1, payload }));
+    if (known === null || turn.length > known) yield { id: textId, pieces: this.text(turn, known ?? 0, signal) };
+    yield closing.map((payload, index) => ({ id: textId + index + 1, payload }));
   }
 
   /** Reads the stored text of a turn that has just ended. @throws DomainError `not_found` when it is not all there. */
-  private async *storedWords(id: string, from: number, to: number, signal: AbortSignal): AsyncGenerator<string, void> {
+  private async *storedText(id: string, from: number, to: number, signal: AbortSignal): AsyncGenerator<string, void> {
     const turn = await untilAnswered(this.clock, LOOK_MS, signal, () => this.turns.findHead(id));
     if (signal.aborted) return;
     if (turn === null || turn.length < to) throw DomainError.notFound('turn', id);
-    yield* this.words({ ...turn, length: to }, from, signal);
+    yield* this.text({ ...turn, length: to }, from, signal);
   }
 
   /** The stored words of `turn` from the character `from` on. @throws DomainError `not_found` when they were deleted. */
-  private async *words(turn: TurnHead, from: number, signal: AbortSignal): AsyncGenerator<string, void> {
+  private async *text(turn: TurnHead, from: number, signal: AbortSignal): AsyncGenerator<string, void> {
     for (let at = from; at < turn.length && !signal.aborted; at += PIECE) {
       const piece = await untilAnswered(this.clock, LOOK_MS, signal, () =>
-        this.turns.words(turn.id, at, Math.min(PIECE, turn.length - at)),
+        this.turns.text(turn.id, at, Math.min(PIECE, turn.length - at)),
       );
       if (piece === null && !signal.aborted) throw DomainError.notFound('turn', turn.id);
       yield piece ?? '';

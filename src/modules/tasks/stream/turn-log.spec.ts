@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { DONE, followKept, followLog, RESET, TurnLog, type TurnEvent, type Words } from './turn-log.js';
+import { DONE, followKept, followLog, RESET, TurnLog, type TurnEvent, type TextPieces } from './turn-log.js';
 
 const NEVER = new AbortController().signal;
 const NOT_STORED = (): never => {
@@ -18,7 +18,7 @@ async function collect(log: TurnLog, id: number, end: () => void): Promise<TurnE
   return events;
 }
 
-async function textOf({ pieces }: Words): Promise<string> {
+async function textOf({ pieces }: TextPieces): Promise<string> {
   let text = '';
   for await (const piece of pieces)
     text += typeof piece === 'string' ? piece : (JSON.parse(`"${piece.toString()}"`) as string);
@@ -48,7 +48,7 @@ describe('the log of a turn', () => {
       { id: 3, payload: '{"error":"why"}' },
       { id: 4, payload: DONE },
     ]);
-    expect(log.wordsId).toBe(2);
+    expect(log.textId).toBe(2);
     expect(log.restart(NOT_STORED)).toBeNull();
     expect(log.after(4)).toEqual([]);
     expect(log.after(5)).toBeNull();
@@ -147,7 +147,7 @@ describe('the log of a turn', () => {
       yield `${from}-${to}`;
     });
     await reader.next();
-    const { pieces } = (await reader.next()).value as Words;
+    const { pieces } = (await reader.next()).value as TextPieces;
     const got: string[] = [];
     for await (const piece of pieces) {
       got.push(piece.toString());

@@ -1,4 +1,4 @@
-import { partsOf, TurnText, type StoredWords } from './turn-text.js';
+import { partsOf, TurnText, type StoredText } from './turn-text.js';
 
 /** One event of a turn: what a `data:` line holds, and its number, from 1 on. */
 export interface TurnEvent {
@@ -10,13 +10,13 @@ export interface TurnEvent {
  * One event whose payload, a `t`, is too long to be held for each reader: the words up to event `id` in pieces, as text or
  * as the bytes of its JSON.
  */
-export interface Words {
+export interface TextPieces {
   id: number;
   pieces: AsyncIterable<string | Buffer>;
 }
 
 /** One piece for a reader. */
-export type Told = TurnEvent[] | Words;
+export type Told = TurnEvent[] | TextPieces;
 
 /** The payload after which nothing comes. */
 export const DONE = '[DONE]';
@@ -44,9 +44,9 @@ export class TurnLog {
   private coming: Promise<void> | null = null;
   private arrive: () => void = () => undefined;
   /** Everything said so far; null once the log has ended, since it is stored then. */
-  private words: TurnText | null = new TurnText();
+  private text: TurnText | null = new TurnText();
   /** The id of the last event that a reader who begins again has had with the words. */
-  wordsId = 0;
+  textId = 0;
   lastId = 0;
 
   constructor(private readonly mostKept = MOST_KEPT) {}
@@ -56,14 +56,14 @@ export class TurnLog {
 
   /** Text from a character on; empty once the log has ended. */
   textFrom(character: number): string {
-    return this.words?.from(character) ?? '';
+    return this.text?.from(character) ?? '';
   }
 
   say(text: string): void {
     if (this.ended) return;
     for (const part of partsOf(text)) {
       // A slice keeps all of `text` alive, and readers may hold parts for long.
-      this.words?.add(text.length > MOST_AT_ONCE ? Buffer.from(part).toString() : part);
+      this.text?.add(text.length > MOST_AT_ONCE ? Buffer.from(part).toString() : part);
       this.append({ t: part });
     }
   }
@@ -78,14 +78,14 @@ export class TurnLog {
     this.closing = true;
     if (error !== null) this.append({ error });
     this.ended = true;
-    this.words?.release();
-    this.words = null;
+    this.text?.release();
+    this.text = null;
     this.push(DONE);
   }
 
   /** All words so far, for a reader that begins again; null once the log has ended, which leaves the rest to `stored`. */
-  restart(stored: StoredWords): Words | null {
-    return this.words && { id: this.wordsId, pieces: this.words.pieces(stored) };
+  restart(stored: StoredText): TextPieces | null {
+    return this.text && { id: this.textId, pieces: this.text.pieces(stored) };
   }
 
   /**
@@ -124,7 +124,7 @@ export class TurnLog {
   private push(payload: string): void {
     this.lastId += 1;
     // What closes a turn says nothing that a reader could begin again with.
-    if (!this.closing) this.wordsId = this.lastId;
+    if (!this.closing) this.textId = this.lastId;
     const event = { id: this.lastId, payload };
     this.events.set(event.id, event);
     this.size += costOf(event);
@@ -170,15 +170,15 @@ export async function* followLog(
   log: TurnLog,
   id: number,
   signal: AbortSignal,
-  stored: StoredWords,
+  stored: StoredText,
 ): AsyncGenerator<Told, number | null> {
   for (let at = id; ;) {
     const gone = yield* followKept(log, at, signal);
-    const words = gone === null ? null : log.restart(stored);
-    if (words === null) return gone;
-    at = words.id;
+    const pieces = gone === null ? null : log.restart(stored);
+    if (pieces === null) return gone;
+    at = pieces.id;
     yield [RESET];
-    yield words;
+    yield pieces;
   }
 }
 

@@ -225,8 +225,8 @@ export class RemoteLog {
     void this.say({ after: this.at });
   }
 
-  private async say(words: { after: number | null; waiting?: true }): Promise<void> {
-    await this.bus.publish(WATCH_CHANNEL, { turn_id: this.turnId, reader_id: this.id, ...words });
+  private async say(what: { after: number | null; waiting?: true }): Promise<void> {
+    await this.bus.publish(WATCH_CHANNEL, { turn_id: this.turnId, reader_id: this.id, ...what });
   }
 }
 

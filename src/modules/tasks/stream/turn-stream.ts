@@ -1,7 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import { openEventStream, type EventStream } from '../../../platform/http/index.js';
 import type { RunningTurn } from '../running-turn.js';
-import { DONE, followKept, type Told, type TurnEvent, type Words } from './turn-log.js';
+import { DONE, followKept, type Told, type TurnEvent, type TextPieces } from './turn-log.js';
 import { inJson, partsOf } from './turn-text.js';
 
 /** Characters of a payload from which its bytes are shared; short ones cost less to encode than to keep. */
@@ -35,7 +35,7 @@ export async function streamTurn(reply: FastifyReply, turn: RunningTurn, session
 
 /** Sends what a reader of a turn's events is told, ids included, and waits until it has left this process. */
 export async function sendTold(stream: EventStream, told: Told): Promise<void> {
-  if (!Array.isArray(told)) return stream.sendInPieces({ id: told.id }, wordsPayload(told.pieces));
+  if (!Array.isArray(told)) return stream.sendInPieces({ id: told.id }, textPayload(told.pieces));
   for (const event of told) {
     stream.send({ id: event.id, data: dataOf(event) });
     if (stream.lags) await stream.drained();
@@ -43,7 +43,7 @@ export async function sendTold(stream: EventStream, told: Told): Promise<void> {
 }
 
 /** `{"t":"…"}` in pieces. */
-async function* wordsPayload(pieces: Words['pieces']): AsyncGenerator<string | Buffer, void> {
+async function* textPayload(pieces: TextPieces['pieces']): AsyncGenerator<string | Buffer, void> {
   yield '{"t":"';
   for await (const piece of pieces) {
     if (typeof piece !== 'string') yield piece;

@@ -2,7 +2,7 @@
 const PART = 8_192;
 
 /** Reads the stored text of an ended turn from one code point to another. Throws when not all of it is stored. */
-export type StoredWords = (from: number, to: number) => AsyncIterable<string>;
+export type StoredText = (from: number, to: number) => AsyncIterable<string>;
 
 /**
  * A text that grows. Readers who take it at about the same time share the bytes of its JSON. None of them keeps it alive: of
@@ -35,7 +35,7 @@ export class TurnText {
   }
 
   /** The text as it is now, whatever is added while it is read, as text or as the bytes of its JSON. */
-  pieces(stored: StoredWords): AsyncIterable<string | Buffer> {
+  pieces(stored: StoredText): AsyncIterable<string | Buffer> {
     const { whole, last } = this;
     const codePoints = whole.reduce((sum, piece) => sum + piece.codePoints, codePointsOf(last.join('')));
     return this.read(whole.length, last, last.length, (from) => stored(from, codePoints));

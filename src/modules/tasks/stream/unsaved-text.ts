@@ -7,7 +7,7 @@ export interface Mark {
 }
 
 /** Unstored text, the number of code points before it, and the mark that ends it. */
-export interface NewWords {
+export interface NewText {
   readonly said: string;
   readonly after: number;
   readonly end: Mark;
@@ -20,7 +20,7 @@ export class UnsavedText {
   /** @param wordsFrom what the turn has said from a character on, without lone surrogates */
   constructor(private readonly wordsFrom: (character: number) => string) {}
 
-  read(): NewWords {
+  read(): NewText {
     const { characters, codePoints } = this.stored;
     const said = this.wordsFrom(characters);
     const end = { characters: characters + said.length, codePoints: codePoints + codePointsOf(said) };
