@@ -18,6 +18,7 @@ type StoredTurn = Pick<
   | 'cached_input_tokens'
   | 'output_tokens'
   | 'cost_usd'
+  | 'tool_calls'
   | 'event_id'
   | 'epoch'
   | 'started_at'
