@@ -1,11 +1,11 @@
 import { Injectable } from '@nestjs/common';
-import { Database, json, sql, violates, type PodAgentRow } from '../../platform/database/index.js';
+import { Database, json, sql, violates, type ColumnAs, type PodAgentRow } from '../../platform/database/index.js';
 import { DomainError } from '../../platform/errors/index.js';
 import type { PodAgent, PodAgentSettings } from './pod.js';
 
 /** A row as the driver or `json_agg` gives it: the latter writes times as text. */
 export type SelectedPodAgent = Omit<PodAgentRow, 'run_condition' | 'created_at' | 'updated_at'> & {
-  run_condition: PodAgentRow['run_condition'] & PodAgent['runCondition'];
+  run_condition: ColumnAs<PodAgentRow, 'run_condition', PodAgent['runCondition']>;
   created_at: PodAgentRow['created_at'] | string;
   updated_at: PodAgentRow['updated_at'] | string;
 };

@@ -1,4 +1,4 @@
-export type { CamelRow } from './camel-row.js';
+export type { CamelRow, ColumnAs } from './camel-row.js';
 export { everyValue } from './every-value.js';
 export { Database, type ConnectionOptions } from './database.js';
 export { DatabaseBootstrap, type DatabaseState } from './database-bootstrap.js';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { CamelRow, FindingRow, StageRow } from '../../../platform/database/index.js';
 import { canonicalJson } from '../../../platform/canonical-json/index.js';
-import { roleKind, stepsOf, type PodSnapshot, type Severity } from '../../pods/index.js';
+import { roleKind, stepsOf, type PodSnapshot } from '../../pods/index.js';
 import type { TaskControl } from './task-control.js';
 import { ROLES, type Role } from './task-status.js';
 

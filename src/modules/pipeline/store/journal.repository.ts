@@ -6,6 +6,7 @@ import {
   sql,
   storableJson,
   type Sql,
+  type ColumnAs,
   type StageJournalRow,
 } from '../../../platform/database/index.js';
 import type { JournalEntry } from '../../loop/index.js';
@@ -33,7 +34,10 @@ export class JournalRepository {
    * @throws LeaseLostError when the lease no longer holds.
    */
   async carry(lease: Lease, from: string, to: string, life: number): Promise<StageEntry[]> {
-    const row = await this.database.one<{ held: boolean; entries: (StageJournalRow['entry'] & StageEntry)[] | null }>(
+    const row = await this.database.one<{
+      held: boolean;
+      entries: ColumnAs<StageJournalRow, 'entry', StageEntry>[] | null;
+    }>(
       'journal.carry',
       sql`
         with held as materialized (${held(lease)}), carried as (

@@ -3,6 +3,7 @@ import {
   Database,
   preparedSql,
   type CamelRow,
+  type ColumnAs,
   type FindingRow,
   type GateRow,
   type StageJournalRow,
@@ -79,7 +80,7 @@ type SelectedTask = Pick<
     pod: PodSnapshot;
     stages: StageHistoryRecord[];
     findings: KnownFinding[];
-    journal: { stageId: StageJournalRow['stage_id']; entry: StageJournalRow['entry'] & StageEntry }[];
+    journal: { stageId: StageJournalRow['stage_id']; entry: ColumnAs<StageJournalRow, 'entry', StageEntry> }[];
     gate: LoadedTask['gate'];
   };
 

@@ -5,6 +5,7 @@ import {
   preparedSql,
   sql,
   type Sql,
+  type ColumnAs,
   type GateRow,
   type TaskRequestRow,
   type TaskResultRow,
@@ -66,7 +67,7 @@ type SelectedTask = Pick<
     gate_reason: GateRow['reason'];
     gate_opened_at: GateRow['opened_at'];
     gate_content_hash: GateRow['content_hash'];
-    gate_details: GateRow['details'] & Record<string, unknown>;
+    gate_details: ColumnAs<GateRow, 'details', Record<string, unknown>>;
     cursor_at: string;
   };
 
