@@ -16,6 +16,11 @@ const sources = ['src', 'tsconfig.json', 'nest-cli.json', 'package.json'].map((n
 const hasSources = existsSync(sources[0]);
 if (hasSources && (!existsSync(built) || Math.max(...sources.map(newest)) > statSync(built).mtimeMs)) {
   const nest = join(root, 'node_modules', '@nestjs', 'cli', 'bin', 'nest.js');
+  if (!existsSync(nest)) {
+    // As after `npm ci` under NODE_ENV=production.
+    process.stderr.write('What builds the service is not installed: run `npm ci --include=dev`.\n');
+    process.exit(1);
+  }
   const run = spawnSync(process.execPath, [nest, 'build'], { cwd: root, stdio: ['ignore', 2, 2] });
   if (run.status !== 0) process.exit(run.status ?? 1);
 }
