@@ -2,7 +2,7 @@ import { Module } from '@nestjs/common';
 import { RedisModule } from '../../platform/redis/index.js';
 import { StorageModule } from '../../platform/storage/index.js';
 import { AgentsModule } from '../agents/index.js';
-import { ToolsModule } from '../tools/index.js';
+import { ToolsModule, TreeSweeper } from '../tools/index.js';
 import { AuthModule } from '../auth/index.js';
 import { LlmModule } from '../llm/index.js';
 import { TasksModule } from '../tasks/index.js';
@@ -85,7 +85,8 @@ import { WorkersRepository } from './store/workers.repository.js';
   ],
 })
 export class PipelineModule {
-  constructor(podTasks: PodTasks, tasks: TaskAdminRepository) {
+  constructor(podTasks: PodTasks, trees: TreeSweeper, tasks: TaskAdminRepository) {
     podTasks.serve(tasks);
+    trees.serve((names) => tasks.fates(names));
   }
 }

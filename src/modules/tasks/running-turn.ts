@@ -140,6 +140,13 @@ export class RunningTurn {
     this.half = '';
   }
 
+  /** Adds words of the service's own to what was said. */
+  note(text: string): void {
+    this.say(this.half);
+    this.half = '';
+    this.say(this.said === 0 ? text : `\n\n${text}`);
+  }
+
   private say(text: string): void {
     if (text === '') return;
     this.log.say(storableText(text));

@@ -4,7 +4,7 @@ import { RedisModule } from '../../platform/redis/index.js';
 import { IdempotencyRepository } from '../../platform/idempotency/index.js';
 import { StorageModule } from '../../platform/storage/index.js';
 import { AgentsModule, AgentWork } from '../agents/index.js';
-import { ToolsModule } from '../tools/index.js';
+import { ToolsModule, TreeSweeper } from '../tools/index.js';
 import { LlmModule } from '../llm/index.js';
 import { SendMessageTool } from './send-message.tool.js';
 import { TasksController } from './http/tasks.controller.js';
@@ -35,7 +35,8 @@ import { TurnsService } from './turns.service.js';
   exports: [TurnEnds, TurnsService],
 })
 export class TasksModule {
-  constructor(work: AgentWork, stored: TurnsRepository) {
+  constructor(work: AgentWork, trees: TreeSweeper, stored: TurnsRepository) {
     work.serve(stored);
+    trees.serve((names) => stored.fates(names));
   }
 }

@@ -1,7 +1,7 @@
 import { expect, it } from '@jest/globals';
 import { SANDBOX_TIERS } from '../../config/index.js';
 import { ToolRegistry } from '../tools/index.js';
-import { turnRights } from './turn-rights.js';
+import { hasOwnTree, turnRights } from './turn-rights.js';
 
 const AGENT = { config: { tools: ['files', 'run_shell'] } } as Parameters<typeof turnRights>[2];
 const TURN = { id: 'turn', signal: new AbortController().signal };
@@ -45,4 +45,16 @@ it.each(SANDBOX_TIERS)('what a tool starts in the tier %s gets no more than its 
     expect(SANDBOX_TIERS.indexOf(context.tier)).toBeLessThanOrEqual(SANDBOX_TIERS.indexOf(tier));
     expect(SANDBOX_TIERS.indexOf(context.tier)).toBeLessThanOrEqual(SANDBOX_TIERS.indexOf(sandbox));
   }
+});
+
+it('a turn that may write has a tree of its own, unless it was started by a tool or has no files', () => {
+  const writing = { holdsWriting: (allowed: unknown) => allowed !== null && (allowed as string[]).includes('files') };
+  const has = (sandbox: (typeof SANDBOX_TIERS)[number], request: Parameters<typeof turnRights>[3]): boolean =>
+    hasOwnTree(writing, request, rights(sandbox, request));
+  const owner = 'key:1';
+  expect([has('workspace', { owner }), has('nova', { owner }), has('host', { owner })]).toEqual([true, true, true]);
+  expect(has('isolated', { owner })).toBe(false);
+  const inherited = { depth: 1, root: '/w', tier: 'workspace' } as const;
+  expect(has('workspace', { owner, inherited: { ...inherited, allowed: ['files'] } })).toBe(false);
+  expect(hasOwnTree(writing, {}, { ...rights('workspace', { owner }), allowed: ['run_shell'] })).toBe(false);
 });

@@ -33,3 +33,12 @@ export function turnRights(
     },
   };
 }
+
+/** Whether the turn has a work tree of its own: it may write, and no other work's tree is the place of what it writes. */
+export function hasOwnTree(
+  registry: Pick<ToolRegistry, 'holdsWriting'>,
+  request: Pick<TurnRequest, 'inherited'>,
+  { allowed, context }: ReturnType<typeof turnRights>,
+): boolean {
+  return request.inherited === undefined && context.tier !== 'isolated' && registry.holdsWriting(allowed);
+}

@@ -8,9 +8,11 @@ import { EventBus } from '../../platform/redis/index.js';
 import { AGENT_DELETED_CHANNEL, AgentsService, type StoredAgent } from '../agents/index.js';
 import { runAgentLoop } from '../loop/index.js';
 import { LlmService, ModelCallError } from '../llm/index.js';
-import { ToolRegistry } from '../tools/index.js';
+import { DomainError } from '../../platform/errors/index.js';
+import { ToolRegistry, TreeUnavailableError, WorkTreeFencedError, WorkTrees } from '../tools/index.js';
 import { AnswerTooLongError, RunningTurn, SpendingRefusedError } from './running-turn.js';
-import { turnRights } from './turn-rights.js';
+import { hasOwnTree, turnRights } from './turn-rights.js';
+import { TurnTree } from './turn-tree.js';
 import { INTERRUPTED, TurnStoppedError, type TurnError, type TurnOutcome, type TurnRequest } from './turn.js';
 import { TurnsRepository } from './turns.repository.js';
 
@@ -30,6 +32,9 @@ export const KEPT_MS = 600_000;
 /** And how much of them in all. */
 const MOST_KEPT_CHARACTERS = 67_108_864;
 const RETRY_MS = 500;
+
+/** How a turn ended. */
+type End = Pick<TurnOutcome, 'status' | 'error'>;
 
 /** Runs turns in this process: one loop each, leases for all of them, results that are stored once. */
 @Injectable()
@@ -53,6 +58,7 @@ export class TurnRunner implements BeforeApplicationShutdown {
     private readonly tools: ToolRegistry,
     private readonly agents: AgentsService,
     private readonly turns: TurnsRepository,
+    private readonly trees: WorkTrees,
     bus: EventBus,
   ) {
     this.id = clock.newId();
@@ -122,7 +128,11 @@ export class TurnRunner implements BeforeApplicationShutdown {
     chain: readonly string[],
     request: TurnRequest,
   ): Promise<void> {
-    let end: { status: TurnOutcome['status']; error: TurnError | null };
+    let end: End;
+    const rights = turnRights(this.config, this.tools, agent, request, turn);
+    const tree = hasOwnTree(this.tools, request, rights)
+      ? new TurnTree(this.trees, turn.id, this.config.workspace, turn.signal)
+      : null;
     try {
       await runAgentLoop({
         llm: this.llm,
@@ -138,21 +148,29 @@ export class TurnRunner implements BeforeApplicationShutdown {
         maxOutputTokens: request.inherited?.spending?.maxOutputTokens,
         signal: turn.signal,
         hooks: turn.hooks,
-        tools: { registry: this.tools, ...turnRights(this.config, this.tools, agent, request, turn) },
+        tools: {
+          registry: this.tools,
+          allowed: rights.allowed,
+          context: { ...rights.context, ...(tree !== null && { tree }) },
+        },
       });
+      const note = (await tree?.publish()) ?? null;
+      if (note !== null) turn.note(note);
       end = { status: 'completed', error: null };
     } catch (error) {
       end = this.endOf(turn.signal.aborted ? turn.signal.reason : error);
     }
     turn.settle();
-    const error = await this.store(turn, end);
+    const stored = await this.store(turn, end);
+    // Readers who are told of the end find the workspace as the turn leaves it. A tree whose turn may have ended in any way is swept.
+    if (stored !== null) await tree?.end(stored.status === 'completed');
     this.running.delete(turn.id);
     this.keep(turn);
-    turn.log.end(error?.message ?? null);
+    turn.log.end((stored ?? { error: INTERRUPTED }).error?.message ?? null);
     void this.agents.noteActivity(agent.id).catch(() => undefined);
   }
 
-  private endOf(error: unknown): { status: 'failed' | 'cancelled'; error: TurnError } {
+  private endOf(error: unknown): End {
     if (error instanceof TurnStoppedError) return error;
     const failed = (code: string, message: string): { status: 'failed'; error: TurnError } => ({
       status: 'failed',
@@ -161,29 +179,29 @@ export class TurnRunner implements BeforeApplicationShutdown {
     if (error instanceof ModelCallError) return failed(`model_${error.kind}`, error.message);
     if (error instanceof AnswerTooLongError) return failed('answer_too_long', error.message);
     if (error instanceof SpendingRefusedError) return failed('cost_limit', error.message);
+    if (error instanceof WorkTreeFencedError) return { status: 'failed', error: INTERRUPTED };
+    const fault = error instanceof TreeUnavailableError ? error.cause : error;
+    if (fault instanceof DomainError && fault.code.startsWith('workspace_')) return failed(fault.code, fault.detail);
     this.logger.error({ message: 'A turn failed on a fault of this service', error });
     return failed('internal_error', 'The turn failed on a fault of this service.');
   }
 
-  /** Stores how the turn ended, unless somebody else has ended it; returns the error that it really ended with. */
-  private async store(
-    turn: RunningTurn,
-    { status, error }: { status: TurnOutcome['status']; error: TurnError | null },
-  ): Promise<TurnError | null> {
-    const outcome = turn.outcome(status, error);
+  /** Stores how the turn ended, unless somebody else has ended it; returns how it really ended, null where that is not known. */
+  private async store(turn: RunningTurn, end: End): Promise<End | null> {
+    const outcome = turn.outcome(end.status, end.error);
     for (;;) {
       try {
-        if (await this.turns.finish(turn.id, turn.epoch, outcome)) return error;
+        if (await this.turns.finish(turn.id, turn.epoch, outcome)) return end;
         const stored = await this.turns.find(turn.id);
         // The answer to an earlier try was lost on its way.
-        if (stored?.epoch === turn.epoch) return error;
-        if (stored?.status !== 'cancelled') return stored?.error ?? INTERRUPTED;
+        if (stored?.epoch === turn.epoch) return end;
+        if (stored?.status !== 'cancelled') return { status: 'failed', error: stored?.error ?? INTERRUPTED };
         await this.turns.complete(turn.id, turn.epoch, turn.outcome('cancelled', stored.error));
-        return stored.error;
+        return { status: 'cancelled', error: stored.error };
       } catch (fault) {
         if (!isAway(fault) || this.clock.monotonicMs() - turn.leasedAtMs > this.leaseSeconds * 1_000) {
           this.logger.error({ message: 'The result of a turn could not be stored', error: fault });
-          return INTERRUPTED;
+          return null;
         }
         await this.clock.sleep(RETRY_MS, this.lifecycle.hasteSignal);
       }

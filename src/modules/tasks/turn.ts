@@ -1,7 +1,7 @@
 import type { LanguageModelV3Prompt } from '@ai-sdk/provider';
 import type { TurnRow } from '../../platform/database/index.js';
 import type { ToolCallRecord } from '../loop/index.js';
-import type { AllowedTools, Spending, TaskTree } from '../tools/index.js';
+import type { AllowedTools, Spending, WorkingTree } from '../tools/index.js';
 import type { SandboxTier } from '../../config/index.js';
 
 export const TURN_STATUSES = ['pending', 'running', 'completed', 'failed', 'cancelled'] as const;
@@ -94,7 +94,7 @@ export interface InheritedRights {
   /** Where the caller works: what a stage has written for it stays in the task's own tree, and is reviewed with it. */
   root: string;
   /** The caller's work tree, in which the turn works as the caller does. */
-  tree?: TaskTree | undefined;
+  tree?: WorkingTree | undefined;
   tier: SandboxTier;
   spending?: Spending | undefined;
 }

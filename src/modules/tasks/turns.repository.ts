@@ -1,7 +1,9 @@
 import { Injectable } from '@nestjs/common';
+import { validate as isUuid } from 'uuid';
 import { Database, json, sql, type Sql, type TurnRow } from '../../platform/database/index.js';
 import type { AgentWorkSource } from '../agents/index.js';
 import type { ToolCallRecord } from '../loop/index.js';
+import type { TaskFate } from '../tools/index.js';
 import { INTERRUPTED, type Turn, type TurnError, type TurnHead, type TurnOutcome, type TurnRequest } from './turn.js';
 
 type StoredTurn = Pick<
@@ -39,6 +41,13 @@ const ENDED = sql`
   epoch = epoch + 1, lease_owner = null, lease_until = null, completed_at = clock_timestamp(), event_id = event_id + 2`;
 const INTERRUPT = sql`
   status = 'failed', error_code = ${INTERRUPTED.code}, error_message = ${INTERRUPTED.message}, ${ENDED}`;
+
+const FATES: Readonly<Record<TurnRow['status'], TaskFate>> = {
+  running: 'unfinished',
+  completed: 'complete',
+  failed: 'given_up',
+  cancelled: 'given_up',
+};
 
 /** One checkpoint of a running turn. */
 export interface TurnProgress {
@@ -189,6 +198,15 @@ export class TurnsRepository implements AgentWorkSource {
       sql`select id from turns where id = any(${[...ids]}::uuid[]) and status = 'cancelled'`,
     );
     return rows.map((row) => row.id);
+  }
+
+  /** How the turns have ended whose ids name these work trees; trees of turns that do not exist are left out. */
+  async fates(trees: readonly string[]): Promise<Map<string, TaskFate>> {
+    const rows = await this.db.query<Pick<TurnRow, 'id' | 'status'>>(
+      'turns.fates',
+      sql`select id, status from turns where id = any(${trees.filter((name) => isUuid(name))}::uuid[])`,
+    );
+    return new Map(rows.map(({ id, status }) => [id, FATES[status]]));
   }
 
   /** Cancels every running turn of the agent. */

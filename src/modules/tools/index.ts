@@ -2,18 +2,22 @@ export { AgentTool } from './agent-tool.js';
 export {
   TreeUnavailableError,
   type AllowedTools,
+  type CallPlace,
   type Spending,
-  type TaskTree,
   type Tool,
   type ToolContext,
   type ToolResult,
   type ToolSource,
+  type WorkingTree,
 } from './tool.js';
 export { ToolRegistry } from './tool-registry.js';
 export { Sandbox, SandboxRefusedError } from './sandbox/sandbox.js';
 export { ToolsModule } from './tools.module.js';
 export type { GitTrap, GitTrapKind, GitTraps } from './work-tree/git-traps.js';
 export type { Conflict, ConflictCause } from './work-tree/publication.js';
+export { toldConflicts, toldTraps } from './work-tree/told-publication.js';
+export { TreeSweeper } from './work-tree/tree-sweeper.js';
+export { KeptListing } from './work-tree/kept-listing.js';
 export { isReadable, type OpenContent, type Side, type TreeLook } from './work-tree/tree-look.js';
 export type { ShownEncoding } from './work-tree/decoded-text.js';
 export type { Difference, TreeChange, TreeDiff } from './work-tree/tree-diff.js';

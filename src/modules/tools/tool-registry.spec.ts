@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { z } from 'zod';
 import { ToolRegistry } from './tool-registry.js';
 import { capText, MAX_RESULT_BYTES, wrapToolOutput } from './tool-output.js';
-import type { TaskTree, Tool, ToolContext, ToolResult } from './tool.js';
+import type { WorkingTree, Tool, ToolContext, ToolResult } from './tool.js';
 import { wireName } from './wire-name.js';
 
 const schema = z.strictObject({ text: z.string(), times: z.int().min(1).max(3).default(1) });
@@ -236,7 +236,7 @@ describe('tool output', () => {
 });
 
 describe('a call of a task that has a work tree', () => {
-  function treeOf(state: { root: string | null; made?: number; fails?: Error }): TaskTree {
+  function treeOf(state: { root: string | null; made?: number; fails?: Error }): WorkingTree {
     return {
       get root() {
         return state.root;
@@ -274,5 +274,23 @@ describe('a call of a task that has a work tree', () => {
     const fails = new Error('no space');
     const made = registry.execute('writer', '{"text":"x"}', null, { ...context, tree: treeOf({ root: null, fails }) });
     await expect(made).rejects.toMatchObject({ name: 'TreeUnavailableError', cause: fails });
+  });
+
+  it('is attended where the tree does that, and only when it is valid', async () => {
+    const { registry, context } = setup(writer);
+    const attended: string[] = [];
+    const tree: WorkingTree = {
+      ...treeOf({ root: '/tree' }),
+      attend: async ({ name }, run) => {
+        attended.push(name);
+        const { text } = await run({ root: '/elsewhere' });
+        return { text: `${text}\nnoted`, isError: true };
+      },
+    };
+    const placed = { ...context, root: '/workspace', tree };
+    expect((await registry.execute('writer', '{"text":1}', null, placed)).text).toContain('not valid');
+    expect(attended).toEqual([]);
+    const done = await registry.execute('writer', '{"text":"x"}', null, placed);
+    expect(done).toMatchObject({ isError: true, text: expect.stringMatching(/\/elsewhere[^]*\nnoted$/) });
   });
 });

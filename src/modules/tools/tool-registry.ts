@@ -9,11 +9,12 @@ import { capText, wrapToolOutput } from './tool-output.js';
 import {
   TreeUnavailableError,
   type AllowedTools,
-  type TaskTree,
+  type CallPlace,
   type Tool,
   type ToolContext,
   type ToolResult,
   type ToolSource,
+  type WorkingTree,
 } from './tool.js';
 import { wireName } from './wire-name.js';
 
@@ -100,8 +101,11 @@ export class ToolRegistry {
     if (!parsed.success) {
       return refusal(`The arguments of "${shown}" are not valid:\n${capText(z.prettifyError(parsed.error), 4_000)}`);
     }
-    const placed = context.tree === undefined ? context : await this.place(tool, context, context.tree);
-    const result = await this.run(tool, parsed.data, { ...placed, allowed });
+    const { tree } = context;
+    const run = (place: Partial<CallPlace>): Promise<ToolResult> =>
+      this.run(tool, parsed.data, { ...context, ...place, allowed });
+    const result = await (tree?.attend?.(tool, run) ??
+      run(tree === undefined ? {} : await this.place(tool, context, tree)));
     // Also of a call that only starts what works there.
     return (context.tree?.root ?? null) === null ? result : { ...result, inTree: true };
   }
@@ -144,12 +148,12 @@ export class ToolRegistry {
   }
 
   /** Where the call works. Making a tree takes as long as it takes; the call's own time begins after it. */
-  private async place(tool: Tool, context: ToolContext, tree: TaskTree): Promise<ToolContext> {
+  private async place(tool: Tool, context: ToolContext, tree: WorkingTree): Promise<Partial<CallPlace>> {
     try {
-      if (tool.needsTree) return { ...context, root: await tree.open() };
-      if (tree.root !== null) return { ...context, root: tree.root };
+      if (tool.needsTree) return { root: await tree.open() };
+      if (tree.root !== null) return { root: tree.root };
       const shows = tool.group === 'files' ? await tree.shows() : null;
-      return shows === null ? context : { ...context, shows };
+      return shows === null ? {} : { shows };
     } catch (error) {
       context.signal.throwIfAborted();
       throw new TreeUnavailableError(error);

@@ -10,10 +10,10 @@ export interface Work {
 
 /** Where and with what rights a tool call runs. */
 export interface ToolContext {
-  /** The folder the call may touch: a task's work tree, or the workspace. Absolute. */
+  /** The folder the call may touch: a work tree, or the workspace. Absolute. */
   root: string;
-  /** The work tree of a task that may write; absent where all calls work on `root`. Until it is made, reading calls do too. */
-  tree?: TaskTree;
+  /** The work tree of work that may write; absent where all calls work on `root`. Until it is made, reading calls do too. */
+  tree?: WorkingTree;
   /** Which files below `root` exist for the call; absent is all. Set by the registry. */
   shows?: (path: string) => boolean;
   tier: SandboxTier;
@@ -55,21 +55,30 @@ export interface ToolResult {
   /** What the model reads; the registry caps and wraps it. */
   text: string;
   isError?: boolean;
-  /** Set by the registry: the task had its tree when the call ended, and the call's effects may be there. */
+  /** Set by the registry: the work had its tree when the call ended, and the call's effects may be there. */
   inTree?: true;
 }
 
-/** The work tree of a task, which the first call that needs one makes. */
-export interface TaskTree {
+/** Where one call works: `root` and `shows` as in `ToolContext`. */
+export type CallPlace = Pick<ToolContext, 'root' | 'shows'>;
+
+/** The work tree of a task or a turn, which the first call that needs one makes. */
+export interface WorkingTree {
   /** Null until it is made. */
   readonly root: string | null;
   /** Makes it, or finds it; its root. Calls at the same time make one. */
   open(): Promise<string>;
   /** Which files of the workspace the tree would hold now: what is ignored is not read before it is made either. Null is all. */
   shows(): Promise<((path: string) => boolean) | null>;
+  /**
+   * Runs a call of `tool` where it is to work, in the place of `open` and `shows`: for work that nobody judges, so that each call
+   * is looked at when it ends. A tree that cannot be made is an answer to the model.
+   * @throws what `run` throws.
+   */
+  attend?(tool: Tool, run: (place: CallPlace) => Promise<ToolResult>): Promise<ToolResult>;
 }
 
-/** The tree of a task could not be made, so the call was not: `cause` says why, and ends the work that asked for it. */
+/** The tree could not be made, so the call was not: `cause` says why, and ends the work that asked for it. */
 export class TreeUnavailableError extends Error {
   override readonly name = 'TreeUnavailableError';
   constructor(override readonly cause: unknown) {
@@ -94,8 +103,10 @@ export interface Tool<Arguments extends z.ZodType = z.ZodType> {
   readonly inputSchema?: Record<string, unknown>;
   readonly idempotent: boolean;
   readonly writes: boolean;
-  /** Whether the call works in the task's own tree: it may change files there, or runs a program that may. */
+  /** Whether the call works in the work's own tree: it may change files there, or runs a program that may. */
   readonly needsTree?: boolean;
+  /** Whether the call keeps files for good, so that the tree of a turn is published before it and it works in the workspace. */
+  readonly publishes?: boolean;
   /** Milliseconds one call may take. */
   readonly timeoutMs: number;
   /** Tiers in which the tool works at all; in others it refuses. */

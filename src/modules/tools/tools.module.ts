@@ -11,6 +11,7 @@ import { SandboxIndicator } from './sandbox/sandbox.indicator.js';
 import { Sandbox } from './sandbox/sandbox.js';
 import { ToolRegistry } from './tool-registry.js';
 import { ToolsController } from './tools.controller.js';
+import { TreeSweeper } from './work-tree/tree-sweeper.js';
 import { WorkTrees } from './work-tree/work-trees.js';
 
 /** The tools that models may call, the boundary that confines them, and work trees. Words: docs/glossary.md. */
@@ -27,9 +28,10 @@ import { WorkTrees } from './work-tree/work-trees.js';
     StartedWork,
     StartedWorkRepository,
     WorkTrees,
+    TreeSweeper,
     ...FILE_TOOLS,
     ...COMMAND_TOOLS,
   ],
-  exports: [ToolRegistry, Sandbox, StartedWork, StartedWorkRepository, WorkTrees],
+  exports: [ToolRegistry, Sandbox, StartedWork, StartedWorkRepository, WorkTrees, TreeSweeper],
 })
 export class ToolsModule {}

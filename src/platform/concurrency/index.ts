@@ -1,1 +1,2 @@
 export { KeyedQueue } from './keyed-queue.js';
+export { SharedUse } from './shared-use.js';

@@ -20,6 +20,7 @@ import { dirname, join } from 'node:path';
 import { AppConfig } from '../../../src/config/index.js';
 import { DomainError } from '../../../src/platform/errors/index.js';
 import {
+  TreeSweeper,
   WorkTreeFencedError,
   WorkTrees,
   type Conflict,
@@ -338,6 +339,25 @@ describe('a tree of a plain folder', () => {
     const names = await readdir(workspace);
     expect(names).toContain(`${complete}.txt`);
     expect(names).not.toContain(`${cancelled}.txt`);
+  });
+
+  it('is swept by what all that have trees say, and one that fails keeps no other', async () => {
+    const [mine, others, stuck] = ['b', 'c', 'd'].map((end) => TASK.slice(0, -1) + end) as [string, string, string];
+    for (const id of [mine, others, stuck]) await trees.open(id, 1);
+    await rm(join(dataDir, 'trees', stuck, 'base.json'));
+    await mkdir(join(dataDir, 'trees', stuck, 'base.json'));
+    await writeFile(join(dataDir, 'trees', stuck, 'published.json'), '["a.txt"]');
+    const sweeper = new TreeSweeper(trees);
+    sweeper.serve(
+      async () =>
+        new Map([
+          [stuck, 'given_up' as const],
+          [mine, 'complete' as const],
+        ]),
+    );
+    sweeper.serve(async (names) => new Map(names.includes(others) ? [[others, 'unfinished' as const]] : []));
+    await Promise.all([sweeper.sweep(), sweeper.sweep()]);
+    expect((await readdir(join(dataDir, 'trees'))).sort()).toEqual([others, stuck]);
   });
 
   it('has ids that are no paths', async () => {

@@ -210,3 +210,19 @@ it('words are read in pieces, and whatever else readers need without them', asyn
   expect(await turns.findHead(clock.newId())).toBeNull();
   expect(await turns.text(clock.newId(), 0, 1)).toBeNull();
 });
+
+it('says how the turns have ended that work trees are named after', async () => {
+  const [running, completed, failed, cancelled] = [await begin(), await begin(), await begin(), await begin()];
+  await turns.finish(completed.id, 0, COMPLETED);
+  await turns.finish(failed.id, 0, { ...COMPLETED, status: 'failed', error: { code: 'x', message: 'x' } });
+  await turns.cancel(cancelled.id, { code: 'x', message: 'x' });
+  const ids = [running, completed, failed, cancelled].map(({ id }) => id);
+  expect(await turns.fates([...ids, clock.newId(), `${running.id}-2`, 'no id'])).toEqual(
+    new Map([
+      [running.id, 'unfinished'],
+      [completed.id, 'complete'],
+      [failed.id, 'given_up'],
+      [cancelled.id, 'given_up'],
+    ]),
+  );
+});

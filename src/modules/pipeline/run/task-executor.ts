@@ -14,7 +14,7 @@ import type { Situation } from '../rules/situation.js';
 import { shownTraps } from '../rules/task-control.js';
 import type { StageOutcome } from './stage-outcome.js';
 import { outcomeParts, type StageRecords } from './stage-records.js';
-import { toldConflicts } from './publish-conflicts.js';
+import { conflictsGate } from './publish-conflicts.js';
 import { retryUnavailable } from '../store/retry-unavailable.js';
 import { StageRunner } from './stage-runner.js';
 import { TransitionsRepository } from '../store/transitions.repository.js';
@@ -167,7 +167,7 @@ export class TaskExecutor {
     const { conflicts, traps } = await this.trees.publish(execution);
     if (traps !== undefined) return this.advance(execution, {}, trapsGate(execution.situation, shownTraps(traps)));
     if (conflicts.length === 0) return this.advance(execution, {}, completed);
-    const { reason, details } = toldConflicts(conflicts);
+    const { reason, details } = conflictsGate(conflicts);
     await this.advance(execution, {}, openGate(execution.situation, 'publish_conflict', reason, NO_EFFECTS, details));
   }
 

@@ -3,11 +3,12 @@ import { isAway } from '../../../platform/database/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
 import { roleKind } from '../../pods/index.js';
 import {
+  KeptListing,
   ToolRegistry,
   WorkTreeFencedError,
   WorkTrees,
   type Published,
-  type TaskTree,
+  type WorkingTree,
   type TreeDiff,
   type WorkTree,
 } from '../../tools/index.js';
@@ -22,9 +23,6 @@ const LARGEST_CODE_ARTIFACT = 1024 * 1024;
 /** What one task may keep in all: its end is one statement, and a task may have changed a hundred thousand files. */
 const MOST_CODE_ARTIFACTS = 1_000;
 const MOST_CODE_ARTIFACT_BYTES = 16 * 1024 * 1024;
-
-/** For how long a task that reads the workspace itself goes by one listing of what is ignored there. */
-const LISTING_MS = 10_000;
 
 /** The work tree of a task that holds a writing tool, from the first call that needs it to the task's end. */
 @Injectable()
@@ -73,21 +71,16 @@ export class TaskTrees {
   }
 
   /** What tool calls of a stage are told of the task's tree; nothing where the task writes none. */
-  forCalls(execution: TaskExecution, signal: AbortSignal): { tree?: TaskTree } {
+  forCalls(execution: TaskExecution, signal: AbortSignal): { tree?: WorkingTree } {
     if (!execution.mayMakeTree) return {};
-    const { trees } = this;
-    let listing: { at: number; shows: Promise<((path: string) => boolean) | null> } | null = null;
+    const listing = new KeptListing(this.trees, signal);
     return {
       tree: {
         get root() {
           return execution.tree?.root ?? null;
         },
         open: async () => (await this.make(execution)).root,
-        shows: () => {
-          const now = performance.now();
-          if (listing === null || now - listing.at > LISTING_MS) listing = { at: now, shows: trees.shows(signal) };
-          return listing.shows;
-        },
+        shows: () => listing.shows(),
       },
     };
   }

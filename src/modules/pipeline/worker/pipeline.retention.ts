@@ -1,7 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { AppConfig } from '../../../config/index.js';
 import { IdempotencyRepository } from '../../../platform/idempotency/index.js';
-import { WorkTrees } from '../../tools/index.js';
+import { TreeSweeper } from '../../tools/index.js';
 import { TaskAdminRepository } from '../store/task-admin.repository.js';
 import { WorkersRepository } from '../store/workers.repository.js';
 
@@ -18,7 +18,7 @@ export class PipelineRetention {
     private readonly admin: TaskAdminRepository,
     private readonly idempotency: IdempotencyRepository,
     private readonly workers: WorkersRepository,
-    private readonly trees: WorkTrees,
+    private readonly trees: TreeSweeper,
   ) {}
 
   /** One pass: a batch of each table, and the leftover work trees. A part that fails does not keep the others from running. */
@@ -29,7 +29,7 @@ export class PipelineRetention {
       async () => taskEvents !== null && (await this.admin.deleteEventsBefore(taskEvents, BATCH)),
       () => this.idempotency.deleteBefore(idempotencyKeys, BATCH),
       () => this.workers.forgetDead(),
-      () => this.trees.sweep((names) => this.admin.fates(names)),
+      () => this.trees.sweep(),
     ];
     for (const part of parts) {
       await part().catch((error: unknown) =>

@@ -85,6 +85,7 @@ export class GitCommitTool extends GitTool<typeof commitSchema> {
   readonly name = 'git_commit';
   readonly description = 'Commits the named files as they are now. Nothing is pushed.';
   readonly schema = commitSchema;
+  readonly publishes = true;
   override readonly idempotent = false;
   override readonly writes = true;
 

@@ -34,8 +34,8 @@ export interface Box {
   environment?: Readonly<Record<string, string>>;
   limits?: Partial<BoxLimits>;
   /**
-   * What of a `.git` that is not the task's own stays read-only: all of it, or what makes git run programs. The own `.git`
-   * of a work tree is always writable.
+   * Where the root is no work tree, whose own `.git` is always writable: all of `.git` stays read-only, or everything but what
+   * git itself writes there, so that no program that git is set up to run leaves anything else behind.
    */
   git?: 'all' | 'settings';
 }
@@ -320,8 +320,9 @@ export class Sandbox implements OnModuleInit {
     }
   }
 
-  private async coverGit(box: Box, root: FileHandle, mounts: OpenMount[]): Promise<void> {
+  private async coverGit(box: Box, root: FileHandle, mounts: [OpenMount, ...OpenMount[]]): Promise<void> {
     if (await this.isTree(box.root)) return;
+    if (box.git === 'settings') mounts[0].readOnly = true;
     const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
     const below = (base: FileHandle, name: string): Promise<FileHandle | null> =>
       open(`/proc/self/fd/${base.fd}/${name}`, flags).catch(() => null);

@@ -16,7 +16,8 @@ import { BaseContent, TreeContent } from './recorded-content.js';
 import { Removals } from './removals.js';
 import type { TreeLimits } from './tree-budget.js';
 import type { Comparison } from './compare-tree.js';
-import type { GitTraps } from './git-traps.js';
+import type { GitTrap, GitTraps } from './git-traps.js';
+import { undoTraps } from './undo-traps.js';
 import { withTrapsInWorkspace } from './workspace-traps.js';
 import { TreeLook } from './tree-look.js';
 import { contentHash, describeChanges, type TreeChange, type TreeDiff } from './tree-diff.js';
@@ -39,10 +40,21 @@ export interface PublishOptions {
   contentHash?: string;
   /** The `hash` of the traps for git that a person has let pass; with any others nothing is published. */
   releasedTraps?: string;
+  /** Publishes the other files although some are in conflict, which stay as the workspace has them: no person will be asked. */
+  passOverConflicts?: boolean;
   signal?: AbortSignal;
 }
 
-/** The obstacles of a publication; nothing of either is a success. */
+/** What `undoTraps` took back. */
+export interface UndoneTraps {
+  /** The first few, and how many there were in all. */
+  undone: GitTrap[];
+  total: number;
+  /** There is still more than can be taken back piece by piece. */
+  isOpen: boolean;
+}
+
+/** The obstacles of a publication; nothing of either is a success. Where conflicts were passed over, these are they. */
 export interface Published {
   conflicts: Conflict[];
   /** The changes that the owner's git would obey and nobody has released: nothing was written. */
@@ -53,6 +65,9 @@ export interface Published {
 export type TaskFate = 'unfinished' | 'complete' | 'given_up';
 
 const TASK_ID = /^[A-Za-z0-9][A-Za-z0-9-]{0,63}$/;
+
+/** How often traps are taken back and looked for again: each time as many as are listed. */
+const UNDO_ROUNDS = 5;
 
 /** How often a look begins anew that lost its tree to a later lease. */
 const LOOKS = 3;
@@ -258,10 +273,42 @@ export class WorkTrees implements OnModuleInit, OnApplicationShutdown {
         mayGoOn,
       });
       const conflicts = await publication.conflicts();
-      if (conflicts.length > 0) return { conflicts };
+      if (conflicts.length > 0 && !options.passOverConflicts) return { conflicts };
       await mayGoOn();
       await notePublished(this.home(tree.taskId), publication.takesBack);
-      return { conflicts: await publication.apply() };
+      return { conflicts: [...conflicts, ...(await publication.apply())] };
+    });
+  }
+
+  /**
+   * Takes back what the owner's git would obey once the tree is published: for work that no person is asked about.
+   * @throws DomainError `workspace_too_large`, `workspace_unreadable`; WorkTreeFencedError when the tree is another's.
+   */
+  async undoTraps(tree: WorkTree, signal?: AbortSignal): Promise<UndoneTraps> {
+    const workspace = await this.workspace();
+    const home = this.home(tree.taskId);
+    const mayGoOn = (): Promise<void> => this.assertCurrent(tree);
+    return this.turns.take(home, async () => {
+      const undone: GitTrap[] = [];
+      let total = 0;
+      for (let round = 0; ; round++) {
+        signal?.throwIfAborted();
+        const comparison = await this.compare(tree);
+        const traps = await withTrapsInWorkspace(workspace, comparison);
+        if (traps === null || round === UNDO_ROUNDS) return { undone, total, isOpen: traps !== null };
+        if (round === 0) {
+          undone.push(...traps.listed);
+          total = traps.total;
+        }
+        await undoTraps(comparison, traps.listed, {
+          home,
+          tree: tree.root,
+          id: tree.taskId,
+          removals: this.removals,
+          mayGoOn,
+          thorough: round > 0,
+        });
+      }
     });
   }
 
@@ -302,20 +349,27 @@ export class WorkTrees implements OnModuleInit, OnApplicationShutdown {
     if (taskOf.size === 0) return;
     const fates = await findFates([...new Set(taskOf.values())]);
     for (const [name, taskId] of taskOf) {
-      const fate = fates.get(taskId);
-      if (fate === 'unfinished') continue;
-      if (fate === undefined) {
-        const age = now.getTime() - ((await lstatOrNull(join(this.folder, name)))?.mtimeMs ?? now.getTime());
-        if (age <= SWEEP_AGE_MS) continue;
+      try {
+        await this.sweepOne(name, name === taskId, fates.get(taskId), now);
+      } catch (error) {
+        this.logger.warn(`The left-over work tree ${name} could not be removed yet: ${String(error)}`);
       }
-      if (fate === 'given_up' && name === taskId) await this.withdraw(taskId);
-      else await this.removals.take(join(this.folder, name));
     }
   }
 
   private async sweepRemovals(now: Date = new Date()): Promise<void> {
     await this.removals.sweep();
     await this.moments.sweep(now.getTime() - SWEEP_AGE_MS);
+  }
+
+  private async sweepOne(name: string, isWhole: boolean, fate: TaskFate | undefined, now: Date): Promise<void> {
+    if (fate === 'unfinished') return;
+    if (fate === undefined) {
+      const age = now.getTime() - ((await lstatOrNull(join(this.folder, name)))?.mtimeMs ?? now.getTime());
+      if (age <= SWEEP_AGE_MS) return;
+    }
+    if (fate === 'given_up' && isWhole) await this.withdraw(name);
+    else await this.removals.take(join(this.folder, name));
   }
 
   private async takeBack(taskId: string, home: string, tree: string): Promise<string[]> {
