@@ -49,6 +49,20 @@ async function start(folders: Record<string, string> = {}): Promise<void> {
 const calls = (name: string, args: object): ModelAnswer => streamed({ tool_calls: [{ name, arguments: args }] });
 const writes = (path: string, content: string): ModelAnswer => calls('write_file', { path, content });
 
+/** An answer that does not come, and when it was asked for: after the calls that the model made before. */
+function held(): { answer: ModelAnswer; asked: Promise<void> } {
+  const { answer } = hangingModel();
+  let ask = (): void => undefined;
+  const asked = new Promise<void>((resolve) => (ask = resolve));
+  return {
+    asked,
+    answer: (response, request) => {
+      ask();
+      return answer(response, request);
+    },
+  };
+}
+
 let agents = 0;
 async function agent(
   script: ModelAnswer[],
@@ -89,9 +103,10 @@ it('a turn that fails or is cancelled leaves the workspace as it was', async () 
   const failed = await ask(await agent([writes('failed.txt', 'x'), fails(400)]));
   expect([failed.body.status, text('failed.txt'), trees()]).toEqual(['failed', null, []]);
 
-  const hanging = hangingModel();
+  const hanging = held();
   const running = await ask(await agent([writes('cancelled.txt', 'x'), hanging.answer]), { prefer: 'wait=0' });
-  await eventually('the turn has its tree', () => trees().length === 1);
+  await hanging.asked;
+  expect(trees()).toEqual([running.body.task_id]);
   const cancelled = await client.call('POST', `${TASKS}/${running.body.task_id}/cancel`, { as: 'admin' });
   expect([cancelled.body.status, text('cancelled.txt'), trees()]).toEqual(['cancelled', null, []]);
 });
@@ -150,9 +165,9 @@ it('an agent that a turn asks works in the same tree, which the turn publishes',
 
 it('of turns whose process was killed nothing stays, and their trees are swept', async () => {
   put('kept.txt', 'one\n');
-  const hanging = hangingModel();
+  const hanging = held();
   await ask(await agent([writes('kept.txt', 'two\n'), hanging.answer]), { prefer: 'wait=0' });
-  await eventually('the turn has its tree', () => trees().length === 1);
+  await hanging.asked;
   const folders = { NOVA_DATA_DIR: service.dataDir, NOVA_WORKSPACE: service.workspace };
   const left = trees();
   const { dataDir, workspace } = service;
@@ -174,7 +189,7 @@ it('a turn that is asked to end while it publishes has ended as what it is told 
   let release = (): void => undefined;
   const gate = new Promise<void>((resolve) => (release = resolve));
   const running = await ask(await agent([writes('late.txt', 'x'), after(gate, 'Done.')]), { prefer: 'wait=0' });
-  await eventually('the turn has its tree', () => trees().length === 1);
+  await eventually('the turn has its tree', () => trees().includes(running.body.task_id as string));
   release();
   const path = `${TASKS}/${running.body.task_id}`;
   const { status } = await client.call('POST', `${path}/cancel`, { as: 'admin' });

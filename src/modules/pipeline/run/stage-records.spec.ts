@@ -30,6 +30,18 @@ describe('what a stage hands over', () => {
     expect(reviewedContentHash({ task: { ...stage, status: 'complete', output: readBack } }, null)).toBe(shown);
   });
 
+  it('has the hash that gates of earlier releases were opened with', () => {
+    const done = { ...runningStage('task', { id: 's' }), status: 'complete' as const, iteration: 2 };
+    const newest = {
+      task: { ...done, output: { output: 'done', explanation: '', commands_run: [], files_changed: ['a'] } },
+      guardrail: { ...done, role: 'guardrail' as const, output: { summary: 'clean', blocked: false, findings: [] } },
+      code_review: { ...done, role: 'code_review' as const, status: 'failed' as const },
+    };
+    expect(reviewedContentHash(newest, 'd'.repeat(64))).toBe(
+      '5ecfde76b6d6719a66cfb1a9c7068699f2d4eab9bf9d0f7e0a60a91d83d2f2d4',
+    );
+  });
+
   it('hashes an artifact as it is stored', () => {
     const { content, content_hash } = artifact('id', null, 'code', 'a', 'x\u0000\ud800');
     expect(content).toBe('x\ufffd\ufffd');

@@ -79,7 +79,10 @@ export class TaskResultDto {
   /** Whether the turn has ended, and how. */
   @ApiProperty({ enum: TURN_STATUSES })
   status: (typeof TURN_STATUSES)[number];
-  /** All words of the agent, as its stream has them; null while there are none. */
+  /**
+   * All words of the agent, as its stream has them; null while there are none. At the end the service names the files that were not
+   * brought into the workspace, which had versions of its own.
+   */
   response: string | null;
   /** In the order in which the model asked for them. */
   tool_calls: TaskToolCallDto[];
