@@ -56,6 +56,12 @@ export interface BoxLimits {
  */
 const SHARING = 4;
 
+/**
+ * Last for the processor, so that what watches boxes gets its share among any number of their processes. Making a box is the
+ * service's own work and is not put off.
+ */
+export const LAST_TO_RUN = ['/usr/bin/nice', '-n', '10'] as const;
+
 /** Where the host keeps what /usr does not hold: links on a merged system, folders of their own elsewhere. */
 const BESIDE_USR = ['/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32'];
 
@@ -106,7 +112,7 @@ export function bubblewrapArguments(plan: BoxPlan, fd: BoxDescriptors): { option
     `--fsize=${limits.fileSize}`,
   );
   command.push(`--nofile=${limits.openFiles}`, `--cpu=${limits.cpuSeconds ?? 'unlimited'}`, '--core=0', '--');
-  command.push('/usr/bin/timeout', '--signal=KILL', `${plan.lifeSeconds}`);
+  command.push(...LAST_TO_RUN, '/usr/bin/timeout', '--signal=KILL', `${plan.lifeSeconds}`);
   return { options, command: [...command, ...plan.command] };
 }
 

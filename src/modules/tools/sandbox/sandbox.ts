@@ -6,7 +6,7 @@ import { execa } from 'execa';
 import { AppConfig, type SandboxTier } from '../../../config/index.js';
 import { killGroup, spawn, type ChildProcess } from '../../../platform/processes/index.js';
 import { BOX_USER } from './box-user.js';
-import { accounts, bubblewrapArguments, type BoxLimits } from './bubblewrap.js';
+import { accounts, bubblewrapArguments, LAST_TO_RUN, type BoxLimits } from './bubblewrap.js';
 import { Egress } from './egress.js';
 import { BOX_NODE, EGRESS_SOCKET, PROXY_ENVIRONMENT, withForwarder } from './forwarder.js';
 import { attend, type Attended } from './attend.js';
@@ -75,11 +75,8 @@ const LIMITS: BoxLimits = {
 const PROBE_AGAIN_MS = 10_000;
 /** Commands at one time in this process. */
 const MAX_BOXES = 4;
-/**
- * The place of boxes in the kernel's orders: last for the processor, and first to go when memory runs out. Taken before a box
- * is made, so that it holds for all of it.
- */
-const BEHIND_THE_SERVICE = ['/usr/bin/nice', '-n', '10', '/usr/bin/choom', '-n', '1000', '--'] as const;
+/** First to go when memory runs out. Taken before a box is made, so that it holds for all of it. */
+const FIRST_TO_GO = ['/usr/bin/choom', '-n', '1000', '--'] as const;
 const BUBBLEWRAP = ['/usr/bin/bwrap', '/usr/local/bin/bwrap', '/bin/bwrap'];
 /** What makes git run programs, below `.git`. */
 const GIT_SETTINGS = ['config', 'config.worktree', 'hooks', 'info', 'modules'];
@@ -219,7 +216,7 @@ export class Sandbox implements OnModuleInit {
       const told = [this.filter, files.passwd, files.group, options.map((option) => `${option}\0`).join('')];
       const own = await this.isTree(box.root);
       group = (await this.groups?.make({ ...LIMITS, ...box.limits })) ?? null;
-      const place = [...(group?.enter ?? []), ...starters.slice(0, -1), ...BEHIND_THE_SERVICE];
+      const place = [...(group?.enter ?? []), ...starters.slice(0, -1), ...FIRST_TO_GO];
       const line = [...place, bwrap, '--args', `${pipe + 3}`, '--', ...command];
       const [program = '', ...args] = line;
       const child = spawn(program, args, {
@@ -345,7 +342,7 @@ export class Sandbox implements OnModuleInit {
     }
     this.logger.warn(`Running a command UNCONFINED on the host, in ${box.root}.`);
     const own = await this.isTree(box.root);
-    const [nice, ...place] = BEHIND_THE_SERVICE;
+    const [nice, ...place] = [...LAST_TO_RUN, ...FIRST_TO_GO];
     const child = spawn(nice, [...place, '/usr/bin/setpriv', '--pdeathsig=KILL', '--', ...box.command], {
       cwd: join(box.root, ...(box.folder ?? [])),
       env: { ...ENVIRONMENT, ...box.environment },
