@@ -12,12 +12,15 @@ import { namesIn } from './tree-home.js';
 
 /** Removals at one time: they wait for the disk, and tasks do not wait for them. */
 const AT_ONCE = 1;
+/** Trees that may wait while the machine has something better to do: more would fill the disk. */
+const MOST_WAITING = 16;
 const NEVER = new AbortController().signal;
 setMaxListeners(0, NEVER);
 
 /**
  * Removes trees apart from the work: what is to go is moved into `folder` at once and deleted from there one after the other,
- * when neither the processor nor the disk has anything better to do. What a crash leaves there goes in the next sweep.
+ * when neither the processor nor the disk has anything better to do, or at once when many wait. What a crash leaves there goes in
+ * the next sweep.
  */
 export class Removals {
   private readonly logger = new Logger('WorkTrees');
@@ -55,9 +58,11 @@ export class Removals {
 
   /** `rm` does nearly all of it without this process; what it may not enter is removed by descriptor. */
   private async remove(name: string): Promise<void> {
-    const rm = ['-c', '3', 'nice', '-n', '19', 'rm', '-rf', '--one-file-system', '--', join(this.folder, name)];
+    const rm = ['rm', '-rf', '--one-file-system', '--', join(this.folder, name)];
+    const gently = ['ionice', '-c', '3', 'nice', '-n', '19', ...rm];
+    const [program = '', ...args] = this.queued.size > MOST_WAITING ? rm : gently;
     await new Promise<void>((resolve) => {
-      execFile('ionice', rm, { env: { PATH: '/usr/local/bin:/usr/bin:/bin' } }, () => resolve()).unref();
+      execFile(program, args, { env: { PATH: '/usr/local/bin:/usr/bin:/bin' } }, () => resolve()).unref();
     });
     if (!(await namesIn(this.folder)).includes(name)) return;
     const directory = await Directory.root(this.folder);
