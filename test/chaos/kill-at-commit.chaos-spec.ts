@@ -1,6 +1,6 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { sql } from '../../src/platform/database/index.js';
 import { CommitTrap, type Trap } from '../support/commit-trap.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
@@ -48,9 +48,9 @@ afterAll(async () => {
 });
 
 const running: Service[] = [];
-afterEach(async () => {
+const killAll = async (): Promise<void> => {
   for (const service of running.splice(0)) await service.kill();
-});
+};
 
 async function start(workspace: string): Promise<Service> {
   const service = await startService({
@@ -86,13 +86,32 @@ async function expectWhole(client: PipelineClient, id: string, workspace: string
 }
 
 describe('a service that is killed at a commit', () => {
+  let workspace: string;
+  /** The heir of each victim is the next one. */
+  let next: Service | undefined;
+  beforeAll(() => {
+    workspace = join(folder.path, 'killed');
+  });
+  beforeEach(async () => {
+    if (next === undefined) await killAll();
+    next ??= await start(workspace);
+    await rm(join(workspace, 'made.txt'), { force: true });
+  });
+  afterAll(killAll);
+
+  function takeNext(): Service {
+    const service = next as Service;
+    next = undefined;
+    return service;
+  }
+
   it('makes the commits that the kills below are counted by', async () => {
-    const workspace = join(folder.path, 'alone');
-    const service = await start(workspace);
+    const service = takeNext();
     trap.set(null);
     const { client, id } = await submit(service, models.model(SCRIPT));
     await expectWhole(client, id, workspace);
     expect(trap.commits).toBe(COMMITS);
+    next = service;
   });
 
   const kills = Array.from({ length: COMMITS }, (_, index) => index + 1).flatMap((at) => [
@@ -101,9 +120,8 @@ describe('a service that is killed at a commit', () => {
   ]);
 
   it.each(kills)('completes after a kill at commit %i, %s it, and asks no finished stage again', async (at, when) => {
-    const workspace = join(folder.path, `${when}-${at}`);
     const model = models.model(SCRIPT);
-    const victim = await start(workspace);
+    const victim = takeNext();
     const spring: Trap['spring'] = () => process.kill(victim.pid, 'SIGKILL');
     trap.set({ at, when, spring });
     const { id } = await submit(victim, model);
@@ -120,10 +138,13 @@ describe('a service that is killed at a commit', () => {
     const later = models.calls.slice(answered).filter((call) => call.model === model);
     const askedAgain = new Set(later.map(({ role }) => role));
     for (const { role } of finished) expect(askedAgain).not.toContain(role);
+    next = heir;
   });
 });
 
 describe('a cancel between the publication of a task and its completion', () => {
+  afterEach(killAll);
+
   /** A task whose files are published, and whose last commit is on its way. */
   async function completing(name: string): Promise<{ client: PipelineClient; id: string; workspace: string }> {
     const workspace = join(folder.path, name);
