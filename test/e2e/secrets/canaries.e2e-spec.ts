@@ -282,7 +282,7 @@ describe('what agents do', () => {
     mkdirSync(service.workspace, { recursive: true });
     writeFileSync(join(service.workspace, 'server.mjs'), readFileSync(SMALL));
     const boxed = { ...stdio, args: ['/workspace/server.mjs', JSON.stringify({ leak: true })], sandbox: 'workspace' };
-    for (const server of [
+    const servers: object[] = [
       { ...stdio, name: 'loud', env: { TOKEN: stdioEnv } },
       { ...boxed, name: 'boxed', env: { TOKEN: boxedEnv } },
       { ...stdio, name: 'ends', env: { TOKEN: stdioEnv }, args: ['-e', HALF_SAID] },
@@ -291,16 +291,15 @@ describe('what agents do', () => {
       { name: 'garbage', transport: 'http', url: `${url}/garbage`, headers },
       { name: 'errors', transport: 'http', url: `${url}/errors`, headers },
       { name: 'legacy', transport: 'sse', url: `${url}/garbage`, headers },
-    ]) {
+    ];
+    const told = servers.map(async (server) => {
       const made = (await ask('/api/v1/mcp-servers', { method: 'POST', json: server }, 'admin')).json();
-      for (const verb of ['GET', 'PATCH'])
-        await ask(
-          `/api/v1/mcp-servers/${String(made['id'])}`,
-          { method: verb, ...(verb === 'PATCH' ? { json: { description: SPOKEN } } : {}) },
-          'admin',
-        );
-      await ask(`/api/v1/mcp-servers/${String(made['id'])}/reload`, { method: 'POST' }, 'admin');
-    }
+      const path = `/api/v1/mcp-servers/${String(made['id'])}`;
+      await ask(path, {}, 'admin');
+      await ask(path, { method: 'PATCH', json: { description: SPOKEN } }, 'admin');
+      await ask(`${path}/reload`, { method: 'POST' }, 'admin');
+    });
+    await Promise.all(told);
     for (const server of ['loud', 'boxed']) {
       const tool = (name: string): [string] => [`mcp__${server}__${name}`];
       const answered = await turn([
