@@ -210,6 +210,8 @@ describe('the changes of a task', () => {
     });
     expect(await code(pathOf(waiting.id, `/${added.id}/before`))).toEqual([404, 'not_found']);
     expect(await code(pathOf(waiting.id, `/${waiting.id}/after`))).toEqual([404, 'not_found']);
+    const unknown = await service.admin(pathOf(waiting.id, `/${added.id}/During`));
+    expect([unknown.status, await unknown.json()]).toMatchObject([404, { code: 'not_found' }]);
   });
 
   it('are sent in ranges', async () => {
@@ -259,7 +261,7 @@ describe('the changes of a task', () => {
     await pipeline.review(task.id, { decision: 'reject' });
   });
 
-  it('are refused when they have changed since, and gone once the task has ended', async () => {
+  it('are refused when they have changed since; once the task has ended their list stays, and their content is gone', async () => {
     const path = pathOf(waiting.id, `/${list[1].id}/after`);
     const home = join(service.dataDir, 'trees', waiting.id);
     await writeFile(
@@ -272,9 +274,28 @@ describe('the changes of a task', () => {
     );
     expect(await code(path)).toEqual([409, 'content_changed']);
     expect((await pipeline.review(waiting.id, { decision: 'reject' })).status).toBe(200);
-    for (const rest of ['', `/${list[1].id}/after`]) {
-      expect(await code(pathOf(waiting.id, rest))).toEqual([410, 'gone']);
-    }
+    expect(await code(path)).toEqual([410, 'gone']);
+    expect(await pipeline.list(waiting.id, 'changes')).toEqual(list);
+    const first = await pipeline.api.call('GET', pathOf(waiting.id, '?limit=1'), { as: 'admin' });
+    expect(first.body).toEqual([list[0]]);
+    const next = /<([^>]+)>/.exec(first.headers.get('link') ?? '')?.[1] ?? '';
+    const second = await pipeline.api.call('GET', next, { as: 'admin' });
+    expect([second.body, second.headers.get('link')]).toEqual([[list[1]], null]);
+    expect((await pipeline.list(waiting.id, 'artifacts')).map(({ artifact_type: type }) => type)).toEqual([
+      'pending_output',
+    ]);
+    const { raw_key: key } = await service.createKey({ name: 'another' });
+    expect(await code(pathOf(waiting.id, ''), key)).toEqual([404, 'not_found']);
+  });
+
+  it('are listed of a task that completed, and are gone with one that ended before anybody was asked', async () => {
+    const { task } = await writing('audited.txt', 'words\n');
+    expect(task.status).toBe('complete');
+    expect(await pipeline.list(task.id, 'changes')).toMatchObject([
+      { path: 'audited.txt', change: 'added', after: { size: 6, encoding: 'utf-8' }, shown_whole: { guardrail: true } },
+    ]);
+    const { task: failed } = await writing('unasked.bin', 'a\u0000b', {}, { require_human_review: 'never' });
+    expect(await code(pathOf(failed.id, ''))).toEqual([410, 'gone']);
   });
 });
 

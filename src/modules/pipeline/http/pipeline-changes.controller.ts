@@ -1,7 +1,8 @@
 import { basename } from 'node:path/posix';
-import { Controller, Get, Query, Res } from '@nestjs/common';
-import { ApiTags } from '@nestjs/swagger';
+import { Controller, Get, Param, Query, Res } from '@nestjs/common';
+import { ApiParam, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
+import { DomainError } from '../../../platform/errors/index.js';
 import {
   Attaches,
   linkAfterName,
@@ -16,6 +17,8 @@ import { CurrentPrincipal, RequiresKey, type Principal } from '../../auth/index.
 import type { Side } from '../../tools/index.js';
 import { TaskChanges } from '../views/task-changes.service.js';
 import { PipelineChangeDto, ReadPipelineChangeDto } from './pipeline-changes.dto.js';
+
+const SIDES: readonly Side[] = ['before', 'after'];
 
 /** Why the changes of a task, or one of them, may not be read. */
 const UNREADABLE = [
@@ -36,7 +39,8 @@ export class PipelineChangesController {
 
   /**
    * Lists the files that the task has changed, in the order of their paths, for those who may review it. A page may end early
-   * when the files are large, and its `Link` says where the next one starts.
+   * when the files are large, and its `Link` says where the next one starts. Of a task that has ended, the list is the one of its
+   * last gate, or of its completion.
    */
   @Get()
   @Problems(...UNREADABLE)
@@ -52,42 +56,20 @@ export class PipelineChangesController {
     return page.items.map((change) => PipelineChangeDto.from(change));
   }
 
-  /** Sends a changed file as it was when the task began, to those who may review the task. */
-  @Get(':change_id/before')
+  /** Sends a changed file as it was when the task began, or as the task leaves it, to those who may review the task. */
+  @Get(':change_id/:side')
+  @ApiParam({ name: 'side', enum: [...SIDES] })
   @Attaches()
   @Problems(...UNREADABLE, 'range_not_satisfiable')
-  before(
+  async version(
     @CurrentPrincipal() principal: Principal,
     @UuidParam() id: string,
     @UuidParam('change_id') changeId: string,
-    @Query() query: ReadPipelineChangeDto,
+    @Param('side') side: string,
+    @Query() { content_hash: contentHash }: ReadPipelineChangeDto,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    return this.send(principal, id, changeId, 'before', query, reply);
-  }
-
-  /** Sends a changed file as the task leaves it, to those who may review the task. */
-  @Get(':change_id/after')
-  @Attaches()
-  @Problems(...UNREADABLE, 'range_not_satisfiable')
-  after(
-    @CurrentPrincipal() principal: Principal,
-    @UuidParam() id: string,
-    @UuidParam('change_id') changeId: string,
-    @Query() query: ReadPipelineChangeDto,
-    @Res() reply: FastifyReply,
-  ): Promise<void> {
-    return this.send(principal, id, changeId, 'after', query, reply);
-  }
-
-  private async send(
-    principal: Principal,
-    id: string,
-    changeId: string,
-    side: Side,
-    { content_hash: contentHash }: ReadPipelineChangeDto,
-    reply: FastifyReply,
-  ): Promise<void> {
+    if (!isSide(side)) throw new DomainError('not_found', 'A changed file has the versions "before" and "after".');
     const { content, path, sha256 } = await this.taskChanges.open(principal, id, { changeId, side, contentHash });
     await sendAttachment(reply, {
       name: basename(path),
@@ -97,4 +79,8 @@ export class PipelineChangesController {
       close: () => content.close(),
     });
   }
+}
+
+function isSide(side: string): side is Side {
+  return SIDES.includes(side as Side);
 }

@@ -2,11 +2,12 @@ import { ApiProperty } from '@nestjs/swagger';
 import { Matches } from 'class-validator';
 import { MayBeOmitted } from '../../../platform/http/index.js';
 import type { JudgeRole } from '../../pods/index.js';
-import type { ChangeView, FileVersionView } from '../views/task-changes.service.js';
+import type { FileVersion } from '../store/change-list.js';
+import type { ChangeView } from '../views/task-changes.service.js';
 
-type FileKind = FileVersionView['kind'];
-type FileMode = FileVersionView['mode'];
-type FileEncoding = NonNullable<FileVersionView['encoding']>;
+type FileKind = FileVersion['kind'];
+type FileMode = FileVersion['mode'];
+type FileEncoding = NonNullable<FileVersion['encoding']>;
 type ChangeKind = ChangeView['change'];
 
 /** One version of a changed file. */
@@ -24,7 +25,7 @@ export class PipelineFileVersionDto {
   /** Null for a file that is too large to be looked at. */
   binary: boolean | null;
 
-  static from(version: FileVersionView): PipelineFileVersionDto {
+  static from(version: FileVersion): PipelineFileVersionDto {
     return {
       kind: version.kind,
       mode: version.mode,

@@ -13,7 +13,9 @@ import { afterStep, enter } from '../rules/plan.js';
 import type { Situation } from '../rules/situation.js';
 import { shownTraps } from '../rules/task-control.js';
 import type { StageOutcome } from './stage-outcome.js';
-import { outcomeParts, type StageRecords } from './stage-records.js';
+import { CHANGE_LIST } from '../store/change-list.js';
+import type { ArtifactWrite } from '../store/transition.js';
+import { artifact, outcomeParts, type StageRecords } from './stage-records.js';
 import { conflictsGate } from './publish-conflicts.js';
 import { retryUnavailable } from '../store/retry-unavailable.js';
 import { StageRunner } from './stage-runner.js';
@@ -173,12 +175,21 @@ export class TaskExecutor {
 
   /** Commits what ended together with where the task goes. */
   private async advance(execution: TaskExecution, parts: StageRecords, next: Next): Promise<void> {
+    const kept = await this.keptChanges(execution, next);
+    const all = kept.length === 0 ? parts : { ...parts, artifacts: [...(parts.artifacts ?? []), ...kept] };
     const context: TransitionContext = {
       newId: () => this.clock.newId(),
       nowMs: () => this.clock.now().getTime(),
       staleSeconds: this.config.pipeline.staleSeconds,
     };
-    await execution.commit(transition(execution.foresee(parts), parts, next, context));
+    await execution.commit(transition(execution.foresee(all), all, next, context));
+  }
+
+  /** What is kept of the changes that people are asked about, or that are published, for those who look when the tree is gone. */
+  private async keptChanges(execution: TaskExecution, next: Next): Promise<ArtifactWrite[]> {
+    if (next.kind !== 'gate' && (next.kind !== 'complete' || execution.task.status !== 'completing')) return [];
+    const list = await this.trees.listChanges(execution);
+    return list === null ? [] : [artifact(this.clock.newId(), null, CHANGE_LIST, 'changes.json', JSON.stringify(list))];
   }
 
   /**

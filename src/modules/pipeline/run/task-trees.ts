@@ -12,6 +12,7 @@ import {
   type TreeDiff,
   type WorkTree,
 } from '../../tools/index.js';
+import { changeList, type ChangeList } from '../store/change-list.js';
 import { LeaseLostError } from '../store/lease.js';
 import { effectiveTier } from '../rules/task-sandbox.js';
 import type { TaskExecution } from './task-execution.js';
@@ -115,6 +116,19 @@ export class TaskTrees {
   async readChanged(execution: TaskExecution, path: string): Promise<Buffer | null> {
     const change = execution.diff?.files.find((file) => file.path === path);
     return execution.tree === null || change === undefined ? null : this.trees.read(execution.tree, change);
+  }
+
+  /** The list of what the task has changed, to be kept when its tree goes; null where there is none, or it cannot be had. */
+  async listChanges({ task, tree, lease }: TaskExecution): Promise<ChangeList | null> {
+    if (tree === null || task.control.diffHash === null) return null;
+    try {
+      const look = await this.trees.look(tree.taskId);
+      return look && (await changeList(look, lease.signal));
+    } catch (error) {
+      lease.signal.throwIfAborted();
+      this.logger.warn(`The changes of task ${task.id} cannot be listed: ${String(error)}`);
+      return null;
+    }
   }
 
   /** Publishes the tree into the workspace; says what stands in the way. */

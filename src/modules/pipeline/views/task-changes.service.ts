@@ -3,36 +3,15 @@ import { v5 as uuidFrom } from 'uuid';
 import { DomainError } from '../../../platform/errors/index.js';
 import type { Principal } from '../../auth/index.js';
 import { JUDGES, type JudgeRole } from '../../pods/index.js';
-import {
-  isReadable,
-  WorkTrees,
-  type Difference,
-  type OpenContent,
-  type Side,
-  type ShownEncoding,
-  type TreeChange,
-  type TreeLook,
-} from '../../tools/index.js';
+import { WorkTrees, type OpenContent, type Side, type TreeChange, type TreeLook } from '../../tools/index.js';
 import { iterationOf, newestStages } from '../rules/situation.js';
 import { mayReview } from '../rules/review-rights.js';
 import { treeName } from '../rules/task-control.js';
 import { isTerminal } from '../rules/task-status.js';
 import { LoadedTasksRepository, type LoadedTask } from '../store/loaded-tasks.repository.js';
+import { bytesRead, listedChange, type FileVersion, type ListedChange } from '../store/change-list.js';
 import { PipelineViews } from './pipeline-views.service.js';
-
-/** One version of a changed file. */
-export interface FileVersionView {
-  kind: 'file' | 'link';
-  /** As git writes it. */
-  mode: '100644' | '100755' | '120000';
-  /** Bytes. */
-  size: number;
-  sha256: string;
-  /** Of a text; null for what is none, and for what is too large to be looked at. */
-  encoding: ShownEncoding | null;
-  /** Null for what is too large to be looked at. */
-  binary: boolean | null;
-}
+import { TaskPartsRepository } from './task-parts.repository.js';
 
 /** A file that a task has changed. */
 export interface ChangeView {
@@ -40,12 +19,19 @@ export interface ChangeView {
   taskId: string;
   path: string;
   change: TreeChange['change'];
-  before: FileVersionView | null;
-  after: FileVersionView | null;
+  before: FileVersion | null;
+  after: FileVersion | null;
   /** Whether the prompts of each judge of the present work held all of the change; null while it has not judged. */
   shownWhole: Record<JudgeRole, boolean | null>;
   /** Whether a judge counts it as unseen work. */
   unseen: boolean;
+}
+
+export interface ChangesRequest {
+  limit: number;
+  offset: number;
+  /** The id of the change that the page follows; null is the first page. */
+  after: string | null;
 }
 
 export interface ChangesPage {
@@ -61,7 +47,6 @@ export interface OpenChange {
   sha256: string;
 }
 
-const MODES = { file: '100644', executable: '100755', link: '120000' } as const;
 /** Bytes that one page reads to tell encodings; then it ends early. */
 const PAGE_BYTES = 16 * 1024 * 1024;
 /** Looks at trees of waiting tasks that are kept: what waits is not written any more. */
@@ -69,7 +54,8 @@ const KEPT_LOOKS = 4;
 
 /**
  * The files that a task has changed, before and after, for those who may review it. They are read from the task's tree, so
- * they are there until the task ends, on the machine that has the tree.
+ * they are there until the task ends, on the machine that has the tree. Afterwards the list is there that was kept at the last
+ * gate, or when the task completed.
  */
 @Injectable()
 export class TaskChanges {
@@ -79,36 +65,48 @@ export class TaskChanges {
     private readonly views: PipelineViews,
     private readonly tasks: LoadedTasksRepository,
     private readonly trees: WorkTrees,
+    private readonly parts: TaskPartsRepository,
   ) {}
 
   /**
    * The changes in the order of their paths.
    * @throws DomainError not_found, forbidden, gone, tree_unavailable, content_changed, what looking at a tree throws.
    */
-  async list(
-    principal: Principal,
-    taskId: string,
-    page: { limit: number; offset: number; after: string | null },
-  ): Promise<ChangesPage> {
-    const { task, look } = await this.look(principal, taskId);
+  async list(principal: Principal, taskId: string, page: ChangesRequest): Promise<ChangesPage> {
+    const task = await this.reviewable(principal, taskId);
+    return isTerminal(task.status) ? this.kept(task, page) : this.present(task, page);
+  }
+
+  private async present(task: LoadedTask, page: ChangesRequest): Promise<ChangesPage> {
+    const look = await this.look(task);
     const changes = look?.changes ?? [];
-    let index = page.offset;
-    if (page.after !== null) {
-      index = changes.findIndex(({ path }) => changeId(taskId, path) === page.after) + 1;
-      if (index === 0)
-        throw DomainError.invalid('#/query/cursor', 'The change that the cursor names is not there any more.');
-    }
     const items: ChangeView[] = [];
     let left = PAGE_BYTES;
+    let index = firstOf(task, changes, page);
     for (; index < changes.length && items.length < page.limit && left > 0; index++) {
       const change = changes[index];
       if (change === undefined || look === null) break;
-      items.push(await this.view(task, look, change));
-      for (const record of [change.before, change.after]) {
-        if (record !== null && isReadable(record)) left -= record.size;
-      }
+      items.push(view(task, await listedChange(look, change)));
+      left -= bytesRead(change);
     }
-    return { items, next: index < changes.length ? (items.at(-1)?.id ?? null) : null };
+    return pageOf(items, index < changes.length);
+  }
+
+  /** The changes of a task that has ended, as they were when a person was last asked about it, or when it completed. */
+  private async kept(task: LoadedTask, page: ChangesRequest): Promise<ChangesPage> {
+    if (task.control.diffHash === null) return pageOf([], false);
+    const list = await this.parts.changeList(task.id);
+    if (list === null) throw gone();
+    const { changes, total } = list;
+    const first = firstOf(task, changes, page);
+    if (first >= changes.length && first < total) {
+      throw new DomainError('gone', `The task changed ${total} files; the first ${changes.length} are still listed.`);
+    }
+    const end = first + page.limit;
+    return pageOf(
+      changes.slice(first, end).map((change) => view(task, change)),
+      end < total,
+    );
   }
 
   /**
@@ -120,7 +118,9 @@ export class TaskChanges {
     taskId: string,
     { changeId: id, side, contentHash }: { changeId: string; side: Side; contentHash: string | undefined },
   ): Promise<OpenChange> {
-    const { task, look } = await this.look(principal, taskId);
+    const task = await this.reviewable(principal, taskId);
+    if (isTerminal(task.status) && task.control.diffHash !== null) throw gone();
+    const look = await this.look(task);
     const change = look?.changes.find(({ path }) => changeId(taskId, path) === id);
     if (look === null || change === undefined) throw DomainError.notFound('change', id);
     const record = change[side];
@@ -140,18 +140,20 @@ export class TaskChanges {
     return { content: await look.open(change, side), path: change.path, sha256: record.sha256 };
   }
 
-  /** The task and its changes; null for a task that has changed nothing. */
-  private async look(principal: Principal, taskId: string): Promise<{ task: LoadedTask; look: TreeLook | null }> {
+  /** The task, for who may review it. */
+  private async reviewable(principal: Principal, taskId: string): Promise<LoadedTask> {
     const access = await this.views.access(principal, taskId);
     if (!mayReview(principal, access)) {
       throw new DomainError('forbidden', 'Changes of this task are shown to those who may review it.');
     }
     const task = await this.tasks.find(taskId);
     if (task === null) throw DomainError.notFound('task', taskId);
-    if (isTerminal(task.status)) {
-      if (task.control.diffHash === null) return { task, look: null };
-      throw new DomainError('gone', 'The task has ended, and its files with it; its artifacts keep the difference.');
-    }
+    return task;
+  }
+
+  /** The changes of a task by its tree; null for a task that has changed nothing. */
+  private async look(task: LoadedTask): Promise<TreeLook | null> {
+    if (isTerminal(task.status)) return null;
     const look = await this.lookOf(task);
     if (look === null && task.control.diffHash !== null) {
       throw new DomainError(
@@ -159,7 +161,7 @@ export class TaskChanges {
         'The work tree of the task is not on this machine, or is changing hands; another replica may have it.',
       );
     }
-    return { task, look };
+    return look;
   }
 
   private async lookOf(task: LoadedTask): Promise<TreeLook | null> {
@@ -178,28 +180,41 @@ export class TaskChanges {
     }
     return look;
   }
+}
 
-  private async view(task: LoadedTask, look: TreeLook, change: Difference): Promise<ChangeView> {
-    const [before, after] = await Promise.all([
-      versionView(look, change, 'before'),
-      versionView(look, change, 'after'),
-    ]);
-    const isShowable =
-      change.before?.sha256 === change.after?.sha256 ||
-      [before, after].every((one) => one?.binary !== true && one?.binary !== null);
-    const judged = JUDGES.map((judge) => [judge, judgement(task, judge, change.path)] as const);
-    const shown = judged.map(([judge, of]) => [judge, of && isShowable && of === 'shown'] as const);
-    return {
-      id: changeId(task.id, change.path),
-      taskId: task.id,
-      path: change.path,
-      change: change.after === null ? 'deleted' : change.before === null ? 'added' : 'modified',
-      before,
-      after,
-      shownWhole: Object.fromEntries(shown) as ChangeView['shownWhole'],
-      unseen: judged.some(([, of]) => of === 'unseen'),
-    };
+function gone(): DomainError {
+  return new DomainError('gone', 'The task has ended, and its files with it; its artifacts keep the difference.');
+}
+
+function pageOf(items: ChangeView[], more: boolean): ChangesPage {
+  return { items, next: more ? (items.at(-1)?.id ?? null) : null };
+}
+
+/** The index of the first change of a page. */
+function firstOf(task: LoadedTask, changes: readonly { path: string }[], { offset, after }: ChangesRequest): number {
+  if (after === null) return offset;
+  const index = changes.findIndex(({ path }) => changeId(task.id, path) === after);
+  if (index === -1) {
+    throw DomainError.invalid('#/query/cursor', 'The change that the cursor names is not there any more.');
   }
+  return index + 1;
+}
+
+function view(task: LoadedTask, { path, before, after }: ListedChange): ChangeView {
+  const isShowable =
+    before?.sha256 === after?.sha256 || [before, after].every((one) => one?.binary !== true && one?.binary !== null);
+  const judged = JUDGES.map((judge) => [judge, judgement(task, judge, path)] as const);
+  const shown = judged.map(([judge, of]) => [judge, of && isShowable && of === 'shown'] as const);
+  return {
+    id: changeId(task.id, path),
+    taskId: task.id,
+    path,
+    change: after === null ? 'deleted' : before === null ? 'added' : 'modified',
+    before,
+    after,
+    shownWhole: Object.fromEntries(shown) as ChangeView['shownWhole'],
+    unseen: judged.some(([, of]) => of === 'unseen'),
+  };
 }
 
 /** `unknown`: the judge's list was cut before it came to the file. */
@@ -217,18 +232,4 @@ function judgement(task: LoadedTask, role: JudgeRole, path: string): Judgement |
 /** The same for the same path of the same task, on every replica. */
 function changeId(taskId: string, path: string): string {
   return uuidFrom(path, taskId);
-}
-
-async function versionView(look: TreeLook, change: Difference, side: Side): Promise<FileVersionView | null> {
-  const record = change[side];
-  if (record === null) return null;
-  const encoding = await look.encoding(change, side);
-  return {
-    kind: record.type === 'link' ? 'link' : 'file',
-    mode: MODES[record.type],
-    size: record.size,
-    sha256: record.sha256,
-    encoding: encoding ?? null,
-    binary: encoding === undefined ? null : encoding === null,
-  };
 }

@@ -13,6 +13,7 @@ import { pageOf, type Cursor, type Page, type PageRequest } from '../../../platf
 import type { FindingType } from '../guardrail/finding.js';
 import type { Severity } from '../../pods/index.js';
 import type { Role } from '../rules/task-status.js';
+import { CHANGE_LIST, type ChangeList } from '../store/change-list.js';
 
 /** Bytes of artifact content after which a page ends early: one answer never holds more than this and one artifact. */
 const ARTIFACT_PAGE_BYTES = 8 * 1024 * 1024;
@@ -139,6 +140,17 @@ export class TaskPartsRepository {
     return pageOf(rows, page.limit, cursorOf, withoutCursor);
   }
 
+  /** The newest list of the task's changes that was kept; null for none. */
+  async changeList(taskId: string): Promise<ChangeList | null> {
+    const row = await this.db.maybeOne<Pick<ArtifactRow, 'content'>>(
+      'pipeline.findChangeList',
+      sql`select a.content from artifacts a
+          where a.task_id = ${taskId} and a.artifact_type = ${CHANGE_LIST} and a.stage_id is null
+          order by a.created_at desc, a.id desc limit 1`,
+    );
+    return row && (JSON.parse(row.content) as ChangeList);
+  }
+
   /**
    * Artifacts; those that wait for a person's word only with `unreleased`. A page ends early when its contents grow
    * beyond a bound, and still says where the next one starts. The sizes come from the TOAST headers: no content is read
@@ -149,7 +161,7 @@ export class TaskPartsRepository {
       'pipeline.listArtifacts',
       sql`with candidates as materialized (
           select a.id, a.created_at, octet_length(a.content) as bytes from artifacts a
-          where a.task_id = ${taskId} and (${unreleased} or a.artifact_type <> 'pending_output')
+          where a.task_id = ${taskId} and ${shownArtifact(unreleased)}
             and ${after(page, sql`(a.created_at, a.id)`)}
           order by a.created_at, a.id limit ${page.limit + 1} offset ${page.offset}),
         sized as (
@@ -168,6 +180,12 @@ export class TaskPartsRepository {
       next: more && last !== undefined ? cursorOf(last) : null,
     };
   }
+}
+
+/** The artifacts `a` that are listed; with `unreleased`, those that wait for a person's word too. */
+export function shownArtifact(unreleased: boolean): Sql {
+  return sql`(${unreleased} or a.artifact_type <> 'pending_output')
+    and not (a.artifact_type = ${CHANGE_LIST} and a.stage_id is null)`;
 }
 
 function cursorOf(row: Paged): Cursor {

@@ -17,6 +17,7 @@ import { filterConditions, type TaskFilter } from '../store/task-filter.reposito
 import type { TaskOutput, TaskSummary } from '../store/transition.js';
 import type { Role, TaskStatus } from '../rules/task-status.js';
 import { roleOf, type TaskDetailView, type TaskView, type WaitingFor } from './task-view.js';
+import { shownArtifact } from './task-parts.repository.js';
 
 /** How far into the queue a position is counted. */
 const COUNTED_POSITIONS = 1_000;
@@ -139,7 +140,7 @@ export class TaskViewsRepository {
           (select count(*) from findings f where f.task_id = t.id) as findings_count,
           (select count(*) from reviews v where v.task_id = t.id) as reviews_count,
           (select count(*) from artifacts a
-            where a.task_id = t.id and (${unreleased} or a.artifact_type <> 'pending_output')) as artifacts_count,
+            where a.task_id = t.id and ${shownArtifact(unreleased)}) as artifacts_count,
           case when t.ready and not t.suspect then (
             select head.place from (
               select due.id, row_number() over (order by due.priority desc, due.vstart, due.id) as place
