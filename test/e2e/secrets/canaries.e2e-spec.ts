@@ -1,9 +1,9 @@
 /** @needs redis-server @needs bwrap */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import { eventually } from '../../support/eventually.js';
@@ -315,7 +315,12 @@ describe('what agents do', () => {
   });
 
   it('a child inherits no secret and has none among its arguments', async () => {
-    const begun = join(service.workspace, 'begun');
+    // In the work tree of the turn, which is published after the command only.
+    const trees = join(service.dataDir, 'trees');
+    const begun = (): string[] =>
+      readdirSync(trees, { recursive: true, encoding: 'utf8' })
+        .filter((path) => basename(path) === 'begun')
+        .map((path) => join(trees, path));
     // They have died of the test before and are connected anew.
     const down = async (): Promise<boolean> => {
       const servers = (await (await service.admin('/api/v1/mcp-servers')).json()) as { name: string; status: string }[];
@@ -323,10 +328,10 @@ describe('what agents do', () => {
     };
     await eventually('they are connected', async () => !(await down()));
     const running = turn([calls(['run_shell', { command: 'touch begun; while [ -e begun ]; do sleep 0.1; done' }])]);
-    await eventually('the command has begun', () => existsSync(begun));
+    await eventually('the command has begun', () => existsSync(trees) && begun().length > 0);
     const children = descendants(service.pid);
     // The turn is asked for twice.
-    const releasing = setInterval(() => rmSync(begun, { force: true }), 50);
+    const releasing = setInterval(() => begun().forEach((path) => rmSync(path, { force: true })), 100);
     await running.finally(() => clearInterval(releasing));
     expect(children.some((child) => child.arguments.includes('touch begun'))).toBe(true);
     expect(children.some((child) => child.arguments.includes('server.mjs'))).toBe(true);
