@@ -47,7 +47,7 @@ export interface Difference {
   after: FileRecord | null;
 }
 
-export function asChange({ path, before, after }: Difference): TreeChange {
+function asChange({ path, before, after }: Difference): TreeChange {
   if (after === null) return { path, change: 'deleted', sha256: null };
   return { path, change: before === null ? 'added' : 'modified', sha256: after.sha256 };
 }
