@@ -35,7 +35,12 @@ const stages = {
   }),
 };
 const GRAVE = { type: 'harmful_content', severity: 'critical', description: 'harm', evidence: 'here' };
-const noTrees = { open: async () => null, measure: async () => null, drop: async () => undefined };
+const noTrees = {
+  open: async () => null,
+  measure: async () => null,
+  listChanges: async () => null,
+  drop: async () => undefined,
+};
 
 it('a verdict that could not be stored is not decided upon when its neighbour ends', async () => {
   const { clock, queue, transitions, wire } = queueOn(db.database);
@@ -94,4 +99,43 @@ it('a verdict that could not be stored is not decided upon when its neighbour en
     'guardrail complete',
   ]);
   expect((await tasks.find(id))?.findings).toMatchObject([{ type: 'harmful_content', open: true }]);
+});
+
+it.each([
+  [false, []],
+  [true, ['complete']],
+])('a task that could make a tree (%s) and completes has trees removed: %j', async (mayMakeTree, expected) => {
+  const { clock, queue, wire } = queueOn(db.database);
+  const id = clock.newId();
+  await queue.insert({
+    id,
+    owner: 'admin',
+    pod: podSnapshot([agentSnapshot('context', 1)]),
+    userInput: 'work',
+    metadata: {},
+    maxRetries: 0,
+    priority: 5,
+    nextStatus: 'context_running',
+    control: initialControl(null),
+  });
+  const dropped: string[] = [];
+  const module = await wire(
+    TaskExecutor,
+    { provide: StageRunner, useValue: stages },
+    {
+      provide: TaskTrees,
+      useValue: {
+        ...noTrees,
+        open: async (execution: TaskExecution) => {
+          execution.mayMakeTree = mayMakeTree;
+          return null;
+        },
+        publish: async () => ({ conflicts: [] }),
+        drop: async (_: unknown, status: string) => dropped.push(status),
+      },
+    },
+  );
+  const [task] = await queue.claim(1, 1, 60, 'any');
+  expect(await module.get(TaskExecutor).run(task!, new Lease(id, 1, task!.epoch, task!.version))).toBe(true);
+  expect(dropped).toEqual(expected);
 });

@@ -22,18 +22,19 @@ const threads = new ThreadPool<Pick<typeof worker, 'scanChunk'>>(import.meta.url
 
 /** When to give up. One budget serves all texts of a stage. */
 export class ScanBudget {
-  /** Aborts when the time is over, and with the signal that was given. */
-  readonly ends: AbortSignal;
   private readonly endsAt: number;
 
   constructor(
     seconds: number,
     private readonly signal?: AbortSignal,
   ) {
-    const ms = seconds * 1_000;
-    this.endsAt = performance.now() + ms;
-    const over = AbortSignal.timeout(Math.max(0, Math.ceil(ms)));
-    this.ends = signal === undefined ? over : AbortSignal.any([signal, over]);
+    this.endsAt = performance.now() + seconds * 1_000;
+  }
+
+  /** A new signal that aborts when the time is over, and with the signal that was given. */
+  ends(): AbortSignal {
+    const over = AbortSignal.timeout(Math.max(0, Math.ceil(this.endsAt - performance.now())));
+    return this.signal === undefined ? over : AbortSignal.any([this.signal, over]);
   }
 
   /** @throws ScanFailedError when the time is over; `signal.reason`. */
@@ -65,7 +66,7 @@ export async function scanText(text: string, options: ScanOptions): Promise<Hit[
     try {
       const { path = null, secretsOnly = false } = options;
       const order = { text: text.slice(base, to + OVERLAP), path, secretsOnly };
-      found = text.length <= SHORT ? scanChunk(order) : await threads.run('scanChunk', order, options.budget.ends);
+      found = text.length <= SHORT ? scanChunk(order) : await threads.run('scanChunk', order, options.budget.ends());
     } catch (cause) {
       options.budget.check();
       throw new ScanFailedError('A deterministic rule failed.', { cause });

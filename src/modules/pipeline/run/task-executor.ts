@@ -97,7 +97,11 @@ export class TaskExecutor {
     if (execution.task.status !== 'completing' || next.kind !== 'complete') await this.advance(execution, {}, next);
     while (next.kind === 'run') next = await this.runStep(execution, next.roles);
     if (execution.task.status === 'completing') await this.publish(execution, next);
-    if (isTerminal(execution.task.status)) await this.trees.drop(execution.task, execution.task.status);
+    const { task } = execution;
+    // A task that completes and could make no tree touches no file.
+    if (isTerminal(task.status) && (task.status !== 'complete' || execution.mayMakeTree)) {
+      await this.trees.drop(task, task.status);
+    }
   }
 
   /** Runs the unfinished stages of the present step together; the last one's commit decides what follows. */

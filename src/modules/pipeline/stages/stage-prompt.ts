@@ -41,8 +41,7 @@ export function stagePrompts(
   const share = settings.withTools ? SHARE_WITH_TOOLS : SHARE_ALONE;
   const room = settings.maxContextTokens * share - estimateTokens(system + instruction);
   const id = markOf(input.taskId, definition.role, settings.markKey);
-  const mark = new RegExp(id, 'gi');
-  const escaped = blocks.map((block) => ({ ...block, text: block.text.replace(mark, ESCAPED_MARK) }));
+  const escaped = blocks.map((block) => ({ ...block, text: withoutMark(block.text, id) }));
   const { pieces, rest } = inPieces(escaped, Math.max(0, room) * BYTES_PER_TOKEN);
   const prompts = pieces.map((shown, index): LanguageModelV3Prompt => {
     const data = shown.map(({ name, text }) => `<data-${id} name="${name}">\n${text}\n</data-${id}>`);
@@ -57,6 +56,11 @@ export function stagePrompts(
     ];
   });
   return { prompts, rest };
+}
+
+/** The text without `id` in any case. Nearly none holds it, and looking costs less than the making of a pattern. */
+function withoutMark(text: string, id: string): string {
+  return text.toLowerCase().includes(id) ? text.replace(new RegExp(id, 'gi'), ESCAPED_MARK) : text;
 }
 
 function markOf(taskId: string, role: Role, key: Uint8Array): string {
