@@ -108,7 +108,8 @@ describe('a question', () => {
     expect(sent[0]).toMatchObject({ content: 'Be brief.' });
     expect(JSON.stringify(sent[2])).toContain('data:image/png;base64,AAAA');
     // Ids of calls that this model did not make are given in a form that every provider takes.
-    const ids = (sent[3]?.['tool_calls'] as { id: string }[]).map(({ id }) => id);
+    const [, , , assistant] = sent as { tool_calls: { id: string }[] }[];
+    const ids = assistant!.tool_calls.map(({ id }) => id);
     expect(new Set(ids).size).toBe(2);
     expect(sent[4]).toMatchObject({ tool_call_id: ids[0], content: 'a cat' });
     expect(sent[5]).toMatchObject({ tool_call_id: ids[1], content: 'There is no result of this call.' });
