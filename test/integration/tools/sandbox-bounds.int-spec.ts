@@ -25,7 +25,8 @@ beforeAll(async () => {
   const config = AppConfig.from({
     NOVA_WORKSPACE: join(folder, 'workspace'),
     NOVA_DATA_DIR: join(folder, 'data'),
-    TREE_MAX_MIB: '8',
+    // A folder takes 4 KiB: the 3,000 of a hoard of names stay below this.
+    TREE_MAX_MIB: '16',
     TREE_MAX_FILES: '200',
     DISK_MIN_FREE: '4MiB',
   });
@@ -159,10 +160,10 @@ describe.each(['this user', 'an ordinary user'])('a box of a service that is %s'
 
   it('is not ended for what was there before, nor for what it removes', async () => {
     const root = freshRoot(user);
-    const fill = 'for n in 1 2 3 4 5 6; do head -c 1M /dev/urandom > f$n; done; sync; sleep 0.3';
+    const fill = 'for n in 1 2 3 4 5 6; do head -c 2M /dev/urandom > f$n; done; sync; sleep 0.3';
     expect(await run(user, fill, {}, root)).toMatchObject({ exitCode: 0, stopped: null });
     const replace =
-      'for m in 1 2 3 4; do rm -f g*; for n in 1 2 3; do head -c 1M /dev/urandom > g$n; done; done; sleep 0.3';
+      'for m in 1 2 3 4; do rm -f g*; for n in 1 2 3; do head -c 2M /dev/urandom > g$n; done; done; sleep 0.3';
     expect(await run(user, replace, {}, root)).toMatchObject({ exitCode: 0, stopped: null });
   });
 
