@@ -55,7 +55,7 @@ export function compareTree({ home, tree, limits }: CompareOrder): Comparison {
   });
   const compare = (folder: OpenFolder, path: string, kind: EntryKind): void => {
     const name = path.slice(path.lastIndexOf('/') + 1);
-    const after = kind === 'link' ? linkOf(folder, name) : fileOf(folder, name, budget);
+    const after = kind === 'link' ? linkOf(folder, name) : fileOf(folder, path, budget);
     if (after === null) return;
     seen.add(path);
     const entry = base.get(path);
@@ -133,9 +133,14 @@ function linkOf(folder: OpenFolder, name: string): FileRecord | null {
   return target === null ? null : linkRecord(target);
 }
 
-function fileOf(folder: OpenFolder, name: string, budget: TreeBudget): FileRecord | null {
+function fileOf(folder: OpenFolder, path: string, budget: TreeBudget): FileRecord | null {
+  const name = path.slice(path.lastIndexOf('/') + 1);
   const descriptor = folder.file(name);
-  if (descriptor === null) return null;
+  if (descriptor === null) {
+    // A file that is there and cannot be opened is not a deleted one.
+    if (folder.stat(name)?.isFile() === true) throw unreadable(path, 'in the work tree may not be read');
+    return null;
+  }
   try {
     const stat = fstatSync(descriptor);
     if (!stat.isFile()) return null;

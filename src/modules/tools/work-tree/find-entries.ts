@@ -23,14 +23,17 @@ const PATIENT_MS = 120_000;
 const FORMAT = String.raw`%P\0%y %d %i %s %T@ %C@ %m\0`;
 const KINDS: Record<string, EntryKind | undefined> = { f: 'file', d: 'folder', l: 'link' };
 
-/** Words of find about what went away meanwhile or may not be entered; walks of ours pass over both. */
-const HARMLESS = /: (?:No such file or directory|Not a directory|Permission denied)$/;
+/** Words of find about what went away meanwhile, which walks of ours pass over. */
+const HARMLESS = /: (?:No such file or directory|Not a directory)$/;
+/** Words of find about what the service may not look at, with the path. */
+const CLOSED = /^find: [‘'"](?:\.\/)?(.*)[’'"]: Permission denied$/;
 
 /**
  * Every path below `root` but those in a `.git`, folders before their content; names that are not UTF-8 are left out. `find`
  * lists 20,000 files with a quarter of the processor time that a walk in Node takes. It never follows a link, and begins in
  * the very folder that `root` holds open. Runs in a worker thread.
- * @throws DomainError `workspace_unreadable` when the listing fails or is too long.
+ * @throws DomainError `workspace_unreadable` when the listing fails, is too long, or may not look at something: that is not taken
+ * for its absence.
  */
 export function findEntries(root: OpenFolder): ListedEntry[] {
   const { stdout, stderr, error } = spawnSync(
@@ -50,6 +53,8 @@ export function findEntries(root: OpenFolder): ListedEntry[] {
   if (code === 'ENOBUFS') throw unreadable('.', 'cannot be listed: it holds more than 128 MiB of names');
   if (error !== undefined) throw unreadable('.', `cannot be listed: find ended with ${code ?? error.message}`);
   const said = stderr.split('\n').find((line) => line !== '' && !HARMLESS.test(line));
+  const closed = CLOSED.exec(said ?? '')?.[1];
+  if (closed !== undefined) throw unreadable(closed, 'in the work tree may not be read');
   if (said !== undefined) throw unreadable('.', `cannot be listed: ${said.slice(0, 200)}`);
   const fields = stdout.split('\0');
   const entries: ListedEntry[] = [];
