@@ -46,8 +46,16 @@ describe('reading a diff', () => {
       '--- /dev/null\n+++ b/a b.ts\n@@ -0,0 +1 @@\n+one\n--- /dev/null\n+++ "b/c\\n.ts"\n@@ -0,0 +1,2 @@\n+two\n+three\n\\ No newline at end of file\n',
     );
     expect(added).toEqual([
-      { path: 'a b.ts', text: 'one', lines: [1] },
-      { path: 'c\\n.ts', text: 'two\nthree', lines: [1, 2] },
+      { path: 'a b.ts', text: 'one', lines: [1], spans: [{ start: 41, end: 45 }] },
+      {
+        path: 'c\\n.ts',
+        text: 'two\nthree',
+        lines: [1, 2],
+        spans: [
+          { start: 91, end: 95 },
+          { start: 96, end: 102 },
+        ],
+      },
     ]);
     expect(rest).toContain('a b.ts');
   });

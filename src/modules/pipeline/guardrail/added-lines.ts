@@ -3,6 +3,8 @@ export interface AddedText {
   path: string;
   text: string;
   lines: number[];
+  /** Where in the diff each of them stands: from its sign to its end. */
+  spans: { start: number; end: number }[];
 }
 
 export interface DiffContent {
@@ -29,16 +31,22 @@ export function readDiff(diff: string): DiffContent {
   let line = 0;
   let rows: string[] = [];
   let lines: number[] = [];
+  let spans: AddedText['spans'] = [];
+  let end = -1;
   const closeFile = (): void => {
-    if (rows.length > 0) added.push({ path, text: rows.join('\n'), lines });
+    if (rows.length > 0) added.push({ path, text: rows.join('\n'), lines, spans });
     rows = [];
     lines = [];
+    spans = [];
   };
   for (const row of diff.split('\n')) {
     const sign = row[0];
+    const start = end + 1;
+    end = start + row.length;
     if (newLeft > 0 && sign === '+') {
       rows.push(row.slice(1));
       lines.push(line);
+      spans.push({ start, end });
       line += 1;
       newLeft -= 1;
     } else if (oldLeft > 0 && sign === '-') {

@@ -1,5 +1,5 @@
 import type { GitTraps } from '../../tools/index.js';
-import { readDiff } from './added-lines.js';
+import { readDiff, type DiffContent } from './added-lines.js';
 import { fileReadings } from './file-readings.js';
 import { fingerprintOf, maskedSecret, maskedPersonal, type Finding } from './finding.js';
 import { gitFindings } from './git-findings.js';
@@ -73,6 +73,7 @@ export async function scanWork(work: WorkToScan): Promise<Finding[]> {
   for (const { path, lines, text } of diff.added) {
     await scan({ text, path, place: (offset) => `${path}:${lines[lineAt(text, offset) - 1] ?? 0}` });
   }
+  found.push(...(await maskedLines(work.diff ?? '', diff, found, budget)));
   await scan({ text: diff.rest, path: null, place: () => 'the names of changed files' });
   for (const file of work.hidden) {
     const content = await readHidden(file, budget);
@@ -88,6 +89,28 @@ export async function scanWork(work: WorkToScan): Promise<Finding[]> {
   }
   findings.unshift(...gitFindings(work.traps ?? null, work.taskId), ...describe(found, work.taskId));
   return findings.slice(0, MOST_FINDINGS);
+}
+
+/**
+ * The secrets by which added lines of `text` are masked in prompts, and which those lines alone do not show: such a secret has a
+ * part in lines that were there before. What a mask covers, no judge has seen.
+ */
+async function maskedLines(
+  text: string,
+  { added }: DiffContent,
+  found: readonly { hit: Hit; source: Source }[],
+  budget: ScanBudget,
+): Promise<{ hit: Hit; source: Source }[]> {
+  const more: { hit: Hit; source: Source }[] = [];
+  for (const hit of await scanText(text, { budget, secretsOnly: true })) {
+    for (const { path, lines, spans } of added) {
+      const index = spans.findIndex(({ start, end }) => hit.start < end && start < hit.end);
+      if (index === -1 || found.some(({ hit: { label }, source }) => label === hit.label && source.path === path))
+        continue;
+      more.push({ hit, source: { text, path, place: () => `${path}:${lines[index] ?? 0}` } });
+    }
+  }
+  return more;
 }
 
 async function readHidden(file: HiddenFile, budget: ScanBudget): Promise<Buffer | null> {
