@@ -1,4 +1,4 @@
-/** The names, compared without regard to case, that one of the objects in `json` gives more than once. `json` is valid. */
+/** The names, compared as `asSeen` gives them, that one of the objects in `json` gives more than once. `json` is valid. */
 export function repeatedKeys(json: string): Set<string> {
   const repeated = new Set<string>();
   /** The keys so far of each open object; null for an open list. */
@@ -26,7 +26,7 @@ export function repeatedKeys(json: string): Set<string> {
         const end = endOfString(json, at);
         const keys = open.at(-1);
         if (expectsKey && keys) {
-          const name = caseless(JSON.parse(json.slice(at, end)) as string);
+          const name = asSeen(JSON.parse(json.slice(at, end)) as string);
           if (keys.has(name)) repeated.add(name);
           keys.add(name);
           expectsKey = false;
@@ -40,9 +40,12 @@ export function repeatedKeys(json: string): Set<string> {
   return repeated;
 }
 
-/** `name` as it is compared. */
-export function caseless(name: string): string {
-  return name.toUpperCase().toLowerCase();
+/** Blanks, and characters that nobody sees. */
+const UNSEEN = /[\s\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}]/gu;
+
+/** `name` as it is compared: as a reader sees it, in one case, without blanks. */
+export function asSeen(name: string): string {
+  return name.normalize('NFKC').replace(UNSEEN, '').toUpperCase().toLowerCase();
 }
 
 function endOfString(json: string, start: number): number {

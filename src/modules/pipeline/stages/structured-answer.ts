@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { cutMiddle, fitHistory, withUserText, type ModelSession } from '../../loop/index.js';
 import type { ModelAnswer, ResponseSchema } from '../../llm/index.js';
 import { DECIDING_KEYS, settled } from './outputs.js';
-import { caseless, repeatedKeys } from './repeated-keys.js';
+import { asSeen, repeatedKeys } from './repeated-keys.js';
 import { wholeJson } from './wire-artefacts.js';
 
 /** A model gave no valid answer, also when shown its own and the faults in it. */
@@ -139,14 +139,14 @@ export function readAnswer(answer: ReadableAnswer, form: AnswerForm): Reading {
   return { valid: true, value: notes.length === 0 ? value : { ...value, notes: notes.slice(0, MOST_NOTES) } };
 }
 
-/** Deciding keys of the schema that the answer gives in another case, so that their value would not be looked at. */
+/** Deciding keys of the schema that the answer gives in another spelling, so that their value would not be looked at. */
 function misspelt(value: unknown, schema: z.ZodObject): string[] {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return [];
   const deciding = DECIDING_KEYS.filter((key) => key in schema.shape);
   return Object.entries(value).flatMap(([key, inner]) => {
-    const meant = deciding.find((name) => name === caseless(key));
+    const meant = deciding.find((name) => name === asSeen(key));
     if (meant === undefined) return [];
-    if (meant !== key) return [`${meant}: its name is spelled in another case`];
+    if (meant !== key) return [`${meant}: its name is spelled in another way`];
     const item = itemSchema(schema.shape[meant]);
     return item && Array.isArray(inner) ? inner.flatMap((entry) => misspelt(entry, item)) : [];
   });

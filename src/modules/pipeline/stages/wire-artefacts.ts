@@ -73,7 +73,7 @@ function withoutArtefact(text: string): string {
   }
   const end = END_OF_THOUGHTS.exec(text);
   // A value before the mark is no thought: it would be the first of two.
-  if (end && parse(text.slice(0, end.index).trim()) === null) return text.slice(end.index + end[0].length).trim();
+  if (end && wholeJson(text.slice(0, end.index)) === null) return text.slice(end.index + end[0].length).trim();
   return text;
 }
 
