@@ -333,6 +333,38 @@ describe('tools that change', () => {
     rmSync(folder, { recursive: true });
   });
 
+  it('stay held back whatever the server or its entry does meanwhile but change its connection', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'nova-mcp-tools-'));
+    const toolsFile = join(folder, 'tools.json');
+    const offer = (...tools: object[]): void => writeFileSync(toolsFile, JSON.stringify(tools));
+    offer(tool('a', 'first'), tool('b', 'other'));
+    const server = await made(small({ toolsFile }));
+    const pinned = hashes(await admin('GET', `/${server.id}/tools`))['a']?.pinned.hash;
+    const held = async (): Promise<void> => {
+      const { a, b } = hashes(await admin('GET', `/${server.id}/tools`));
+      expect([a, b]).toMatchObject([{ state: 'changed', pinned: { hash: pinned } }, { state: 'active' }]);
+    };
+    offer(tool('b', 'other'));
+    await admin('POST', `/${server.id}/reload`);
+    expect(hashes(await admin('GET', `/${server.id}/tools`))['a']).toMatchObject({ state: 'absent', present: null });
+    offer(tool('a', 'swapped'), tool('b', 'other'));
+    await admin('POST', `/${server.id}/reload`, {});
+    await held();
+    await admin('POST', `/${server.id}/reload`, { accept: {} });
+    await held();
+    await admin('PATCH', `/${server.id}`, { enabled: false });
+    expect(await admin('PATCH', `/${server.id}`, { enabled: true })).toMatchObject({ body: { pinned_tools: null } });
+    await held();
+    const b = hashes(await admin('GET', `/${server.id}/tools`))['b']?.present.hash;
+    expect((await admin('POST', `/${server.id}/reload`, { accept: { b } })).status).toBe(200);
+    await held();
+    // As it was, it needs nobody.
+    offer(tool('a', 'first'), tool('b', 'other'));
+    await admin('POST', `/${server.id}/reload`);
+    expect(hashes(await admin('GET', `/${server.id}/tools`))['a']).toMatchObject({ state: 'active' });
+    rmSync(folder, { recursive: true });
+  });
+
   it('are shown to the admin alone', async () => {
     expect((await client.call('GET', `/api/v1/mcp-servers/${UNKNOWN}/tools`, { as: key })).status).toBe(403);
     expect((await admin('GET', `/${UNKNOWN}/tools`)).status).toBe(404);
