@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { AppConfig } from '../../config/index.js';
 import { Clock } from '../../platform/clock/index.js';
-import { Database } from '../../platform/database/index.js';
+import { Database, KeyedTransactions } from '../../platform/database/index.js';
 import { DomainError } from '../../platform/errors/index.js';
 import type { PageRequest } from '../../platform/paging/index.js';
 import { isKeyOwner } from '../auth/index.js';
@@ -37,6 +37,7 @@ export class AgentsService {
     private readonly config: AppConfig,
     private readonly clock: Clock,
     private readonly db: Database,
+    private readonly inTurn: KeyedTransactions,
     private readonly agents: AgentsRepository,
     private readonly records: AgentRecords,
     private readonly work: AgentWork,
@@ -72,8 +73,13 @@ export class AgentsService {
   async create(config: AgentConfig, options: { anyModel: boolean; owner?: string }): Promise<Agent> {
     const { anyModel, owner = null } = options;
     if (!anyModel) this.assertModelsAllowed(config);
-    if (owner !== null && isKeyOwner(owner)) await this.assertRoom(owner, config);
-    const agent = await this.agents.insert(this.clock.newId(), config, owner);
+    const insert = (): Promise<StoredAgent> => this.agents.insert(this.clock.newId(), config, owner);
+    const agent = await (owner === null || !isKeyOwner(owner)
+      ? insert()
+      : this.inTurn.run('agents.create', `agents of ${owner}`, async () => {
+          await this.assertRoom(owner, config);
+          return insert();
+        }));
     await this.records.publish(agent.id);
     return { ...agent, status: 'idle' };
   }
@@ -136,7 +142,6 @@ export class AgentsService {
     if (made !== null) await this.records.publish(made.id);
   }
 
-  /** Callers at the same moment may each find the last place free. */
   private async assertRoom(owner: string, { systemPrompt, metadata }: AgentConfig): Promise<void> {
     const { agents, bytes } = this.config.bounds;
     const held = await this.agents.heldBy(owner);

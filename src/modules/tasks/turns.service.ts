@@ -2,7 +2,7 @@ import { addAbortListener } from 'node:events';
 import { Injectable } from '@nestjs/common';
 import { AppConfig } from '../../config/index.js';
 import { Clock } from '../../platform/clock/index.js';
-import { Database } from '../../platform/database/index.js';
+import { Database, KeyedTransactions } from '../../platform/database/index.js';
 import { DomainError } from '../../platform/errors/index.js';
 import { Lifecycle } from '../../platform/health/index.js';
 import { IdempotencyRepository } from '../../platform/idempotency/index.js';
@@ -37,6 +37,7 @@ export class TurnsService {
     private readonly config: AppConfig,
     private readonly clock: Clock,
     private readonly database: Database,
+    private readonly inTurn: KeyedTransactions,
     private readonly lifecycle: Lifecycle,
     private readonly agents: AgentsService,
     private readonly llm: LlmService,
@@ -62,28 +63,27 @@ export class TurnsService {
         retryAfterSeconds: 5,
       });
     }
-    const { turns: most } = this.config.bounds;
-    if (isKeyOwner(request.owner) && (await this.turns.countRunningOf(request.owner)) >= most) {
-      throw new DomainError('quota_exceeded', `This key may have ${most} running turns.`, { retryAfterSeconds: 5 });
-    }
-    if (!request.idempotency) this.room.assertRoom();
+    if (!request.idempotency) await this.assertRoom(request.owner);
     const defaultModel = await this.llm.defaultModel();
     const id = this.clock.newId();
     if (request.origin === 'chat' && request.sessionId !== null) await this.turns.interruptSession(request.sessionId);
-    const stored = await this.database.transaction('turns.start', async (): Promise<Stored | Replayed> => {
+    const store = async (): Promise<Stored | Replayed> => {
       if (request.idempotency) {
         const claim = { owner: request.owner, route: ROUTE, ...request.idempotency };
         const { resourceId, bound } = await this.idempotency.bind(claim, id);
         if (!bound) return { replayedId: resourceId };
-        this.room.assertRoom();
       }
+      await this.assertRoom(request.owner);
       const agent = await this.agents.lockForUse(agentId);
       const chain = this.chainOf(agent, request, defaultModel);
       const lease = { leaseOwner: this.runner.id, leaseSeconds: this.runner.leaseSeconds };
       const inserted = await this.turns.insert({ id, agentId, model: chain[0] ?? null, ...lease }, request);
       if (!inserted) throw new DomainError('session_busy', 'The session is answering already; wait for its end.');
       return { agent, chain };
-    });
+    };
+    const stored = await (isKeyOwner(request.owner)
+      ? this.inTurn.run('turns.start', `turns of ${request.owner}`, store)
+      : this.database.transaction('turns.start', store));
     if ('replayedId' in stored) return stored;
     return { turn: this.runner.begin(id, stored.agent, stored.chain, request) };
   }
@@ -125,6 +125,13 @@ export class TurnsService {
     await this.bus.publish(TURN_CANCELLED_CHANNEL, { turn_id: id });
     await running?.done;
     return this.get(principal, id);
+  }
+
+  private async assertRoom(owner: string): Promise<void> {
+    this.room.assertRoom();
+    const { turns: most } = this.config.bounds;
+    if (!isKeyOwner(owner) || (await this.turns.countRunningOf(owner)) < most) return;
+    throw new DomainError('quota_exceeded', `This key may have ${most} running turns.`, { retryAfterSeconds: 5 });
   }
 
   private visible<T extends { owner: string }>(principal: Principal, id: string, turn: T | null): T {

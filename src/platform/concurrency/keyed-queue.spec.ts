@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { expect, it } from '@jest/globals';
 import { KeyedQueue } from './keyed-queue.js';
 
@@ -35,4 +36,20 @@ it('lets other keys go on, and keeps no key that has nothing to do', async () =>
   release();
   await held;
   expect(queue.busyKeys).toBe(0);
+});
+
+it('runs work in the context of whom it is for', async () => {
+  const queue = new KeyedQueue();
+  const context = new AsyncLocalStorage<string>();
+  const found = await Promise.all(
+    ['a', 'b', 'c'].map((name) =>
+      context.run(name, () =>
+        queue.take('key', async () => {
+          await new Promise(setImmediate);
+          return context.getStore();
+        }),
+      ),
+    ),
+  );
+  expect(found).toEqual(['a', 'b', 'c']);
 });

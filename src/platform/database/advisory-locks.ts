@@ -5,3 +5,5 @@
 export const LOCK_CLASS = 0x6e6f7661;
 export const MIGRATION_LOCK = 1;
 export const SINGLE_PROCESS_LOCK = 2;
+/** A class whose numbers are those of keys that transactions take turns for. */
+export const KEYED_LOCK_CLASS = 0x6e6f766b;

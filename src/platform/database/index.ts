@@ -3,6 +3,7 @@ export { everyValue } from './every-value.js';
 export { Database, type ConnectionOptions } from './database.js';
 export { DatabaseBootstrap, type DatabaseState } from './database-bootstrap.js';
 export { DatabaseModule } from './database.module.js';
+export { KeyedTransactions, shareOfKey } from './keyed-transactions.js';
 export { isAway, untilAnswered } from './while-away.js';
 export { violates } from './pg-errors.js';
 export type * from './rows.generated.js';

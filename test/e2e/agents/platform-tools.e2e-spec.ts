@@ -285,6 +285,35 @@ it('a key holds so many unfinished tasks and running turns, and no more', async 
     expect([first.status, second.status, third.status]).toEqual([202, 202, 429]);
     await at.call('POST', `${TASKS}/${first.body.task_id}/cancel`, { as: one });
     expect((await turn()).status).toBe(202);
+
+    const { raw_key: many } = await bounded.createKey({ rate_limit_rpm: null });
+    /** How many requests were let in of more at once than there are connections; all others were told why. */
+    const letIn = async (request: (count: number) => Promise<Answer>): Promise<number> => {
+      const answers = await Promise.all(Array.from({ length: 20 }, (_, count) => request(count)));
+      const refused = answers.filter(({ status }) => status !== 201 && status !== 202);
+      expect(refused.filter(({ body }) => body.code !== 'quota_exceeded')).toEqual([]);
+      return answers.length - refused.length;
+    };
+    const ask = (count: number): Promise<Answer> =>
+      at.call('POST', TASKS, {
+        json: { agent_id: made.body.id, messages: [{ role: 'user', content: 'go' }] },
+        as: many,
+        headers: { prefer: 'wait=0', ...(count % 2 === 0 && { 'idempotency-key': `turn-${count}` }) },
+      });
+    await ask(100);
+    expect(await letIn(ask)).toBe(1);
+    const task = (as: string, count: number, size = 4): Promise<Answer> =>
+      at.call('POST', '/api/v1/pipeline/tasks', {
+        json: { user_input: '€'.repeat(size) },
+        as,
+        headers: count % 2 === 0 ? { 'idempotency-key': `task-${count}` } : {},
+      });
+    await task(many, 100);
+    await task(many, 101);
+    expect(await letIn((count) => task(many, count))).toBe(1);
+    const { raw_key: large } = await bounded.createKey({ rate_limit_rpm: null });
+    await task(large, 100, 190_000);
+    expect(await letIn((count) => task(large, count, 100_000))).toBe(1);
   } finally {
     await bounded.stop();
   }

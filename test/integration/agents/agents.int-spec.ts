@@ -8,7 +8,7 @@ import { AgentsService } from '../../../src/modules/agents/agents.service.js';
 import { TurnsRepository } from '../../../src/modules/tasks/turns.repository.js';
 import { StartedWorkRepository } from '../../../src/modules/tools/platform/started-work.repository.js';
 import { Clock } from '../../../src/platform/clock/index.js';
-import { Database, sql } from '../../../src/platform/database/index.js';
+import { Database, KeyedTransactions, sql } from '../../../src/platform/database/index.js';
 import { InProcessSharedState } from '../../../src/platform/redis/index.js';
 import { agentConfig } from '../../support/agents.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
@@ -49,7 +49,16 @@ function replica(env: Record<string, string> = {}, hook: () => Promise<void> = a
   return {
     agents,
     records,
-    service: new AgentsService(config, clock, db.database, agents, records, workOn(db.database), state.bus),
+    service: new AgentsService(
+      config,
+      clock,
+      db.database,
+      new KeyedTransactions(db.database),
+      agents,
+      records,
+      workOn(db.database),
+      state.bus,
+    ),
   };
 }
 
@@ -67,6 +76,7 @@ describe('the canonical agent', () => {
           AppConfig.from({}),
           clock,
           database,
+          new KeyedTransactions(database),
           agents,
           records,
           workOn(database),
@@ -218,5 +228,15 @@ describe('the agents of a key', () => {
     for (let count = 0; count < 6; count += 1) await create('admin', 99_000);
     await made.service.delete(first.id);
     await create(one);
+  });
+
+  it('are bounded also for callers at the same moment, in whichever replicas', async () => {
+    const replicas = Array.from({ length: 4 }, () => replica({ MAX_KEY_AGENTS: '5' }).service);
+    const owner = `key:${clock.newId()}`;
+    const made = await Promise.allSettled(
+      Array.from({ length: 50 }, (_, n) => replicas[n % 4]?.create(CONFIG, { anyModel: true, owner })),
+    );
+    const codes = made.flatMap((one) => (one.status === 'rejected' ? [(one.reason as { code: string }).code] : []));
+    expect(codes).toEqual(Array<string>(45).fill('quota_exceeded'));
   });
 });

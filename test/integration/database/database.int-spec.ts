@@ -1,7 +1,17 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Logger } from '@nestjs/common';
 import pg from 'pg';
-import { Database, joinSql, json, preparedSql, sql, violates, type Sql } from '../../../src/platform/database/index.js';
+import {
+  Database,
+  joinSql,
+  json,
+  KeyedTransactions,
+  preparedSql,
+  shareOfKey,
+  sql,
+  violates,
+  type Sql,
+} from '../../../src/platform/database/index.js';
 import { logContext, withLogContext } from '../../../src/platform/logging/index.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 import { eventually } from '../../support/eventually.js';
@@ -195,6 +205,61 @@ describe('a transaction', () => {
     });
     await expect(hopeless).rejects.toMatchObject({ code: 'dependency_unavailable' });
     expect(attempts).toBe(3);
+  });
+});
+
+describe('transactions of a key', () => {
+  const share = async (key: string): Promise<boolean> =>
+    (await db.one<{ share: boolean }>('test.share', sql`select ${shareOfKey(key)} as share`)).share;
+
+  /** Work that begins, and ends when it is told to. */
+  const held = () => {
+    let release = (): void => undefined;
+    const released = new Promise<void>((resolve) => (release = resolve));
+    let enter = (): void => undefined;
+    const entered = new Promise<void>((resolve) => (enter = resolve));
+    return { entered, release, wait: () => (enter(), released) };
+  };
+
+  it('run one after the other in whichever processes, and leave others their connections', async () => {
+    const processes = [new KeyedTransactions(db), new KeyedTransactions(db)];
+    const hold = held();
+    const counted = async (): Promise<number> => {
+      const { length } = await ids();
+      await db.query('test.insert', insert(length));
+      return length;
+    };
+    const first = processes[0]?.run('test.first', 'one', () => hold.wait().then(counted));
+    await hold.entered;
+    const rest = Array.from({ length: 20 }, (_, n) => processes[n % 2]?.run('test.rest', 'one', counted));
+    expect([await share('one'), await share('other')]).toEqual([false, true]);
+    expect(await processes[1]?.run('test.other', 'other', async () => 'done')).toBe('done');
+    hold.release();
+    const seen = await Promise.all([first, ...rest]);
+    expect(seen.sort((a = 0, b = 0) => a - b)).toEqual([...Array(21).keys()]);
+    expect(await share('one')).toBe(true);
+  });
+
+  it('wait for what shares the key, and share it with themselves', async () => {
+    const hold = held();
+    const log: string[] = [];
+    const sharing = db.transaction('test.sharing', async () => {
+      expect(await share('one')).toBe(true);
+      await hold.wait();
+      log.push('shared');
+    });
+    await hold.entered;
+    const turn = new KeyedTransactions(db).run('test.turn', 'one', async () => {
+      log.push('turn');
+      return share('one');
+    });
+    const waiting = sql`select pid from pg_locks where locktype = 'advisory' and not granted
+                          and database = (select oid from pg_database where datname = current_database())`;
+    await eventually('the turn waits', async () => (await db.query('test.waiting', waiting)).length > 0);
+    hold.release();
+    await sharing;
+    expect(await turn).toBe(true);
+    expect(log).toEqual(['shared', 'turn']);
   });
 });
 

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { AppConfig, isWithin, narrower, SANDBOX_TIERS, type SandboxTier } from '../../../config/index.js';
 import { Clock } from '../../../platform/clock/index.js';
-import { Database } from '../../../platform/database/index.js';
+import { Database, KeyedTransactions } from '../../../platform/database/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
 import { TaskBell } from '../../../platform/redis/index.js';
 import { isKeyOwner, ownerOf, type Principal } from '../../auth/index.js';
@@ -16,10 +16,13 @@ import { firstStatus } from '../rules/next.js';
 import { enter } from '../rules/plan.js';
 import { situationOf } from '../rules/situation.js';
 import { initialControl } from '../rules/task-control.js';
-import { requestBytes, TaskQueueRepository } from '../store/task-queue.repository.js';
+import { requestBytes, TaskQueueRepository, type HeldTasks, type NewTask } from '../store/task-queue.repository.js';
 import { TaskAdminRepository } from '../store/task-admin.repository.js';
 
 const ROUTE = 'POST /api/v1/pipeline/tasks';
+
+/** Statements that run at once: no more than a database has connections. */
+const MOST_AT_ONCE = 100;
 
 export interface Submission {
   userInput: string;
@@ -62,6 +65,7 @@ export class SubmitService {
     private readonly config: AppConfig,
     private readonly clock: Clock,
     private readonly database: Database,
+    private readonly inTurn: KeyedTransactions,
     private readonly pods: PodsService,
     private readonly llm: LlmService,
     private readonly tools: ToolRegistry,
@@ -79,14 +83,28 @@ export class SubmitService {
    */
   async submit(principal: Principal, submission: Submission): Promise<Submitted> {
     const defaultModel = await this.llm.defaultModel();
-    const store = (): Promise<Submitted> => this.store(principal, submission, defaultModel);
+    const owner = ownerOf(principal);
+    const store = (most: HeldTasks | null): Promise<Submitted> => this.store(principal, submission, defaultModel, most);
     // Without a key a single statement writes.
-    const submitted = await (submission.idempotency ? this.database.transaction('tasks.submit', store) : store());
+    const storeAtOnce = (most: HeldTasks | null): Promise<Submitted> =>
+      submission.idempotency ? this.database.transaction('tasks.submit', () => store(most)) : store(most);
+    const submitted = await (isKeyOwner(owner)
+      ? storeAtOnce(this.farFromBounds(requestBytes(submission))).catch((error: unknown) => {
+          if (!(error instanceof NearBoundsError)) throw error;
+          return this.inTurn.run('tasks.submit', tasksOf(owner), () => store(this.config.bounds));
+        })
+      : storeAtOnce(null));
     if (!submitted.replayed) await this.bell.ring([submitted.taskId]);
     return submitted;
   }
 
-  private async store(principal: Principal, submission: Submission, defaultModel: string | null): Promise<Submitted> {
+  /** Stores the task; where `most` is given, only if its key then holds no more than that. @throws NearBoundsError */
+  private async store(
+    principal: Principal,
+    submission: Submission,
+    defaultModel: string | null,
+    most: HeldTasks | null,
+  ): Promise<Submitted> {
     const owner = ownerOf(principal);
     const id = this.clock.newId();
     if (submission.idempotency) {
@@ -101,11 +119,10 @@ export class SubmitService {
     const pod = submission.inherited === undefined ? asked : this.narrowed(asked, submission.inherited);
     this.assertAllowed(principal, submission, pod);
     this.assertModels(submission, pod, defaultModel);
-    await this.assertRoom(owner, requestBytes(submission));
     const control = initialControl(pod.maxCostUsd);
     if (submission.inherited !== undefined) control.depth = submission.inherited.depth;
     const first = enter(situationOf({ pod, control, maxRetries: submission.maxRetries, stages: [], findings: [] }));
-    const { queuedAt } = await this.queue.insert({
+    const task: NewTask = {
       id,
       owner,
       pod,
@@ -116,21 +133,31 @@ export class SubmitService {
       nextStatus: firstStatus(pod, first),
       control,
       ancestors: submission.inherited?.ancestors ?? [],
-    });
+    };
+    const queuedAt = most === null ? await this.queue.insert(task) : await this.insertWithin(task, most);
     return { taskId: id, podName: pod.name, queuedAt, replayed: false };
   }
 
-  /** Submissions at the same moment may each find the last place free. */
-  private async assertRoom(owner: string, bytes: number): Promise<void> {
-    if (!isKeyOwner(owner)) return;
+  /** What a key may hold where submissions need not take turns: as many at once as there can be do not reach its bounds. */
+  private farFromBounds(bytes: number): HeldTasks {
     const { bounds } = this.config;
-    const held = await this.admin.heldBy(owner);
-    if (held.tasks >= bounds.tasks) {
+    const spare = bounds.bytes / 10;
+    return bytes > spare / MOST_AT_ONCE
+      ? { tasks: 0, bytes: 0 }
+      : { tasks: bounds.tasks - MOST_AT_ONCE, bytes: bounds.bytes - spare };
+  }
+
+  private async insertWithin(task: NewTask, most: HeldTasks): Promise<Date> {
+    const { queuedAt, tasks, bytes } = await this.queue.insertWithin(task, most, tasksOf(task.owner));
+    if (queuedAt !== null) return queuedAt;
+    const { bounds } = this.config;
+    if (tasks >= bounds.tasks) {
       throw new DomainError('quota_exceeded', `This key may have ${bounds.tasks} unfinished tasks.`);
     }
-    if (held.bytes + bytes > bounds.bytes) {
+    if (bytes + requestBytes(task) > bounds.bytes) {
       throw new DomainError('quota_exceeded', `The unfinished tasks of this key may take ${bounds.bytes} bytes.`);
     }
+    throw new NearBoundsError();
   }
 
   /** The pod without whatever the work that starts the task does not have itself. */
@@ -188,4 +215,13 @@ export class SubmitService {
       );
     }
   }
+}
+
+/** The key has so little room that its submissions take turns. */
+class NearBoundsError extends Error {
+  override readonly name = 'NearBoundsError';
+}
+
+function tasksOf(owner: string): string {
+  return `tasks of ${owner}`;
 }

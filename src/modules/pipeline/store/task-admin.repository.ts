@@ -122,15 +122,6 @@ export class TaskAdminRepository implements PodTasksSource {
     return rows.map((row) => row.id);
   }
 
-  /** Unfinished tasks of `owner` and the bytes of their requests. Reads `tasks_owner_unfinished_idx` only. */
-  async heldBy(owner: string): Promise<{ tasks: number; bytes: number }> {
-    return this.database.one<{ tasks: number; bytes: number }>(
-      'tasks.heldBy',
-      sql`select count(*)::integer as tasks, coalesce(sum(request_bytes), 0)::float8 as bytes
-          from tasks where owner = ${owner} and completed_at is null`,
-    );
-  }
-
   /** Deletes the task if it has ended; whether it did. */
   async deleteEndedTask(taskId: string): Promise<boolean> {
     const rows = await this.database.query(

@@ -3,6 +3,7 @@ import {
   Database,
   json,
   preparedSql,
+  shareOfKey,
   sql,
   violates,
   type Sql,
@@ -25,6 +26,12 @@ export interface NewTask {
   control: TaskControl;
   /** The tasks and turns whose tools led to it, outermost first; absent is none. */
   ancestors?: readonly string[];
+}
+
+/** Unfinished tasks of an owner, and the bytes of their requests. */
+export interface HeldTasks {
+  tasks: number;
+  bytes: number;
 }
 
 export interface ClaimedTask {
@@ -73,11 +80,37 @@ export class TaskQueueRepository {
    * pod that came first is waited for.
    * @throws DomainError not_found when the pod is gone.
    */
-  async insert(task: NewTask): Promise<{ queuedAt: Date }> {
-    const stored = this.database.one<Pick<TaskRow, 'queued_at'>>(
+  async insert(task: NewTask): Promise<Date> {
+    const row = await this.inserted<{ queued_at: Date }>(task, sql``, sql`vstart`, sql`queued_at from t`);
+    return row.queued_at;
+  }
+
+  /**
+   * `insert` where the task's owner holds no more than `most` with it and nobody else has the turn of `key`; else the time is
+   * null. Says what the owner held before. Reads `tasks_owner_unfinished_idx` for that. Of statements at the same moment none
+   * sees the others' tasks, but in the turn of `key`.
+   */
+  async insertWithin(task: NewTask, most: HeldTasks, key: string): Promise<HeldTasks & { queuedAt: Date | null }> {
+    const { queued_at: queuedAt, ...held } = await this.inserted<HeldTasks & { queued_at: Date | null }>(
+      task,
+      sql`held as (
+          select count(*)::integer as tasks, coalesce(sum(request_bytes), 0)::float8 as bytes
+          from tasks where owner = ${task.owner} and completed_at is null
+        ),`,
+      // Whoever is refused here shares nothing: it waits for the turn of the key next.
+      sql`vstart, held where case
+            when held.tasks < ${most.tasks}::integer and held.bytes + ${requestBytes(task)}::float8 <= ${most.bytes}::float8
+            then ${shareOfKey(key)} else false end`,
+      sql`(select queued_at from t) as queued_at, tasks, bytes from held`,
+    );
+    return { queuedAt, ...held };
+  }
+
+  private async inserted<Row extends object>(task: NewTask, before: Sql, from: Sql, result: Sql): Promise<Row> {
+    const stored = this.database.one<Row>(
       'tasks.insert',
       preparedSql`
-        with vstart as (
+        with ${before} vstart as (
           select greatest(
             (select vstart + 1 from tasks where ready and owner = ${task.owner} and priority = ${task.priority}
                order by vstart desc limit 1),
@@ -90,7 +123,7 @@ export class TaskQueueRepository {
           select ${task.id}, ${task.owner}, ${task.pod.id}, ${task.pod.name}, 'queued', ${task.nextStatus}, true,
             ${task.priority}, vstart.value, ${task.maxRetries}, ${json(task.control)}, 1,
             ${[...(task.ancestors ?? [])]}::uuid[], ${requestBytes(task)}
-          from vstart
+          from ${from}
           returning id, queued_at
         ), r as (
           insert into task_requests (task_id, user_input, metadata, pod)
@@ -99,10 +132,10 @@ export class TaskQueueRepository {
           insert into task_events (task_id, seq, type, data)
           select t.id, 1, 'task.queued', ${json({ pod_name: task.pod.name, priority: task.priority, from: null, to: 'queued' })}::jsonb from t
         )
-        select queued_at from t`,
+        select ${result}`,
     );
     try {
-      return { queuedAt: (await stored).queued_at };
+      return await stored;
     } catch (error) {
       if (!violates(error, 'tasks_pod_id_fkey')) throw error;
       throw DomainError.notFound('pod', task.pod.id);
