@@ -233,6 +233,7 @@ describe('secrets in the work', () => {
   it.each([
     ['with one NUL character', Buffer.from(`${CARD}\0${CARD}`)],
     ['in UTF-16 with its mark', Buffer.from(`\ufeff${CARD}`, 'utf16le')],
+    ['in UTF-16 among letters that are not Latin', Buffer.from(`\ufeff${'Привет, '.repeat(40)}${CARD}`, 'utf16le')],
     ['in UTF-16 without one', Buffer.from(CARD, 'utf16le')],
     ['in UTF-16, the other order', wideBigEndian(`\ufeff${CARD}`)],
     ['in UTF-16, the other order, without a mark', wideBigEndian(CARD)],

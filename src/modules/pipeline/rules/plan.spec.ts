@@ -310,6 +310,9 @@ describe('work that no judge was shown', () => {
     expect(enter({ ...situation, control: { ...control, diffHash: 'another byte' } })).toMatchObject({
       gate: 'unseen',
     });
+    const task = situation.newest.task;
+    const again = { ...situation, newest: { ...situation.newest, task: task && { ...task, iteration: 7 } } };
+    expect(enter({ ...again, control })).toMatchObject({ gate: 'unseen' });
     const more = {
       ...situation,
       newest: {

@@ -568,6 +568,23 @@ describe.each(['guardrail', 'code_review'] as const)('the work that %s judges', 
     expect(output.unseen).toEqual({ files: cut.map((path) => ({ path, reason: 'large' })), more: 0 });
   });
 
+  it('is told as unseen where its text or the account of it has no room', async () => {
+    const { deps } = setup(passing(8), { maxContextTokens: 6_000 });
+    const long = 'words of the work\n'.repeat(20_000);
+    const { output } = await runStage(
+      role,
+      inputOf({ earlier: { task: { ...VALID.task, output: long, explanation: long } } }),
+      deps,
+    );
+    expect(output.unseen).toEqual({
+      files: [
+        { path: 'output', reason: 'large' },
+        { path: 'explanation', reason: 'large' },
+      ],
+      more: 0,
+    });
+  });
+
   it('is told as unseen where the diff does not show it, but for deletions and content of the base', async () => {
     const notShown = [
       { path: 'new.png', reason: 'binary' as const, atBase: false },
