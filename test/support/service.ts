@@ -27,6 +27,8 @@ export interface ServiceOptions {
   listening?: boolean;
   /** Resolve when it was spawned, for a service that is to refuse its start. */
   spawned?: boolean;
+  /** The program instead of `dist/main.js`, for a changed copy of it. */
+  main?: string;
   /** Files of the folder that it is started in, by name. */
   files?: Readonly<Record<string, string>>;
 }
@@ -81,7 +83,8 @@ function parsed(line: string): LogLine {
  * surrounding environment but PATH and HOME reaches it. `DATABASE_URL: ''` or `undefined` makes it start its embedded PostgreSQL.
  */
 export async function startService(env: Settings = {}, options: ServiceOptions = {}): Promise<Service> {
-  if (!existsSync(MAIN)) throw new Error('dist/main.js is missing: run `node scripts/ensure-dist.mjs` first');
+  const main = options.main ?? MAIN;
+  if (!existsSync(main)) throw new Error(`${main} is missing: run \`node scripts/ensure-dist.mjs\` first`);
   const folder = temporaryFolder();
   // The account of an embedded PostgreSQL passes through; else its cluster would lie elsewhere, and stay.
   chmodSync(folder.path, 0o711);
@@ -103,7 +106,7 @@ export async function startService(env: Settings = {}, options: ServiceOptions =
     ...env,
   };
   for (const [name, content] of Object.entries(options.files ?? {})) writeFileSync(join(folder.path, name), content);
-  const [program = '', ...args] = await tied('KILL', [process.execPath, '--enable-source-maps', MAIN]);
+  const [program = '', ...args] = await tied('KILL', [process.execPath, '--enable-source-maps', main]);
   const child = spawn(program, args, {
     cwd: folder.path,
     env: { PATH: process.env['PATH'], HOME: folder.path, ...settings } as NodeJS.ProcessEnv,

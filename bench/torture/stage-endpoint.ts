@@ -1,8 +1,9 @@
 import { createServer, type ServerResponse } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import type { Answer } from '../../test/support/model-server.js';
+import { chunk, type Answer } from '../../test/support/model-server.js';
 import { PASSING, roleIn, streamed, type StageAnswer, type StageRole } from '../../test/support/stage-models.js';
+import { fileOf } from './work.js';
 
 /** One question for a stage's result, or one of its tool rounds or corrections. */
 export interface Question {
@@ -12,7 +13,11 @@ export interface Question {
   kind: 'result' | 'correction' | 'tools';
   /** Epoch milliseconds. */
   at: number;
+  /** Whether it was sent a whole answer. */
+  answered: boolean;
 }
+
+export type ModelFault = '429' | '500' | 'hang' | 'truncate';
 
 type Words = Exclude<StageAnswer, Answer>;
 
@@ -27,37 +32,24 @@ const LEAK = {
   summary: 'a key',
 };
 
-/** Iterations that the task of `tag` takes. */
-export function iterationsOf(tag: number): number {
-  return tag % 10 === 3 || tag % 10 === 7 ? 2 : 1;
-}
-
-/** Whether the task of `tag` writes a file, and so has a work tree, a journal and something to publish. */
-export function writes(tag: number): boolean {
-  return tag % 5 === 0;
-}
-
-/** The path and content of that file. */
-export function fileOf(tag: number): { path: string; content: string } {
-  return { path: `made/${tag}.txt`, content: `made by the task with the tag ${tag}` };
-}
-
-/** The request that carries `tag` through all prompts. */
-export function requestOf(tag: number): string {
-  return `Do the work with the tag-${tag}.`;
-}
-
 /** A model that answers by the question alone, however often it is asked, and keeps a log of all questions. */
 export class StageEndpoint {
   readonly questions: Question[] = [];
+  private readonly failing: ModelFault[] = [];
 
-  /** Milliseconds that an answer takes at the least and at the most. */
-  constructor(private readonly delaysMs: readonly [number, number]) {}
+  /**
+   * @param delaysMs that an answer takes at the least and at the most
+   * @param beforeResult told of each question for the result of a task stage whose tools are through
+   */
+  constructor(
+    private readonly delaysMs: readonly [number, number],
+    private readonly beforeResult: (tag: number) => Promise<void> = async () => undefined,
+  ) {}
 
   private readonly server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (part: Buffer) => chunks.push(part));
-    request.on('end', () => this.hear(request.url ?? '', Buffer.concat(chunks).toString(), response));
+    request.on('end', () => void this.hear(request.url ?? '', Buffer.concat(chunks).toString(), response));
     request.on('error', () => undefined);
   });
 
@@ -72,27 +64,59 @@ export class StageEndpoint {
     return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}/v1`;
   }
 
+  /** Lets the next `count` answers fail in this way. */
+  willFail(how: ModelFault, count: number): void {
+    for (let index = 0; index < count; index += 1) this.failing.push(how);
+  }
+
+  /** From here on no answer fails. */
+  willNotFail(): void {
+    this.failing.length = 0;
+  }
+
   async stop(): Promise<void> {
     this.server.closeAllConnections();
     this.server.close();
     await once(this.server, 'close');
   }
 
-  private hear(path: string, text: string, response: ServerResponse): void {
+  private async hear(path: string, text: string, response: ServerResponse): Promise<void> {
     const tag = Number(/tag-(\d+)/.exec(text)?.[1]);
     if (!path.endsWith('/chat/completions') || Number.isNaN(tag)) return void response.writeHead(404).end();
     const body = JSON.parse(text) as Record<string, unknown> & { messages: { role: string }[] };
     const role = roleIn(text) ?? 'task';
     const iteration = Number(/(?:This is|work of|Review) iteration (\d+)/.exec(text)?.[1] ?? 1);
     const corrects = text.includes('This answer is not a valid');
-    const asksForTool = body.tools !== undefined && !body.messages.some((message) => message.role === 'tool');
+    const hasToolResult = body.messages.some((message) => message.role === 'tool');
+    const asksForTool = body.tools !== undefined && !hasToolResult;
     const kind = asksForTool ? 'tools' : corrects ? 'correction' : 'result';
-    this.questions.push({ tag, role, iteration, kind, at: Date.now() });
-    const answer = asksForTool ? toolRound(tag) : result(tag, role, iteration, corrects);
-    const asked = { path, headers: {}, body, closed: new Promise<never>(() => undefined) };
+    const question: Question = { tag, role, iteration, kind, at: Date.now(), answered: false };
+    this.questions.push(question);
+    const fault = this.failing.shift();
+    if (fault !== undefined) return fail(fault, response);
+    if (hasToolResult) await this.beforeResult(tag);
     const [fastest, slowest] = this.delaysMs;
     const delayMs = fastest + Math.random() * (slowest - fastest);
+    response.on('finish', () => (question.answered = true));
+    const answer = asksForTool ? toolRound(tag) : result(tag, role, iteration, corrects);
+    const asked = { path, headers: {}, body, closed: new Promise<never>(() => undefined) };
     setTimeout(() => void streamed(answer)(response, asked), delayMs);
+  }
+}
+
+function fail(fault: ModelFault, response: ServerResponse): void {
+  switch (fault) {
+    case '429':
+      return void response.writeHead(429, { 'retry-after': '1' }).end('{"error":{"message":"too many"}}');
+    case '500':
+      return void response.writeHead(500).end('{"error":{"message":"a fault"}}');
+    case 'truncate':
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      return void response.end(chunk({ content: '{"output":"half of a result that nobody may sto' }));
+    case 'hang':
+      // Until the caller gives up.
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.flushHeaders();
   }
 }
 
