@@ -56,6 +56,7 @@ async function tortureMutants(stop: AbortSignal): Promise<number> {
 async function tortureService(stop: AbortSignal): Promise<number> {
   const plan: RunPlan = {
     tasks: options.tasks,
+    turns: Math.ceil(options.tasks / 10),
     seconds: Math.round(options.minutes * 60),
     workers: options.workers,
     seed: options.seed,

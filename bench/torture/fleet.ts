@@ -60,6 +60,7 @@ export class Fleet {
   readonly drains: number[] = [];
   private readonly ending = new Set<Promise<unknown>>();
   private isOver = false;
+  private turn = 0;
   private over: Promise<void> | null = null;
 
   private constructor(
@@ -90,6 +91,15 @@ export class Fleet {
   /** Workers that run, those that are paused left out. */
   get awake(): number {
     return this.places.filter(({ state }) => state === 'up').length;
+  }
+
+  /** The address of one of the workers that run, of another one each time; null while none does. */
+  url(): string | null {
+    for (let step = 0; step < this.places.length; step += 1) {
+      const place = this.places[(this.turn += 1) % this.places.length];
+      if (place?.state === 'up' && place.service !== null) return place.service.url;
+    }
+    return null;
   }
 
   /** Waits until every place has a worker that runs. */

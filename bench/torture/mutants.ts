@@ -26,6 +26,7 @@ const TRANSITIONS = 'modules/pipeline/store/transitions.repository.js';
 /** Workers whose writes arrive after their leases have ended, while others are at the same stages. */
 export const LATE_WRITES: Omit<RunPlan, 'seed' | 'main'> = {
   tasks: 90,
+  turns: 0,
   seconds: 24,
   workers: 3,
   weights: { hold: 3, pause: 1 },
@@ -36,6 +37,7 @@ export const LATE_WRITES: Omit<RunPlan, 'seed' | 'main'> = {
 
 const CALM: Omit<RunPlan, 'seed' | 'main'> = {
   tasks: 40,
+  turns: 0,
   seconds: 4,
   workers: 2,
   weights: {},

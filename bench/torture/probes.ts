@@ -38,7 +38,14 @@ const PROBES = `
     insert into torture_renewals values (new.id, new.lease_owner, pg_current_xact_id()); return null; end $$;
   create trigger torture_note_renewal after update on tasks for each row
     when (old.epoch = new.epoch and old.last_heartbeat_at is distinct from new.last_heartbeat_at)
-    execute function torture_note_renewal();`;
+    execute function torture_note_renewal();
+
+  create table torture_turn_ends (turn_id uuid, status text, at timestamptz not null default clock_timestamp());
+  create function torture_note_turn() returns trigger language plpgsql as $$ begin
+    insert into torture_turn_ends values (new.id, new.status); return null; end $$;
+  create trigger torture_note_turn after update on turns for each row
+    when (new.status <> 'running' and (old.status <> new.status or old.completed_at is distinct from new.completed_at))
+    execute function torture_note_turn();`;
 
 /** Sets the probes; the schema must be there, and no task yet. */
 export async function setProbes(pool: pg.Pool): Promise<void> {

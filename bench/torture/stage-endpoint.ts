@@ -1,9 +1,10 @@
 import { createServer, type ServerResponse } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { chunk, type Answer } from '../../test/support/model-server.js';
+import { setTimeout as delay } from 'node:timers/promises';
+import { chunk, END, type Answer } from '../../test/support/model-server.js';
 import { PASSING, roleIn, streamed, type StageAnswer, type StageRole } from '../../test/support/stage-models.js';
-import { fileOf } from './work.js';
+import { fileOf, turnWords } from './work.js';
 
 /** One question for a stage's result, or one of its tool rounds or corrections. */
 export interface Question {
@@ -18,6 +19,9 @@ export interface Question {
 }
 
 export type ModelFault = '429' | '500' | 'hang' | 'truncate';
+
+/** Between two pieces of a turn's answer. */
+const PIECE_MS = 60;
 
 type Words = Exclude<StageAnswer, Answer>;
 
@@ -80,7 +84,21 @@ export class StageEndpoint {
     await once(this.server, 'close');
   }
 
+  /** Streams the words of a turn, slowly enough to be cut off in the middle. */
+  private async tell(tag: number, response: ServerResponse): Promise<void> {
+    const fault = this.failing.shift();
+    if (fault !== undefined) return fail(fault, response);
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    for (const content of turnWords(tag)) {
+      response.write(chunk({ content }));
+      await delay(PIECE_MS);
+    }
+    response.end(END.join(''));
+  }
+
   private async hear(path: string, text: string, response: ServerResponse): Promise<void> {
+    const turn = /turn-(\d+)/.exec(text)?.[1];
+    if (turn !== undefined) return this.tell(Number(turn), response);
     const tag = Number(/tag-(\d+)/.exec(text)?.[1]);
     if (!path.endsWith('/chat/completions') || Number.isNaN(tag)) return void response.writeHead(404).end();
     const body = JSON.parse(text) as Record<string, unknown> & { messages: { role: string }[] };

@@ -24,6 +24,7 @@ export function figures(result: RunResult): [name: string, value: string][] {
     ['doubled stage results', String(findings.doubledStages.length)],
     ['doubled effects', String(findings.doubledEffects.length)],
     ['otherwise wrong', String(findings.wrong.length)],
+    ['turns', tally(result.turns)],
     ['stages', String(findings.stages)],
     ['stages run again', `${findings.stagesRunAgain} (${share.toFixed(2)} %)`],
     ['fenced writes refused', String(words.refusedWrites)],
@@ -39,9 +40,14 @@ export function figures(result: RunResult): [name: string, value: string][] {
 }
 
 function faultCounts({ struck }: RunResult): string {
-  const counts = new Map<string, number>();
-  for (const { kind } of struck) counts.set(kind, (counts.get(kind) ?? 0) + 1);
-  return [...counts].map(([kind, count]) => `${count} ${kind}`).join(', ');
+  const counts: Record<string, number> = {};
+  for (const { kind } of struck) counts[kind] = (counts[kind] ?? 0) + 1;
+  return tally(counts);
+}
+
+function tally(counts: Record<string, number>): string {
+  const told = Object.entries(counts).map(([what, count]) => `${count} ${what}`);
+  return told.length === 0 ? 'none' : told.join(', ');
 }
 
 /** Everything that was found, each with its kind. */

@@ -15,6 +15,8 @@ import { faultSchedule, type FaultWeights } from './schedule.js';
 import { rigDisk } from './small-disk.js';
 import { StageEndpoint } from './stage-endpoint.js';
 import { TaskClient } from './task-client.js';
+import { TurnClient } from './turn-client.js';
+import { judgeTurns } from './turn-judge.js';
 
 /** Seconds after which a lease that is not renewed ends. */
 const LEASE_SECONDS = 3;
@@ -40,6 +42,8 @@ const SAMPLE_MS = 1_000;
 
 export interface RunPlan {
   tasks: number;
+  /** Turns of agents, asked for over the same time. */
+  turns: number;
   seconds: number;
   workers: number;
   seed: number;
@@ -67,6 +71,8 @@ export interface Sample {
 export interface RunResult {
   plan: RunPlan;
   findings: Findings;
+  /** Turns by their status. */
+  turns: Record<string, number>;
   outcomes: Record<'ok' | 'refused' | 'unknown', number>;
   beginAt: number;
   lastFaultAt: number;
@@ -144,6 +150,8 @@ async function run(
   idOf = (tag) => client.submissions.find((one) => one.tag === tag)?.id;
   await client.prepare();
   await fleet.allUp();
+  const turns = new TurnClient(fleet, observer.adminSecret);
+  await turns.prepare();
 
   const injector = new FaultInjector({ fleet, postgres, redis, endpoint, disk });
   const reviewer = new Reviewer(observer, pool, owner);
@@ -158,6 +166,7 @@ async function run(
 
   const beginAt = Date.now();
   const raging = injector.run(schedule, signal);
+  const turning = carryTurns(turns, plan, signal);
   const submitting: Promise<void>[] = [];
   const startedAt = performance.now();
   for (let tag = 0; tag < plan.tasks && !signal.aborted; tag += 1) {
@@ -174,6 +183,12 @@ async function run(
   const deadline = performance.now() + plan.drainSeconds * 1_000;
   while (!signal.aborted && performance.now() < deadline && (await unfinished(pool)) > 0) await delay(100);
   const drainedAt = Date.now();
+  if (!signal.aborted) {
+    await turning;
+    // A turn whose process died ends with its lease.
+    await delay(LEASE_SECONDS * 1_000 + SAMPLE_MS);
+    await turns.readAgain();
+  }
   if (!signal.aborted) await delay(AFTERMATH_MS, undefined, { signal }).catch(() => undefined);
   sampling.abort();
   await sampler;
@@ -189,11 +204,15 @@ async function run(
     owner,
     leftFiles,
   });
-  findings.wrong.push(...reviewer.faults, ...fleet.badEnds);
+  const turnsFound = await judgeTurns(pool, turns.turns);
+  findings.lost.push(...turnsFound.stuck);
+  findings.doubledEffects.push(...turnsFound.answeredTwice);
+  findings.wrong.push(...turnsFound.wrongWords, ...reviewer.faults, ...fleet.badEnds);
   const count = (outcome: string): number => submissions.filter((one) => one.outcome === outcome).length;
   return {
     plan,
     findings,
+    turns: turnsFound.counts,
     outcomes: { ok: count('ok'), refused: count('refused'), unknown: count('unknown') },
     beginAt,
     lastFaultAt,
@@ -209,6 +228,16 @@ async function run(
     approvals: reviewer.approvals,
     wasStopped: signal.aborted,
   };
+}
+
+/** Asks for the turns evenly over the plan's time, and resolves when the client is through with all of them. */
+async function carryTurns(client: TurnClient, plan: RunPlan, signal: AbortSignal): Promise<void> {
+  const carried: Promise<void>[] = [];
+  for (let tag = 0; tag < plan.turns && !signal.aborted; tag += 1) {
+    carried.push(client.carry(tag));
+    await delay((plan.seconds * 1_000) / plan.turns, undefined, { signal }).catch(() => undefined);
+  }
+  if (!signal.aborted) await Promise.all(carried);
 }
 
 /** Tasks that have not ended. */

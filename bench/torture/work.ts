@@ -43,3 +43,13 @@ export function expectedStages(tag: number): string[] {
   );
   return [...ROLES.map((role) => `${role} 1`), ...later.flat()];
 }
+
+/** The message that carries `tag` into a turn. */
+export function turnRequest(tag: number): string {
+  return `Tell the story of turn-${tag}.`;
+}
+
+/** What the model says in that turn, piece by piece. */
+export function turnWords(tag: number): string[] {
+  return Array.from({ length: 12 }, (_, index) => `piece ${index} of the story ${tag}. `);
+}
