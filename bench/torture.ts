@@ -18,14 +18,14 @@ import { raceMigrators } from './torture/migrator-race.js';
 import { catchMutant, mutantsNamed } from './torture/mutant-run.js';
 import { ProgressLine } from './torture/progress-line.js';
 import { EVERY_FAULT } from './torture/schedule.js';
-import { inMountNamespace } from './torture/small-disk.js';
+import { runApart } from './torture/small-disk.js';
 import { holds, textReport } from './torture/text-report.js';
 import { torture, type RunPlan } from './torture/torture-run.js';
 import { versions } from './torture/versions.js';
 
 const options = readOptions(process.argv.slice(2));
 const mutants = options.mutant === null ? [] : mutantsNamed(options.mutant);
-const code = (await inMountNamespace()) ?? (await main());
+const code = (await runApart()) ?? (await main());
 process.exit(code);
 
 async function main(): Promise<number> {
@@ -65,14 +65,18 @@ async function tortureService(stop: AbortSignal): Promise<number> {
     answersMs: [5, 60],
     drainSeconds: 1_200,
   };
-  const told = versions();
+  const versionsBefore = versions();
   console.log(`torture: ${plan.tasks} tasks, ${plan.workers} workers, ${plan.seconds} s of faults, seed ${plan.seed}`);
   const progress = new ProgressLine(plan);
   const result = await torture(plan, stop, (sample) => progress.tell(sample));
   progress.end();
   if (!stop.aborted) result.findings.wrong.push(...(await raceMigrators(join(import.meta.dirname, '../dist'))));
   console.log(textReport(result));
-  if (options.report !== null) await writeFile(options.report, htmlReport(result, told));
+  if (options.report !== null)
+    await writeFile(
+      options.report,
+      htmlReport(result, [...versionsBefore, ['PostgreSQL', `${result.postgresVersion} (embedded, fsync on)`]]),
+    );
   const isGood = holds(result);
   console.log(
     isGood ? 'nothing lost, nothing twice' : result.wasStopped ? 'stopped before its end' : 'faults were found',

@@ -31,6 +31,9 @@ async function connection(): Promise<{ client: Socket; far: Socket }> {
   return { client, far };
 }
 
+/** Resolves when it is closed, by a reset too. */
+const closed = (socket: Socket): Promise<void> => new Promise((resolve) => socket.once('close', () => resolve()));
+
 const words = async (socket: Socket): Promise<string> => String(((await once(socket, 'data')) as [Buffer])[0]);
 
 describe('a fault proxy', () => {
@@ -46,7 +49,10 @@ describe('a fault proxy', () => {
 
   it('resets both ends when it cuts, and serves new connections', async () => {
     const { client, far } = await connection();
-    const ends = [once(client, 'close'), once(far, 'close')];
+    // Until its word arrives, the proxy may not know that it is connected.
+    client.write('connected');
+    await words(far);
+    const ends = [closed(client), closed(far)];
     proxy.cut();
     await Promise.all(ends);
     expect(proxy.connections).toBe(0);
@@ -69,9 +75,9 @@ describe('a fault proxy', () => {
       const next = await connection();
       next.client.write('new');
       expect(await words(next.far)).toBe('new');
-      const closed = [once(client, 'close'), once(far, 'close')];
+      const ends = [closed(client), closed(far)];
       end();
-      await Promise.all(closed);
+      await Promise.all(ends);
       expect(arrived).toBe('');
     },
   );

@@ -145,9 +145,9 @@ export class FaultProxy {
       flow.swallows = true;
     }
     for (const socket of [pair.client, pair.server]) {
-      if (socket.destroyed) continue;
-      if (socket.connecting) socket.destroy();
-      else socket.resetAndDestroy();
+      // Only TCP knows a reset, and only once it is connected.
+      if (socket.connecting || (socket === pair.server && 'path' in this.target)) socket.destroy();
+      else if (!socket.destroyed) socket.resetAndDestroy();
     }
   }
 }

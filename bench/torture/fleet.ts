@@ -7,6 +7,8 @@ import { FaultProxy } from './fault-proxy.js';
 const AGAIN_MS = 1_000;
 /** Lines of errors that are kept to be shown. */
 const MOST_ERRORS = 50;
+/** Starts in a row that may take longer than the rig waits, as on a busy machine; one more is a service that does not start. */
+const MOST_SLOW_STARTS = 2;
 
 type State = 'starting' | 'up' | 'paused' | 'leaving';
 
@@ -24,6 +26,12 @@ export interface Killing {
   at: number;
 }
 
+/** A paused worker that woke up, and when (epoch milliseconds). */
+export interface Waking {
+  place: number;
+  at: number;
+}
+
 interface Place {
   readonly index: number;
   readonly postgres: FaultProxy;
@@ -36,10 +44,12 @@ interface Place {
 
 /** What the workers' logs told. */
 export interface FleetWords {
-  /** Writes that the fence refused. */
+  /** Writes that the fence refused, as far as their workers were there to log it. */
   refusedWrites: number;
   /** Runs that stopped because their lease was gone, refused writes among them. */
   stoppedRuns: number;
+  /** Starts that the rig did not wait for. */
+  slowStarts: number;
   /** Lines of the level ERROR, without repetitions. */
   errors: Map<string, number>;
 }
@@ -51,16 +61,16 @@ export interface FleetWords {
 export class Fleet {
   readonly killings: Killing[] = [];
   readonly spans: LifeSpan[] = [];
-  /** When paused workers woke up (epoch milliseconds). */
-  readonly wokenAt: number[] = [];
+  readonly wakings: Waking[] = [];
   /** Workers that ended though nobody told them to, and drains that did not end well. */
   readonly badEnds: string[] = [];
-  readonly words: FleetWords = { refusedWrites: 0, stoppedRuns: 0, errors: new Map() };
+  readonly words: FleetWords = { refusedWrites: 0, stoppedRuns: 0, slowStarts: 0, errors: new Map() };
   /** Milliseconds from SIGTERM to the end of the process. */
   readonly drains: number[] = [];
   private readonly ending = new Set<Promise<unknown>>();
   private isOver = false;
   private turn = 0;
+  private launches = 0;
   private over: Promise<void> | null = null;
 
   private constructor(
@@ -147,7 +157,7 @@ export class Fleet {
     service.signal('SIGSTOP');
     this.change(place, 'paused');
     const woken = delay(ms).then(() => {
-      this.wokenAt.push(Date.now());
+      this.wakings.push({ place: place.index, at: Date.now() });
       service.signal('SIGCONT');
       if (place.service === service) this.change(place, 'up');
     });
@@ -195,18 +205,21 @@ export class Fleet {
   }
 
   private async launch(place: Place): Promise<void> {
-    while (!this.isOver && place.service === null) {
+    for (let slow = 0; !this.isOver && place.service === null;) {
+      // The judge tells by it whose write a row is.
+      const session = `worker-${place.index}-${(this.launches += 1)}`;
       const url = new URL(this.settings['DATABASE_URL'] ?? '');
       const settings = {
         ...this.settings,
-        DATABASE_URL: `postgresql://${url.username}:${url.password}@127.0.0.1:${place.postgres.port}${url.pathname}`,
+        DATABASE_URL: `postgresql://${url.username}:${url.password}@127.0.0.1:${place.postgres.port}${url.pathname}?application_name=${session}`,
+        LLM_BASE_URL: this.settings['LLM_BASE_URL']?.replace(/\/v1$/, `/worker-${place.index}/v1`),
         REDIS_URL: `redis://127.0.0.1:${place.redis.port}/2`,
       };
-      const service = await startService(settings, {
-        listening: true,
-        ...(this.main === undefined ? {} : { main: this.main }),
-      }).catch((error: unknown) => {
-        this.badEnds.push(`a worker did not start: ${String(error).slice(0, 500)}`);
+      const service = await this.ready(settings).catch((error: unknown) => {
+        const isSlow = !/the service ended/.test(String(error));
+        if (isSlow) this.words.slowStarts += 1;
+        slow = isSlow ? slow + 1 : MOST_SLOW_STARTS + 1;
+        if (slow > MOST_SLOW_STARTS) this.badEnds.push(`a worker did not start: ${String(error).slice(0, 500)}`);
         return null;
       });
       if (service === null) {
@@ -223,6 +236,19 @@ export class Fleet {
         this.change(place, 'starting');
         this.begin(place);
       });
+    }
+  }
+
+  /** A worker that can work: one that only listens would be struck before it has begun. */
+  private async ready(settings: Settings): Promise<Service> {
+    const options = { listening: true, ...(this.main === undefined ? {} : { main: this.main }) };
+    const service = await startService(settings, options);
+    try {
+      await service.untilReady();
+      return service;
+    } catch (error) {
+      await service.kill();
+      throw error;
     }
   }
 

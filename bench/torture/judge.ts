@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { LEGAL_TRANSITIONS } from '../../test/support/legal-transitions.js';
 import type { Owner } from './owner.js';
+import type { Waking } from './fleet.js';
 import type { Question } from './stage-endpoint.js';
 import type { Submission } from './task-client.js';
 import { expectedStages, writes } from './work.js';
@@ -26,8 +27,7 @@ export interface Findings {
 export interface Evidence {
   submissions: readonly Submission[];
   questions: readonly Question[];
-  /** When paused workers woke up (epoch milliseconds). */
-  wokenAt: readonly number[];
+  wakings: readonly Waking[];
   owner: Owner;
   /** Paths that are left in the workspace. */
   leftFiles: readonly string[];
@@ -104,7 +104,7 @@ async function judgeEffects(pool: pg.Pool, tags: ReadonlyMap<string, number>, fo
 async function judgeStages(
   pool: pg.Pool,
   tags: ReadonlyMap<string, number>,
-  { questions, wokenAt }: Evidence,
+  { questions, wakings }: Evidence,
   found: Findings,
 ): Promise<void> {
   const { rows } = await pool.query<{
@@ -130,11 +130,13 @@ async function judgeStages(
   }
   found.stages = endOf.size;
   found.stagesRunAgain = questions.filter(({ kind, answered }) => kind === 'result' && answered).length - endOf.size;
-  for (const { tag, role, iteration, at } of questions) {
+  for (const { tag, place, role, iteration, at } of questions) {
     const ended = endOf.get(`${tag} ${role} ${iteration}`);
     if (ended === undefined || at <= ended) continue;
-    if (wokenAt.some((woken) => at >= woken && at < woken + ZOMBIE_MS)) continue;
-    found.wrong.push(`${role} ${iteration} of task ${tag} was asked for ${Math.round(at - ended)} ms after its end`);
+    if (wakings.some((woken) => woken.place === place && at >= woken.at && at < woken.at + ZOMBIE_MS)) continue;
+    found.wrong.push(
+      `${role} ${iteration} of task ${tag} was asked for by worker ${place} ${Math.round(at - ended)} ms after its end`,
+    );
   }
 }
 
@@ -166,7 +168,7 @@ async function judgeEvents(pool: pg.Pool, tags: ReadonlyMap<string, number>, fou
   }
 }
 
-/** No lease was taken away as expired before its end, and none was renewed by anybody but its holder. */
+/** No lease was taken away as expired before its end; none was renewed, and no stage ended, by another worker than its holder. */
 async function judgeLeases(pool: pg.Pool, tags: ReadonlyMap<string, number>, found: Findings): Promise<void> {
   const early = await pool.query<{ task_id: string; ms: number }>(
     `select l.task_id, extract(epoch from l.until_before - l.at)::float8 * 1000 as ms
@@ -175,6 +177,16 @@ async function judgeLeases(pool: pg.Pool, tags: ReadonlyMap<string, number>, fou
   );
   for (const { task_id, ms } of early.rows) {
     found.wrong.push(`the lease of task ${tags.get(task_id)} was taken ${Math.round(ms)} ms before its end`);
+  }
+  const known = await pool.query("select from torture_sessions where session ~ '^worker-'");
+  if (known.rowCount === 0) found.wrong.push('no connection is known to be a worker of the rig');
+  const late = await pool.query<{ task_id: string; what: string; holder: number; session: string }>(
+    `select task_id, what, holder, session from torture_effects e
+      where holder is not null and exists (select from torture_sessions s where s.session = e.session)
+        and not exists (select from torture_sessions s where s.session = e.session and s.worker = e.holder)`,
+  );
+  for (const { task_id, what, holder, session } of late.rows) {
+    found.wrong.push(`${session} ended ${what} of task ${tags.get(task_id)}, which worker ${holder} holds`);
   }
   const foreign = await pool.query<{ task_id: string; owner: number | null; worker: number }>(
     `select r.task_id, r.owner, b.worker from torture_renewals r join torture_beats b on b.statement = r.statement

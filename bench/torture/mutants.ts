@@ -29,7 +29,7 @@ export const LATE_WRITES: Omit<RunPlan, 'seed' | 'main'> = {
   turns: 0,
   seconds: 24,
   workers: 3,
-  weights: { hold: 3, pause: 1 },
+  weights: { hold: 1 },
   everyMs: 1_000,
   answersMs: [500, 2_500],
   drainSeconds: 60,
@@ -57,7 +57,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     caughtBy: LATE_WRITES,
-    says: /was stored \d+ times|holds \d+ ends|after its end|goes on from/,
+    says: /was stored \d+ times|holds \d+ ends|after its end|goes on from|ended \w+ \d+ of task \d+, which worker \d+ holds/,
   },
   {
     name: 'heartbeat-without-epoch',

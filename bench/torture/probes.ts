@@ -1,18 +1,27 @@
 import type pg from 'pg';
 
 /**
- * What the judge sees of each write, in tables without any constraint, written by triggers: ends of stages and of tasks, every
- * change of who may write to a task, and which worker's beat renewed which lease. The service's own index that would hide a
+ * What the judge sees of each write, in tables without any constraint, written by triggers: ends of stages and of tasks, by
+ * whose connection, every change of who may write to a task, and which worker's beat renewed which lease. The service's own index that would hide a
  * second result is dropped.
  */
 const PROBES = `
   drop index stages_task_id_role_iteration_attempt_idx;
 
-  create table torture_effects (task_id uuid, what text, at timestamptz not null default clock_timestamp());
+  create table torture_sessions (session text, worker integer);
+  create function torture_note_session() returns trigger language plpgsql as $$ begin
+    insert into torture_sessions values (current_setting('application_name'), new.id); return null; end $$;
+  create trigger torture_note_session after insert on workers for each row execute function torture_note_session();
+
+  create table torture_effects (
+    task_id uuid, what text, session text not null default current_setting('application_name'), holder integer,
+    at timestamptz not null default clock_timestamp());
   create function torture_note_stage() returns trigger language plpgsql as $$ begin
-    insert into torture_effects values (new.task_id, new.role || ' ' || new.iteration); return null; end $$;
+    insert into torture_effects (task_id, what, holder) values (
+      new.task_id, new.role || ' ' || new.iteration, (select lease_owner from tasks where id = new.task_id));
+    return null; end $$;
   create function torture_note_result() returns trigger language plpgsql as $$ begin
-    insert into torture_effects values (new.task_id, 'result'); return null; end $$;
+    insert into torture_effects (task_id, what) values (new.task_id, 'result'); return null; end $$;
   create trigger torture_note after insert or update on stages for each row when (new.status = 'complete')
     execute function torture_note_stage();
   create trigger torture_note after insert or update on task_results for each row execute function torture_note_result();

@@ -30,22 +30,22 @@ export interface RigDisk {
 }
 
 /**
- * Runs this program again in a mount namespace of its own, where it may mount: a disk that it makes there is gone with its last
- * process, however it ends. @returns the exit code of that run; null when this one is to go on.
+ * Runs this program again, out of reach of the terminal's Ctrl-C, which would end its servers under it, and where it may mount
+ * in a mount namespace of its own: a disk that it makes there is gone with its last process, however it ends.
+ * @returns the exit code of that run; null in it.
  */
-export async function inMountNamespace(): Promise<number | null> {
-  if (process.getuid?.() !== 0 || process.env[INSIDE] !== undefined) return null;
-  const able = spawnSync('unshare', ['--mount', '--propagation', 'private', 'sh', '-c', 'mount -t tmpfs none /tmp']);
-  if (able.status !== 0) return null;
+export async function runApart(): Promise<number | null> {
+  if (process.env[INSIDE] !== undefined) return null;
+  const namespace = ['unshare', '--mount', '--propagation', 'private'];
+  const [program = '', ...trial] = [...namespace, 'sh', '-c', 'mount -t tmpfs none /tmp'];
+  const mayMount = process.getuid?.() === 0 && spawnSync(program, trial).status === 0;
   const folder = temporaryFolder();
   const { execArgv, argv, execPath } = process;
-  const again = ['unshare', '--mount', '--propagation', 'private', '--', execPath, ...execArgv, ...argv.slice(1)];
+  const again = [...(mayMount ? [...namespace, '--'] : []), execPath, ...execArgv, ...argv.slice(1)];
   const [command = '', ...args] = await tied('KILL', again);
-  const child = spawn(command, args, { stdio: 'inherit', env: { ...process.env, [INSIDE]: folder.path } });
-  // A terminal tells both; others tell this one.
-  const passOn = (signal: NodeJS.Signals): void => void child.kill(signal);
-  process.on('SIGTERM', passOn);
-  process.on('SIGINT', () => undefined);
+  const env = { ...process.env, [INSIDE]: mayMount ? folder.path : '' };
+  const child = spawn(command, args, { stdio: 'inherit', detached: true, env });
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void child.kill(signal));
   const code = await new Promise<number>((resolve) => child.once('exit', (exit) => resolve(exit ?? 1)));
   folder.remove();
   return code;
@@ -54,7 +54,7 @@ export async function inMountNamespace(): Promise<number | null> {
 /** The disk for the workspace and the data folder. */
 export async function rigDisk(): Promise<RigDisk> {
   const mountPoint = process.env[INSIDE];
-  if (mountPoint === undefined) return plainFolder(temporaryFolder());
+  if (mountPoint === undefined || mountPoint === '') return plainFolder(temporaryFolder());
   await execute('mount', ['-t', 'tmpfs', '-o', `size=${MIB}m,mode=755`, 'torture', mountPoint]);
   return mountedDisk(mountPoint);
 }

@@ -9,6 +9,8 @@ import { fileOf, turnWords } from './work.js';
 /** One question for a stage's result, or one of its tool rounds or corrections. */
 export interface Question {
   tag: number;
+  /** The place of the worker that asks; null is none of them. */
+  place: number | null;
   role: StageRole;
   iteration: number;
   kind: 'result' | 'correction' | 'tools';
@@ -22,6 +24,8 @@ export type ModelFault = '429' | '500' | 'hang' | 'truncate';
 
 /** Between two pieces of a turn's answer. */
 const PIECE_MS = 60;
+
+const HALF_A_RESULT = '{"output":"half of a result that nobody may sto';
 
 type Words = Exclude<StageAnswer, Answer>;
 
@@ -87,7 +91,7 @@ export class StageEndpoint {
   /** Streams the words of a turn, slowly enough to be cut off in the middle. */
   private async tell(tag: number, response: ServerResponse): Promise<void> {
     const fault = this.failing.shift();
-    if (fault !== undefined) return fail(fault, response);
+    if (fault !== undefined) return fail(fault, response, turnWords(tag)[0]);
     response.writeHead(200, { 'content-type': 'text/event-stream' });
     for (const content of turnWords(tag)) {
       response.write(chunk({ content }));
@@ -108,10 +112,19 @@ export class StageEndpoint {
     const hasToolResult = body.messages.some((message) => message.role === 'tool');
     const asksForTool = body.tools !== undefined && !hasToolResult;
     const kind = asksForTool ? 'tools' : corrects ? 'correction' : 'result';
-    const question: Question = { tag, role, iteration, kind, at: Date.now(), answered: false };
+    const place = /\/worker-(\d+)\//.exec(path)?.[1];
+    const question: Question = {
+      tag,
+      place: place === undefined ? null : Number(place),
+      role,
+      iteration,
+      kind,
+      at: Date.now(),
+      answered: false,
+    };
     this.questions.push(question);
     const fault = this.failing.shift();
-    if (fault !== undefined) return fail(fault, response);
+    if (fault !== undefined) return fail(fault, response, HALF_A_RESULT);
     if (hasToolResult) await this.beforeResult(tag);
     const [fastest, slowest] = this.delaysMs;
     const delayMs = fastest + Math.random() * (slowest - fastest);
@@ -122,7 +135,8 @@ export class StageEndpoint {
   }
 }
 
-function fail(fault: ModelFault, response: ServerResponse): void {
+/** @param words that come before a stream ends in the middle */
+function fail(fault: ModelFault, response: ServerResponse, words = ''): void {
   switch (fault) {
     case '429':
       return void response.writeHead(429, { 'retry-after': '1' }).end('{"error":{"message":"too many"}}');
@@ -130,7 +144,7 @@ function fail(fault: ModelFault, response: ServerResponse): void {
       return void response.writeHead(500).end('{"error":{"message":"a fault"}}');
     case 'truncate':
       response.writeHead(200, { 'content-type': 'text/event-stream' });
-      return void response.end(chunk({ content: '{"output":"half of a result that nobody may sto' }));
+      return void response.end(chunk({ content: words }));
     case 'hang':
       // Until the caller gives up.
       response.writeHead(200, { 'content-type': 'text/event-stream' });

@@ -20,6 +20,8 @@ import { judgeTurns } from './turn-judge.js';
 
 /** Seconds after which a lease that is not renewed ends. */
 const LEASE_SECONDS = 3;
+/** How long a worker waits for a model's first byte, and for its next one. */
+const MODEL_PATIENCE_MS = 4_000;
 /** Leases that are short enough for a run of minutes, and what else the rig needs. */
 const SETTINGS: Settings = {
   TASK_HEARTBEAT_INTERVAL_SECONDS: '0.5',
@@ -29,15 +31,15 @@ const SETTINGS: Settings = {
   TASK_MAX_CRASHES: '100',
   SHUTDOWN_GRACE_SECONDS: '2',
   PIPELINE_MAX_CONCURRENT: '8',
-  MODEL_FIRST_BYTE_TIMEOUT_MS: '4000',
-  MODEL_IDLE_TIMEOUT_MS: '4000',
+  MODEL_FIRST_BYTE_TIMEOUT_MS: String(MODEL_PATIENCE_MS),
+  MODEL_IDLE_TIMEOUT_MS: String(MODEL_PATIENCE_MS),
   DEFAULT_CHAT_MODEL: 'none',
   ADMIN_SECRET: 'the secret of a torture run',
 };
 /** Tasks that are submitted after the last fault: what was healed must also work. */
 const TAIL = 20;
-/** A doubled effect would come by then: a lease and a look of the reaper. */
-const AFTERMATH_MS = 5_000;
+/** Whoever still holds a task has lost or left it by then: a model's whole patience, and then a lease. */
+const AFTERMATH_MS = MODEL_PATIENCE_MS + 2 * LEASE_SECONDS * 1_000;
 const SAMPLE_MS = 1_000;
 
 export interface RunPlan {
@@ -86,6 +88,7 @@ export interface RunResult {
   drains: number[];
   words: FleetWords;
   approvals: number;
+  postgresVersion: string;
   wasStopped: boolean;
 }
 
@@ -181,7 +184,10 @@ async function run(
   for (let tag = plan.tasks; tag < plan.tasks + TAIL && !signal.aborted; tag += 1) submitting.push(client.submit(tag));
   await Promise.all(signal.aborted ? [] : submitting);
   const deadline = performance.now() + plan.drainSeconds * 1_000;
-  while (!signal.aborted && performance.now() < deadline && (await unfinished(pool)) > 0) await delay(100);
+  const untilDrained = async (): Promise<void> => {
+    while (!signal.aborted && performance.now() < deadline && (await unfinished(pool)) > 0) await delay(100);
+  };
+  await untilDrained();
   const drainedAt = Date.now();
   if (!signal.aborted) {
     await turning;
@@ -190,6 +196,8 @@ async function run(
     await turns.readAgain();
   }
   if (!signal.aborted) await delay(AFTERMATH_MS, undefined, { signal }).catch(() => undefined);
+  // A task that came back to life is let through to the double that it is.
+  await untilDrained();
   sampling.abort();
   await sampler;
   await reviewer.stop();
@@ -200,7 +208,7 @@ async function run(
   const findings = await judge(pool, {
     submissions,
     questions: endpoint.questions,
-    wokenAt: fleet.wokenAt,
+    wakings: fleet.wakings,
     owner,
     leftFiles,
   });
@@ -208,6 +216,8 @@ async function run(
   findings.lost.push(...turnsFound.stuck);
   findings.doubledEffects.push(...turnsFound.answeredTwice);
   findings.wrong.push(...turnsFound.wrongWords, ...reviewer.faults, ...fleet.badEnds);
+  // Work that was cut short is not lost.
+  if (signal.aborted) findings.lost.length = 0;
   const count = (outcome: string): number => submissions.filter((one) => one.outcome === outcome).length;
   return {
     plan,
@@ -226,6 +236,7 @@ async function run(
     drains: fleet.drains,
     words: fleet.words,
     approvals: reviewer.approvals,
+    postgresVersion: await serverVersion(pool),
     wasStopped: signal.aborted,
   };
 }
@@ -238,6 +249,11 @@ async function carryTurns(client: TurnClient, plan: RunPlan, signal: AbortSignal
     await delay((plan.seconds * 1_000) / plan.turns, undefined, { signal }).catch(() => undefined);
   }
   if (!signal.aborted) await Promise.all(carried);
+}
+
+async function serverVersion(pool: pg.Pool): Promise<string> {
+  const { rows } = await pool.query<{ server_version: string }>('show server_version');
+  return rows[0]?.server_version ?? 'unknown';
 }
 
 /** Tasks that have not ended. */

@@ -19,8 +19,10 @@ export interface AskedTurn {
   mode: Mode;
   /** Null while no answer has named it. */
   id: string | null;
-  /** What each reader had whose stream came to its end. */
+  /** What each reader had whose stream came to its end while faults struck. */
   reads: string[];
+  /** What whoever read it when all was over had. */
+  later: string[];
 }
 
 /** Asks agents through the workers, whichever is up, and reads their answers in every way there is. */
@@ -48,6 +50,7 @@ export class TurnClient {
       mode: MODES[tag % MODES.length] ?? 'sync',
       id: null,
       reads: [],
+      later: [],
     };
     this.turns.push(turn);
     if (turn.mode === 'sync') await this.carrySync(turn);
@@ -56,7 +59,7 @@ export class TurnClient {
 
   /** Reads every turn that is known once more, when the faults are over. */
   async readAgain(): Promise<void> {
-    for (const turn of this.turns) if (turn.id !== null) await this.readToEnd(turn);
+    for (const turn of this.turns) if (turn.id !== null) await this.readToEnd(turn, turn.later);
   }
 
   /** Asks again under the same key while nobody knows whether the turn was begun. */
@@ -84,11 +87,15 @@ export class TurnClient {
     await readTurn(answer, read, hasSome);
     if (read.done) turn.reads.push(read.words);
     if (turn.mode === 'cancelled') await this.ask('POST', `/api/v1/tasks/${turn.id}/cancel`);
-    if (turn.mode === 'resumed') await this.readToEnd(turn, hasMore(SOME));
+    if (turn.mode === 'resumed') await this.readToEnd(turn, turn.reads, hasMore(SOME));
   }
 
-  /** Reads the events from the first one, from one process after the other, and keeps what it had when the end came. */
-  private async readToEnd(turn: AskedTurn, cuts: (read: ReadWords) => boolean = () => false): Promise<void> {
+  /** Reads the events from the first one, from one process after the other, and keeps in `reads` what it had when the end came. */
+  private async readToEnd(
+    turn: AskedTurn,
+    reads: string[],
+    cuts: (read: ReadWords) => boolean = () => false,
+  ): Promise<void> {
     const read: ReadWords = { words: '', lastId: null, done: false };
     const deadline = performance.now() + PATIENCE_MS;
     while (!read.done && performance.now() < deadline) {
@@ -98,7 +105,7 @@ export class TurnClient {
       if (answer?.ok) await readTurn(answer, read, cuts);
       else await delay(300);
     }
-    if (read.done) turn.reads.push(read.words);
+    if (read.done) reads.push(read.words);
   }
 
   private body(turn: AskedTurn): object {

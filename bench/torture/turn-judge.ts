@@ -11,7 +11,10 @@ export interface TurnFindings {
   counts: Record<string, number>;
 }
 
-/** No turn is stuck, none was answered twice, and every reader ended with the words that are stored. */
+/**
+ * No turn is stuck and none was answered twice. Whoever reads one later has the words that are stored; whoever read it while
+ * faults struck has them too unless it failed, and then nothing but words of its answer.
+ */
 export async function judgeTurns(pool: pg.Pool, asked: readonly AskedTurn[]): Promise<TurnFindings> {
   const found: TurnFindings = { stuck: [], answeredTwice: [], wrongWords: [], counts: {} };
   const { rows } = await pool.query<{
@@ -35,14 +38,21 @@ export async function judgeTurns(pool: pg.Pool, asked: readonly AskedTurn[]): Pr
     if (status === 'completed' && response !== words) found.wrongWords.push(`turn ${tag} is stored with ${response}`);
     if (!words.startsWith(response ?? '')) found.wrongWords.push(`turn ${tag} is stored with ${response}`);
   }
-  for (const { tag, mode, id, reads } of asked) {
+  for (const { tag, mode, id, reads, later } of asked) {
     if ((rowsOf.get(tag) ?? 0) > 1) found.answeredTwice.push(`turn ${tag} is there ${rowsOf.get(tag)} times`);
     if (id === null) continue;
     const row = byId.get(id);
-    if (row === undefined) found.stuck.push(`turn ${tag} was begun and is not there`);
-    else if (reads.length === 0) found.stuck.push(`no reader of turn ${tag} (${mode}) came to its end`);
-    for (const read of reads) {
-      if (row === undefined || read === (row.response ?? '')) continue;
+    if (row === undefined) {
+      found.stuck.push(`turn ${tag} was begun and is not there`);
+      continue;
+    }
+    if (later.length === 0) found.stuck.push(`turn ${tag} (${mode}) cannot be read to its end`);
+    const stored = row.response ?? '';
+    // A failed turn may have sent more than its process could store, or less.
+    const isTold = (read: string): boolean =>
+      row.status === 'failed' ? turnWords(tag).join('').startsWith(read) : read === stored;
+    const wrong = [...reads.filter((read) => !isTold(read)), ...later.filter((read) => read !== stored)];
+    for (const read of wrong) {
       found.wrongWords.push(`a reader of turn ${tag} (${mode}) has ${read} and ${row.response} is stored`);
     }
   }

@@ -6,7 +6,6 @@ export function versions(): [name: string, value: string][] {
   return [
     ['commit', output('git', ['describe', '--always', '--dirty', '--abbrev=10'])],
     ['Node', process.versions.node],
-    ['PostgreSQL', '16 (embedded, fsync on)'],
     ['Redis', /v=([\d.]+)/.exec(output('redis-server', ['--version']))?.[1] ?? 'unknown'],
     ['Linux', release()],
     [
