@@ -36,12 +36,12 @@ export interface RigDisk {
  */
 export async function runApart(): Promise<number | null> {
   if (process.env[INSIDE] !== undefined) return null;
-  const namespace = ['unshare', '--mount', '--propagation', 'private'];
-  const [program = '', ...trial] = [...namespace, 'sh', '-c', 'mount -t tmpfs none /tmp'];
-  const mayMount = process.getuid?.() === 0 && spawnSync(program, trial).status === 0;
+  const apart = ['--mount', '--propagation', 'private', '--'];
+  const trial = [...apart, 'sh', '-c', 'mount -t tmpfs none /tmp'];
+  const mayMount = process.getuid?.() === 0 && spawnSync('unshare', trial).status === 0;
   const folder = temporaryFolder();
   const { execArgv, argv, execPath } = process;
-  const again = [...(mayMount ? [...namespace, '--'] : []), execPath, ...execArgv, ...argv.slice(1)];
+  const again = [...(mayMount ? ['unshare', ...apart] : []), execPath, ...execArgv, ...argv.slice(1)];
   const [command = '', ...args] = await tied('KILL', again);
   const env = { ...process.env, [INSIDE]: mayMount ? folder.path : '' };
   const child = spawn(command, args, { stdio: 'inherit', detached: true, env });
