@@ -265,13 +265,14 @@ export class Fleet {
   }
 
   private hear(lines: readonly LogLine[]): void {
-    for (const { level, message } of lines) {
+    for (const { level, message, error } of lines) {
       if (/the lease of epoch \d+ is gone/.test(message)) {
         this.words.stoppedRuns += 1;
         if (/Another holder has the task|lease was lost (?:while|before)/.test(message)) this.words.refusedWrites += 1;
       }
       if (!/^(error|fatal)$/i.test(level)) continue;
-      const text = message.replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}/g, '…');
+      const cause = error === undefined ? '' : `: ${JSON.stringify(error)}`;
+      const text = (message + cause).replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}/g, '…');
       if (this.words.errors.size < MOST_ERRORS || this.words.errors.has(text)) {
         this.words.errors.set(text, (this.words.errors.get(text) ?? 0) + 1);
       }

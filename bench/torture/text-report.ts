@@ -68,7 +68,7 @@ export function textReport(result: RunResult): string {
   const all = complaints(result);
   const lines = all.slice(0, MOST_LINES).map((line) => `    ${line}`);
   if (all.length > MOST_LINES) lines.push(`    and ${all.length - MOST_LINES} more`);
-  const errors = [...result.words.errors].map(([text, count]) => `    ${count} × ${text.slice(0, 200)}`);
+  const errors = [...result.words.errors].map(([text, count]) => `    ${count} × ${text.slice(0, 1_000)}`);
   if (errors.length > 0) errors.unshift('  errors that workers logged:');
   return [...rows, ...lines, ...errors].join('\n');
 }
