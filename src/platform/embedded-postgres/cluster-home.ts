@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { chmod, chown, lstat, mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { makeFolder } from '../folders/index.js';
 import { EmbeddedPostgresError } from './embedded-postgres-error.js';
 import { SOCKET_NAME } from './postmaster.js';
 import type { ServerAccount } from './server-account.js';
@@ -57,7 +58,7 @@ export class ClusterHome {
   async socketFolder(account: ServerAccount): Promise<string> {
     const inside = join(this.path, 'socket');
     if (Buffer.byteLength(join(inside, SOCKET_NAME)) <= SOCKET_PATH_LIMIT) {
-      await mkdir(inside, { recursive: true, mode: 0o700 });
+      await makeFolder(inside, 0o700);
       return owned(inside, account);
     }
     const note = join(this.path, 'socket-folder');
@@ -91,7 +92,7 @@ export async function clusterHome(
   accountOf: (cluster: string) => Promise<ServerAccount>,
 ): Promise<{ home: ClusterHome; account: ServerAccount }> {
   // Passing through is all the server's account needs; what is private in the data folder has its own mode.
-  await mkdir(dataDir, { recursive: true, mode: process.getuid?.() === 0 ? 0o711 : 0o700 }).catch(unusable(dataDir));
+  await makeFolder(dataDir, process.getuid?.() === 0 ? 0o711 : 0o700).catch(unusable(dataDir));
   const name = `postgres-${MAJOR_VERSION}`;
   const inside = new ClusterHome(join(await realpath(dataDir), name));
   const note = join(dataDir, `${name}.path`);
@@ -99,7 +100,7 @@ export async function clusterHome(
   const noted = (await readFile(note, 'utf8').catch(() => '')).trim();
   const account = await accountOf(inside.cluster);
   if (noted === '' && ((await inside.initialised()) || (await reaches(account, dataDir)))) {
-    await mkdir(inside.path, { recursive: true }).catch(unusable(dataDir));
+    await makeFolder(inside.path).catch(unusable(dataDir));
     await chmod(inside.path, 0o711);
     if (!(await reaches(account, inside.path))) {
       throw new EmbeddedPostgresError(
@@ -109,7 +110,7 @@ export async function clusterHome(
     return { home: inside, account };
   }
   const home = new ClusterHome(noted === '' ? await elsewhere(inside.path, name) : noted);
-  await mkdir(home.path, { recursive: true, mode: 0o711 });
+  await makeFolder(home.path, 0o711);
   await writeFile(note, `${home.path}\n`).catch(unusable(dataDir));
   return { home, account: await accountOf(home.cluster) };
 }
@@ -127,7 +128,7 @@ async function elsewhere(path: string, name: string): Promise<string> {
   const hash = createHash('sha256').update(path).digest('hex').slice(0, 16);
   try {
     const folder = join('/var/lib/nova-orchestrator', hash, name);
-    await mkdir(folder, { recursive: true, mode: 0o711 });
+    await makeFolder(folder, 0o711);
     return folder;
   } catch {
     // Anyone may write to /var/tmp, so the name cannot be guessed; the note in the data folder tells it.

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
-import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink } from 'node:fs/promises';
+import { chmod, cp, mkdtemp, readdir, readFile, rename, rm, stat, symlink } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
+import { makeFolder } from '../folders/index.js';
 import { EmbeddedPostgresError } from './embedded-postgres-error.js';
 import type { ServerAccount } from './server-account.js';
 import { run } from './server-process.js';
@@ -79,7 +80,7 @@ async function linkLibraries(native: string): Promise<void> {
 
 /** Copies to a folder beside `target` first, so that a copy cut short is never mistaken for a whole one. */
 async function copyBinaries(native: string, target: string): Promise<void> {
-  await mkdir(dirname(target), { recursive: true });
+  await makeFolder(dirname(target));
   const staging = await mkdtemp(`${target}-`);
   try {
     const copied = join(staging, 'native');

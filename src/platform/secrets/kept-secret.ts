@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { chmodSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { makeFolderSync } from '../folders/index.js';
 
 const WELL_FORMED = /^[\w-]{43}$/;
 
@@ -10,7 +11,7 @@ const WELL_FORMED = /^[\w-]{43}$/;
  * @throws Error when the file cannot be kept, or holds something else.
  */
 export function keptSecret(file: string): string {
-  mkdirSync(dirname(file), { recursive: true });
+  makeFolderSync(dirname(file));
   const draft = `${file}.${process.pid}.${randomBytes(6).toString('hex')}`;
   writeFileSync(draft, `${randomBytes(32).toString('base64url')}\n`, { mode: 0o600, flag: 'wx' });
   try {

@@ -98,6 +98,7 @@ describe('calls', () => {
   it('tells how far a call had come that ended with its server', async () => {
     await setup.connect(setup.server());
     const never = setup.call('mcp__small__never');
+    await setup.begun(1);
     await setup.call('mcp__small__die');
     expect((await never).text).toContain('It last reported the progress 3 of 10 (three of ten)');
   });

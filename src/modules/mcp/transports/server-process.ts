@@ -1,7 +1,7 @@
-import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { promisify } from 'node:util';
+import { makeFolder } from '../../../platform/folders/index.js';
 import { execFile, homeOr, killGroup, spawn, type ChildProcess } from '../../../platform/processes/index.js';
 
 const execute = promisify(execFile);
@@ -42,7 +42,7 @@ const WATCHDOG = '(read -r _ <&3; kill -KILL 0) </dev/null >/dev/null 2>&1 & exe
  * @throws what `spawn` emits when there is no such program.
  */
 export async function startServerProcess(server: ServerCommand): Promise<McpProcess> {
-  await mkdir(server.folder, { recursive: true, mode: 0o700 });
+  await makeFolder(server.folder, 0o700);
   const prefix = server.watchdog === true ? null : await namespacePrefix();
   const command = [server.command, ...server.args];
   const [program = '', ...args] =

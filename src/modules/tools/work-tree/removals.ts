@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
-import { mkdir, rename } from 'node:fs/promises';
+import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Logger } from '@nestjs/common';
+import { makeFolder } from '../../../platform/folders/index.js';
 import { execFile } from '../../../platform/processes/index.js';
 import { Directory } from '../boundary/directory.js';
 import { errorCode } from '../boundary/path-refused.js';
@@ -32,7 +33,7 @@ export class Removals {
   /** Takes `path` out of the way; its space comes back later. Nothing there is fine. */
   async take(path: string): Promise<void> {
     const name = randomUUID();
-    await mkdir(this.folder, { recursive: true, mode: 0o700 });
+    await makeFolder(this.folder, 0o700);
     try {
       await rename(path, join(this.folder, name));
     } catch (error) {

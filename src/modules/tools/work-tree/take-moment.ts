@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, lstatSync, mkdirSync, readSync, type BigIntStats } from 'node:fs';
 import { join } from 'node:path';
 import type { GitUser } from '../../../config/index.js';
+import { makeFolderSync } from '../../../platform/folders/index.js';
 import { PackWriter, shareFile, stampOf } from './base-record.js';
 import { copyRepositoryState } from './git-history.js';
 import { PACK, readMoment, STATE, writeMoment, type Moment, type MomentFile } from './moment.js';
@@ -53,7 +54,7 @@ export function takeMoment({ workspace, folder, before, limits, user }: MomentOr
     return one;
   };
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolderSync(folder, 0o700);
     const from = held(OpenFolder.root(workspace));
     const repository = openRepository(from);
     let working: WorkingFiles | null = null;

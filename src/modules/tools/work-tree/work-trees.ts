@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
-import { chown, mkdir, realpath, rm } from 'node:fs/promises';
+import { chown, realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppConfig, gitUser } from '../../../config/index.js';
 import { DomainError } from '../../../platform/errors/index.js';
+import { makeFolder } from '../../../platform/folders/index.js';
 import { inDirectory } from '../boundary/directory.js';
 import { errorCode, PathRefusedError } from '../boundary/path-refused.js';
 import { KeyedQueue } from '../../../platform/concurrency/index.js';
@@ -167,7 +168,7 @@ export class WorkTrees implements OnModuleInit, OnApplicationShutdown {
   private opened(taskId: string, epoch: number, fresh: boolean, signal?: AbortSignal): Promise<WorkTree> {
     const home = this.home(taskId);
     return this.turns.take(home, async () => {
-      await mkdir(this.folder, { recursive: true, mode: 0o711 });
+      await makeFolder(this.folder, 0o711);
       if (fresh) {
         const found = await epochsIn(home);
         if (found !== null && Math.max(-1, ...found.trees, ...found.fenced) < epoch) await this.removals.take(home);
@@ -391,7 +392,7 @@ export class WorkTrees implements OnModuleInit, OnApplicationShutdown {
 
   /** The workspace's real path; it is created when it is missing. */
   private async workspace(): Promise<string> {
-    const made = await mkdir(this.config.workspace, { recursive: true });
+    const made = await makeFolder(this.config.workspace);
     // One that the service made for itself is also the commands' to write, whoever the service is.
     if (made !== undefined && process.geteuid?.() === 0) await chown(this.config.workspace, BOX_USER.uid, BOX_USER.gid);
     return realpath(this.config.workspace);
