@@ -18,7 +18,11 @@ beforeEach(async () => {
   await chmod(folder, 0o755);
   if (IS_ROOT) execFileSync('chown', ['-R', `${ORDINARY_USER}:${ORDINARY_USER}`, folder]);
 });
-afterEach(() => remove());
+afterEach(() => {
+  // Without root, what was closed can be removed only once it is open again.
+  execFileSync('chmod', ['-R', 'u+rwX', folder]);
+  return remove();
+});
 
 interface Outcome {
   changed: string[] | { code: string; message: string };
