@@ -42,7 +42,7 @@ interface Place {
   starting: Promise<void>;
 }
 
-/** What the workers' logs told. */
+/** Lines of the workers' logs that a report counts. */
 export interface FleetWords {
   /** Writes that the fence refused, as far as their workers were there to log it. */
   refusedWrites: number;

@@ -6,7 +6,7 @@ import type { Question } from './stage-endpoint.js';
 import type { Submission } from './task-client.js';
 import { expectedStages, writes } from './work.js';
 
-/** What must all be empty, and what is only told. */
+/** Faults that fail a run, and figures that are only told. */
 export interface Findings {
   /** Accepted tasks, stages, results and files that are not there. */
   lost: string[];
@@ -23,7 +23,7 @@ export interface Findings {
   stagesRunAgain: number;
 }
 
-/** What the judge is shown beside the tables. */
+/** Evidence of the judge beside the tables. */
 export interface Evidence {
   submissions: readonly Submission[];
   questions: readonly Question[];
@@ -215,7 +215,7 @@ async function judgeGates(
   }
 }
 
-/** What was published is whole, and there is nothing else. */
+/** Every published file is whole, and there is no other. */
 function judgeFiles(tags: ReadonlyMap<string, number>, { owner, leftFiles }: Evidence, found: Findings): void {
   for (const tag of tags.values()) {
     if (writes(tag) && !owner.taken.has(tag)) found.lost.push(`the file of task ${tag}`);

@@ -17,7 +17,7 @@ export interface Mutant {
   patches: readonly Patch[];
   /** The race of migrators on an empty database, or a run with tasks and faults. */
   caughtBy: 'migrators' | Omit<RunPlan, 'seed' | 'main'>;
-  /** What one of the complaints must say. */
+  /** A pattern that one of the complaints must match. */
   says: RegExp;
 }
 

@@ -5,7 +5,7 @@ import type pg from 'pg';
 import { fileOf, isContested, MADE, ownersContent } from './work.js';
 
 const LOOK_MS = 300;
-/** What the owner has not yet put in its place. */
+/** Contested files that the owner has still to write. */
 const DRAFT = '.owner-';
 
 /**

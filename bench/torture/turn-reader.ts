@@ -1,4 +1,4 @@
-/** What a reader of a turn's stream has of it. */
+/** The part of a turn's stream that one reader has. */
 export interface ReadWords {
   words: string;
   /** Id of the last event; null where events have none, or none came. */

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
 
-/** What a run ran on, by name. */
+/** Versions that a run ran on, by name. */
 export function versions(): [name: string, value: string][] {
   return [
     ['commit', output('git', ['describe', '--always', '--dirty', '--abbrev=10'])],

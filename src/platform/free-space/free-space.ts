@@ -1,6 +1,6 @@
 import { statfsSync } from 'node:fs';
 
-/** What is free on the disk of a folder. */
+/** Room on the disk of a folder. */
 export interface Free {
   bytes: number;
   /** Bytes of the whole disk. */

@@ -1,15 +1,8 @@
-import { closingMark, LONGEST_CLOSING } from './leaked-thoughts.js';
+import { closingMark, LONGEST_CLOSING, THOUGHT_MARKS } from './leaked-thoughts.js';
 
 /** How models without a parser of their server's mark their thoughts, in any case, each with what ends them. */
 const MARKS: readonly (readonly [string, string])[] = [
-  ['<think>', '</think>'],
-  ['<thinking>', '</thinking>'],
-  ['<thought>', '</thought>'],
-  ['<seed:think>', '</seed:think>'],
-  ['<mm:think>', '</mm:think>'],
-  ['[think]', '[/think]'],
-  ['◁think▷', '◁/think▷'],
-  ['<|begin_of_thought|>', '<|end_of_thought|>'],
+  ...THOUGHT_MARKS,
   ['<|channel|>analysis<|message|>', '<|channel|>final<|message|>'],
   ['<|start|>assistant<|channel|>analysis<|message|>', '<|channel|>final<|message|>'],
 ];

@@ -1,5 +1,5 @@
-/** What ends thoughts whose beginning stood in the prompt, and that opening which would make a pair of it. */
-const PAIRS: readonly (readonly [string, string])[] = [
+/** The marks around thoughts; where the opening one stood in the prompt, an answer holds the closing one alone. */
+export const THOUGHT_MARKS: readonly (readonly [string, string])[] = [
   ['<think>', '</think>'],
   ['<thinking>', '</thinking>'],
   ['<thought>', '</thought>'],
@@ -9,8 +9,8 @@ const PAIRS: readonly (readonly [string, string])[] = [
   ['◁think▷', '◁/think▷'],
   ['<|begin_of_thought|>', '<|end_of_thought|>'],
 ];
-const CLOSING = new RegExp(PAIRS.map(([, closing]) => closing.replace(/[[\]|/]/g, '\\$&')).join('|'), 'i');
-export const LONGEST_CLOSING = Math.max(...PAIRS.map(([, closing]) => closing.length));
+const CLOSING = new RegExp(THOUGHT_MARKS.map(([, closing]) => closing.replace(/[[\]|/]/g, '\\$&')).join('|'), 'i');
+export const LONGEST_CLOSING = Math.max(...THOUGHT_MARKS.map(([, closing]) => closing.length));
 /** Before a mark that somebody writes about. */
 const QUOTE = /["'`“‘«(]$/;
 
@@ -31,7 +31,7 @@ export function closingMark(text: string, from = 0): ClosingMark | null {
   const start = from + found.index;
   const before = text.slice(0, start);
   const mark = found[0].toLowerCase();
-  const opening = PAIRS.find(([, closing]) => closing === mark)?.[0] ?? mark;
+  const opening = THOUGHT_MARKS.find(([, closing]) => closing === mark)?.[0] ?? mark;
   const isCode = ((before.match(/`/g)?.length ?? 0) & 1) === 1;
   const isLeak = !isCode && !QUOTE.test(before) && !before.toLowerCase().includes(opening);
   return { start, end: start + mark.length, isLeak };

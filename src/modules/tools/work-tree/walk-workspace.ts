@@ -10,7 +10,7 @@ import { TreeBudget, type TreeLimits } from './tree-budget.js';
 import { MAX_DEPTH, unreadable } from './unreadable.js';
 import { listWorkingFiles, type WorkingFiles } from './working-files.js';
 
-/** What a walk meets. */
+/** Callbacks for each thing that a walk meets. */
 export interface Visitor {
   /** Before what is in the folder; not for the workspace itself. */
   folder(path: string): void;
